@@ -1,0 +1,48 @@
+# `make test` and `make demo` need nothing but Python and a network or a local package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The constraints fix one tested set of versions, and with torch a build that pip need not choose.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+DEMO_MODEL := models/zoo/resnet8_fashion_mnist_int8.onnx
+DEMO_DATA := models/zoo/fashion_mnist_slice.npz
+DEMO_OUT := demo/resnet8_fashion_mnist.nf.onnx
+DEMO_PROTECT := --data $(DEMO_DATA) -o $(DEMO_OUT)
+DEMO_EVALUATE := --data $(DEMO_DATA)
+
+.PHONY: test demo lint dev clean
+.DELETE_ON_ERROR:
+
+test: $(VENV)/installed
+	$(BIN)/pytest -n 2 -q
+
+demo: $(VENV)/installed
+	rm -rf demo
+	mkdir demo
+	$(BIN)/nfkit protect $(DEMO_MODEL) $(DEMO_PROTECT)
+	$(BIN)/nfkit evaluate $(DEMO_OUT) $(DEMO_EVALUATE)
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+dev: $(VENV)/developed
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The stamps stand for what pip did, which make cannot see.
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[train,images]' pytest hypothesis pytest-xdist
+	touch $@
+
+$(VENV)/developed: $(VENV)/installed
+	$(PIP) build mypy ruff
+	touch $@
+
+# For scripts: `make -s print-DEMO_MODEL`.
+print-%:
+	@echo '$($*)'

@@ -1,0 +1,138 @@
+"""A chip: a seed and a layout, from which follow the faulty cells of every memory on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nfkit.errors import OptionError
+from nfkit.faults.kinds import BitErrors
+from nfkit.faults.layouts import Iid, Layout, Memory
+from nfkit.faults.weakness import Cells
+
+Codes = npt.NDArray[Any]
+"""Integer codes of any shape: the raw content of a quantised initializer."""
+
+# Chips are numbered, and the ranges below never meet: what a generator was trained or chosen on is never what it
+# is judged by.
+EVALUATION_CHIPS = range(50_000, 1_000_000)
+VALIDATION_CHIPS = range(40_000, 50_000)
+TRAINING_CHIPS = range(1_000_000, 2**32 - 2)
+
+
+@dataclass(frozen=True)
+class SiteFaults:
+    """The cells of one memory that err.
+
+    Attributes:
+        bits: Bits of one code. Where codes are held in a wider type they are sign-extended from these bits.
+        setting: Cells (`code * bits + bit`, uint64, possibly repeated) that turn a stored 0 into 1.
+        clearing: Cells that turn a stored 1 into 0.
+    """
+
+    bits: int
+    setting: Cells
+    clearing: Cells
+
+    def masks(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> tuple[Codes, Codes]:
+        """The same as full-size bit masks (set, clear), in the codes' own integer type."""
+        width = np.dtype(dtype).itemsize * 8
+        masks = []
+        for cells in (self.setting, self.clearing):
+            mask = np.zeros(int(np.prod(shape)), dtype=f"uint{width}")
+            code, bit = self._split(cells)
+            np.bitwise_or.at(mask, code, np.left_shift(1, bit).astype(mask.dtype))
+            masks.append(self._extend(mask, dtype).reshape(shape))
+        return masks[0], masks[1]
+
+    def apply(self, codes: Codes) -> Codes:
+        """The codes that the chip returns: a new array of the same shape and type.
+
+        A stored 0 becomes 1 in a setting cell, a stored 1 becomes 0 in a clearing cell. The work grows with the
+        number of faulty cells, and a copy of the codes.
+        """
+        stored = np.ascontiguousarray(codes).reshape(-1).view(f"uint{codes.dtype.itemsize * 8}")
+        read = stored.copy()
+        for cells, value in ((self.setting, 0), (self.clearing, 1)):
+            code, bit = self._split(cells)
+            mask = np.left_shift(1, bit).astype(stored.dtype)
+            # Decided by what was stored, not by what another cell's error made of it.
+            erring = ((stored[code] & mask) != 0) == bool(value)
+            if value:
+                np.bitwise_and.at(read, code[erring], ~mask[erring])
+            else:
+                np.bitwise_or.at(read, code[erring], mask[erring])
+        return self._extend(read, codes.dtype).reshape(codes.shape)
+
+    def faulty_cells(self) -> int:
+        """Number of cells that err in at least one direction."""
+        return len(np.unique(np.concatenate([self.setting, self.clearing])))
+
+    def _split(self, cells: Cells) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        code = cells // np.uint64(self.bits)
+        return code.astype(np.int64), (cells - code * np.uint64(self.bits)).astype(np.int64)
+
+    def _extend(self, words: Codes, dtype: npt.DTypeLike) -> Codes:
+        """Reads raw words as codes, carrying a narrow signed code's top bit into the unused ones."""
+        codes = words.view(dtype)
+        spare = codes.dtype.itemsize * 8 - self.bits
+        if spare and np.issubdtype(codes.dtype, np.signedinteger):
+            return (codes << spare) >> spare
+        return codes
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One physical chip.
+
+    Attributes:
+        seed: Which chip; the same seed is the same chip on every machine.
+        layout: How its cells hold the weights.
+    """
+
+    seed: int
+    layout: Layout = field(default_factory=Iid)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**64:
+            raise OptionError(f"chip {self.seed} is no seed: give a whole number from 0 to 2^64 - 1")
+
+    def faults(self, memory: Memory, errors: BitErrors) -> SiteFaults:
+        """The faulty cells of one memory, whatever else is on the chip and in whatever order it is asked.
+
+        Args:
+            memory: A weight site, or anything with a name, a count of codes and their bits.
+            errors: Rate and kind; lower rates give subsets.
+
+        Raises:
+            OptionError: When the layout cannot hold the memory or does not know the kind.
+        """
+        if errors.rate == 0 or errors.protects(memory.name):
+            none = np.empty(0, np.uint64)
+            return SiteFaults(memory.bits, none, none)
+        setting, clearing = self.layout.faulty(self.seed, memory, errors)
+        kept = self._exposed(setting, memory, errors)
+        return SiteFaults(
+            memory.bits, kept, kept if clearing is setting else self._exposed(clearing, memory, errors)
+        )
+
+    @staticmethod
+    def _exposed(cells: Cells, memory: Memory, errors: BitErrors) -> Cells:
+        if not errors.protected_bits:
+            return cells
+        if max(errors.protected_bits) >= memory.bits:
+            raise OptionError(
+                f"protected bits {list(errors.protected_bits)}: codes of '{memory.name}' have bits 0 to {memory.bits - 1}"
+            )
+        protected = np.array(errors.protected_bits, np.uint64)
+        return cells[~np.isin(cells % np.uint64(memory.bits), protected)]
+
+
+def flipped_bits(before: Codes, after: Codes) -> int:
+    """Number of bits in which two arrays of codes of the same type differ."""
+    word = f"uint{before.dtype.itemsize * 8}"
+    difference = np.ascontiguousarray(before).view(word) ^ np.ascontiguousarray(after).view(word)
+    return int(np.bitwise_count(difference).sum())

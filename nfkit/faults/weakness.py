@@ -1,0 +1,125 @@
+"""Which cells of a memory fail first: the seeded stream behind every map that nfkit draws.
+
+Each cell has a threshold, the bit error rate from which on it is faulty; thresholds of different cells are
+independent, and a cell is faulty at rate p with probability p. So the faulty cells at a low rate are a subset of
+those at a higher one, as on a chip whose voltage is lowered step by step.
+
+The thresholds are never drawn one by one, since only the weakest cells matter. Let points fall on (cell, time) as
+a Poisson process of intensity 1 per cell and unit time. The number of points on a cell up to time tau is Poisson
+distributed, so the cell has been hit with probability 1 - exp(-tau), independently of all others: with
+tau = -log(1 - p) the cells hit by then are exactly the independent faults of rate p. Hence
+
+* one number N(tau) says how many points have fallen (`_points_until`), and
+* the k-th point hits a uniformly drawn cell, whatever its time (`weakest_cells`),
+
+and a map costs one random word per faulty cell. A cell may be hit twice; it is faulty all the same.
+
+Everything is integer arithmetic on words of the counter-based generator Philox, or float64 arithmetic of single
+IEEE operations, so the maps are bit-identical on every machine. Golden maps in the tests freeze the stream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Cells = npt.NDArray[np.uint64]
+
+_SHELLS = 48
+"""Time is cut into shells (2^-(j+1), 2^-j], j = 0 ... 47, and the rest (0, 2^-48]."""
+
+_POSITIONS, _COUNTS, _MARKS = 0, 1, 2
+"""Sub-streams of a memory's Philox stream; marks of shell j are at `_MARKS` + j."""
+
+
+def _words(seed: int, name: str, stream: int, count: int) -> npt.NDArray[np.uint64]:
+    """The first `count` 64-bit words of one sub-stream of the memory `name` on chip `seed`."""
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+    # The sub-stream is the top word of Philox's 256-bit counter: 2^192 blocks apart, they never meet.
+    generator = np.random.Philox(key=[seed, key], counter=[0, 0, 0, stream])
+    return generator.random_raw(count).astype(np.uint64, copy=False)
+
+
+@lru_cache(maxsize=1024)
+def _poisson_table(mean: float) -> tuple[int, npt.NDArray[np.float64]]:
+    """Smallest count of non-negligible probability, and the cumulative probabilities from there on.
+
+    Built from ratios of neighbouring probabilities around the mode. cumprod and cumsum run strictly in order, so
+    no machine rounds differently.
+    """
+    mode = int(mean)
+    width = int(12 * mean**0.5) + 40
+    below = np.arange(mode, max(mode - width, 0), -1, dtype=np.float64)
+    above = np.arange(mode + 1, mode + width, dtype=np.float64)
+    falling = np.cumprod(below / mean)[::-1] if mean else below
+    weights = np.concatenate([falling, [1.0], np.cumprod(mean / above)])
+    cumulative = np.cumsum(weights)
+    return mode - len(below), cumulative / cumulative[-1]
+
+
+def _poisson(mean: float, word: np.uint64) -> int:
+    """Poisson count of the given mean by inversion of one 64-bit word."""
+    first, cumulative = _poisson_table(mean)
+    return first + int(np.searchsorted(cumulative, float(word >> np.uint64(11)) * 2.0**-53, side="right"))
+
+
+def _points_until(seed: int, name: str, cells: int, rate: float) -> int:
+    """N(tau): how many points have fallen when a cell has been hit with probability `rate`."""
+    # Decimal's logarithm is correctly rounded everywhere; a C library's need not be.
+    tau = float(-(1 - Decimal(rate)).ln())
+    uniforms = _words(seed, name, _COUNTS, _SHELLS + 1)
+    total = 0
+    for shell in range(_SHELLS, -1, -1):  # from the weakest cells on
+        low = 0.0 if shell == _SHELLS else 2.0 ** -(shell + 1)
+        high = 2.0**-shell
+        if tau <= low:
+            break
+        count = _poisson(cells * (high - low), uniforms[shell])
+        if tau >= high:
+            total += count
+            continue
+        # Inside a shell the points' times are independent and uniform; 32 bits of time are enough to order them.
+        marks = _words(seed, name, _MARKS + shell, (count + 1) // 2).view(np.uint32)[:count]
+        total += int(np.count_nonzero(marks < int((tau - low) / (high - low) * 2**32)))
+    return total
+
+
+def weakest_cells(seed: int, name: str, cells: int, rate: float) -> Cells:
+    """Cells of a memory that are faulty at a bit error rate, weakest first; a cell may occur twice.
+
+    Args:
+        seed: The chip, 0 to 2^64 - 1.
+        name: The memory: a weight site, or an array shared by several.
+        cells: Number of bit cells in the memory, below 2^32.
+        rate: Bit error rate, 0 to 0.5.
+
+    Returns:
+        Cell numbers, uint64. For two rates p < q the result at p is a prefix of that at q.
+    """
+    words = _words(seed, name, _POSITIONS, _points_until(seed, name, cells, rate) if rate else 0)
+    # floor(word * cells / 2^64) in two halves, so that no product leaves 64 bits.
+    n, half = np.uint64(cells), np.uint64(32)
+    return ((words >> half) * n + ((words & np.uint64(0xFFFFFFFF)) * n >> half)) >> half
+
+
+def prefers_one(seed: int, name: str, cells: Cells, share: float) -> npt.NDArray[np.bool_]:
+    """Which of the given cells are stuck at 1 rather than at 0: a fixed property of the cell.
+
+    Args:
+        seed: The chip.
+        name: The memory.
+        cells: Cell numbers, uint64.
+        share: Probability that a cell is stuck at 1.
+
+    Returns:
+        One boolean a cell, from a multiplicative hash (the finaliser of SplitMix64) of chip, memory and cell.
+    """
+    key = hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]
+    x = cells + np.uint64(int.from_bytes(key, "little"))
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (x >> np.uint64(32)) < np.uint64(int(share * 2**32))

@@ -1,0 +1,240 @@
+"""Splices a generator in front of a frozen graph, and splits the fused file again.
+
+    x ----------------------------> base          becomes
+    x -> [to [-1, 1] NCHW] -> F(x) -> [back] -> base
+
+The fused model keeps the base's own input: name, type, layout and batch symbol. The base's half stays as it was, node
+by node and byte by byte; only the edge that was its input is now the output of the prefix. Every node of the prefix
+carries `nfkit.role = generator`, and everything it names starts with `nfkit/`, so that nothing can clash.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import CheckerPass
+
+from nfkit.errors import ModelError, UnsupportedError
+from nfkit.graph.interface import InputSpec
+from nfkit.graph.sites import ROLE_KEY
+from nfkit.model import sha256, to_bytes
+
+PREFIX = "nfkit/"
+_JOINT = PREFIX + "protected"
+_BASE_HEADER_KEY = "nfkit.base.header"
+
+BASE_DIGEST_KEY = "nfkit.base.graph_sha256"
+INPUT_KEY = "nfkit.input"
+
+
+def is_fused(model: ir.Model) -> bool:
+    """Whether the model is a generator and a base, fused by nfkit."""
+    return BASE_DIGEST_KEY in model.metadata_props
+
+
+def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[str, str]) -> ir.Model:
+    """Puts a generator in front of a base.
+
+    Args:
+        generator: Graph from one float input [N, C, H, W] in [-1, 1] to the clipped F(x) of the same shape, with
+            initializers instead of Constant nodes, at the base's opset.
+        base: The frozen model.
+        spec: The base's input.
+        metadata: `nfkit.*` entries to record; added to those of the base.
+
+    Returns:
+        The fused model; both arguments stay as they are.
+
+    Raises:
+        ModelError: When the base is fused already, or the result is no valid model.
+        UnsupportedError: When generator and base import different versions of an operator set.
+    """
+    if is_fused(base):
+        raise ModelError("the model already has a generator in front: split it first (nfkit split)")
+    for domain, version in generator.opset_imports.items():
+        if base.opset_imports.get(domain, version) != version:
+            raise UnsupportedError(
+                f"generator and base import versions {version} and {base.opset_imports[domain]} of operator set "
+                f"'{domain or 'ai.onnx'}': export the generator at the base's version"
+            )
+    digest, header = sha256(base), _header(base)
+    base, generator = base.clone(), generator.clone()
+    graph = base.graph
+    image = next(v for v in graph.inputs if v.name == spec.name)
+    uses = list(image.uses())
+
+    nodes: list[ir.Node] = []
+    levels = _to_levels(image, spec, nodes, graph)
+    protected = _adopt(generator, levels, nodes, graph)
+    protected = _from_levels(protected, spec, nodes, graph)
+    protected.name = _JOINT
+    protected.dtype, protected.shape = image.dtype, image.shape
+
+    for node in nodes:
+        node.metadata_props[ROLE_KEY] = "generator"
+    if len(graph):
+        graph.insert_before(graph[0], nodes)
+    for consumer, index in uses:
+        consumer.replace_input_with(index, protected)
+    for domain, version in generator.opset_imports.items():
+        base.opset_imports.setdefault(domain, version)
+    base.ir_version = max(base.ir_version, onnx.helper.find_min_ir_version_for(_opsets(base), ignore_unknown=True))
+    base.metadata_props.update(metadata)
+    base.metadata_props[BASE_DIGEST_KEY] = digest
+    base.metadata_props[_BASE_HEADER_KEY] = json.dumps(header, sort_keys=True)
+    base.metadata_props[INPUT_KEY] = json.dumps(spec.to_dict(), sort_keys=True)
+    try:
+        CheckerPass(full_check=False)(base)
+    except Exception as error:
+        raise ModelError(f"the fused model is invalid ({error}): please report this model") from error
+    return base
+
+
+def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
+    """Takes a fused model apart.
+
+    Returns:
+        (prefix, base): the prefix, from the model's input to the protected input of the same type; and the base,
+        equal to the model that was fused.
+
+    Raises:
+        ModelError: When the model is not fused, or its base is no longer what was fused.
+    """
+    if not is_fused(fused):
+        raise ModelError("the model has no generator in front: nothing to split")
+    base, prefix = fused.clone(), fused.clone()
+
+    graph = base.graph
+    image = graph.inputs[0]
+    joint = next((n.outputs[0] for n in graph if n.outputs[0].name == _JOINT), None)
+    if joint is None:
+        raise ModelError(f"the model says it is fused, but has no value '{_JOINT}': it was changed after fusing")
+    joint.replace_all_uses_with(image)
+    ours = [n for n in graph if n.metadata_props.get(ROLE_KEY) == "generator"]
+    graph.remove(ours, safe=True)
+    for name in [n for n in graph.initializers if n.startswith(PREFIX)]:
+        del graph.initializers[name]
+    header = json.loads(base.metadata_props[_BASE_HEADER_KEY])
+    for key in [k for k in base.metadata_props if k.startswith("nfkit.")]:
+        del base.metadata_props[key]
+    _restore_header(base, header)
+    if sha256(base) != fused.metadata_props[BASE_DIGEST_KEY]:
+        raise ModelError("the base in this file differs from the one that was fused: the file was changed since")
+
+    graph = prefix.graph
+    joint = next(n.outputs[0] for n in graph if n.outputs[0].name == _JOINT)
+    outputs = list(graph.outputs)
+    graph.outputs.clear()
+    graph.outputs.append(joint)
+    graph.remove([n for n in reversed(list(graph)) if n.metadata_props.get(ROLE_KEY) != "generator"], safe=True)
+    del outputs
+    for name in [n for n in graph.initializers if not n.startswith(PREFIX)]:
+        del graph.initializers[name]
+    prefix.functions.clear()
+    for key in [k for k in prefix.metadata_props if not k.startswith("nfkit.")]:
+        del prefix.metadata_props[key]
+    del prefix.metadata_props[BASE_DIGEST_KEY]
+    used = {n.domain for n in graph}
+    for domain in [d for d in prefix.opset_imports if d not in used]:
+        del prefix.opset_imports[domain]
+    return prefix, base
+
+
+def _adopt(generator: ir.Model, levels: ir.Value, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:
+    """Moves the generator's nodes and initializers over, under names of our own; returns its output."""
+    theirs = generator.graph
+    source, result = theirs.inputs[0], theirs.outputs[0]
+    theirs.outputs.clear()
+    for value in list(theirs.initializers.values()):
+        name = PREFIX + str(value.name)
+        del theirs.initializers[str(value.name)]
+        value.name = name
+        graph.register_initializer(value)
+    source.replace_all_uses_with(levels)
+    for node in list(theirs):
+        theirs.remove(node)
+        node.name = PREFIX + (node.name or node.op_type)
+        for output in node.outputs:
+            output.name = PREFIX + str(output.name)
+        nodes.append(node)
+    return result
+
+
+def _to_levels(image: ir.Value, spec: InputSpec, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:
+    """The base's own input -> float [N, C, H, W] in [-1, 1]."""
+    value = image
+    if spec.dtype != "float32":
+        value = _node("Cast", [value], nodes, to=int(ir.DataType.FLOAT))
+    if spec.layout == "NHWC":
+        value = _node("Transpose", [value], nodes, perm=[0, 3, 1, 2])
+    elif spec.layout != "NCHW":
+        shape = _constant("image_shape", np.array([0, *spec.image_shape], np.int64), graph)
+        value = _node("Reshape", [value, shape], nodes)
+    centre, half_width = spec.bounds()
+    if np.any(centre != 0):
+        value = _node("Sub", [value, _constant("centre", centre, graph)], nodes)
+    if np.any(half_width != 1):
+        value = _node("Div", [value, _constant("half_width", half_width, graph)], nodes)
+    return value
+
+
+def _from_levels(value: ir.Value, spec: InputSpec, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:
+    """Float [N, C, H, W] in [-1, 1] -> the base's own input."""
+    centre, half_width = spec.bounds()
+    if np.any(half_width != 1):
+        value = _node("Mul", [value, _constant("half_width", half_width, graph)], nodes)
+    if np.any(centre != 0):
+        value = _node("Add", [value, _constant("centre", centre, graph)], nodes)
+    if spec.layout == "NHWC":
+        value = _node("Transpose", [value], nodes, perm=[0, 2, 3, 1])
+    elif spec.layout != "NCHW":
+        shape = _constant("sample_shape", np.array([0, *spec.shape], np.int64), graph)
+        value = _node("Reshape", [value, shape], nodes)
+    if np.issubdtype(np.dtype(spec.dtype), np.integer):
+        # QuantizeLinear of scale 1 is "round half to even, then saturate", which Cast alone is not.
+        one = _constant("one", np.array(1, np.float32), graph)
+        zero = _constant("zero", np.array(0, spec.dtype), graph)
+        return _node("QuantizeLinear", [value, one, zero], nodes)
+    if spec.dtype != "float32":
+        return _node("Cast", [value], nodes, to=int(ir.DataType.from_numpy(np.dtype(spec.dtype))))
+    return value
+
+
+def _node(op: str, inputs: list[ir.Value], nodes: list[ir.Node], **attributes: Any) -> ir.Value:
+    node = ir.node(op, inputs, attributes, name=f"{PREFIX}interface_{len(nodes)}_{op}")
+    node.outputs[0].name = f"{node.name}_output"
+    nodes.append(node)
+    return node.outputs[0]
+
+
+def _constant(name: str, array: np.ndarray[Any, Any], graph: ir.Graph) -> ir.Value:
+    name = f"{PREFIX}interface_{name}"
+    if name not in graph.initializers:
+        tensor = ir.tensor(array, name=name)
+        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+        graph.register_initializer(value)
+    return graph.initializers[name]
+
+
+def _opsets(model: ir.Model) -> list[onnx.OperatorSetIdProto]:
+    return [onnx.helper.make_opsetid(domain, version) for domain, version in model.opset_imports.items()]
+
+
+def _header(model: ir.Model) -> dict[str, Any]:
+    """What fusing changes outside the graph, and splitting restores."""
+    return {"ir_version": model.ir_version, "opset_imports": dict(model.opset_imports)}
+
+
+def _restore_header(model: ir.Model, header: dict[str, Any]) -> None:
+    model.ir_version = header["ir_version"]
+    for domain in [d for d in model.opset_imports if d not in header["opset_imports"]]:
+        del model.opset_imports[domain]
+
+
+def serialised_size(model: ir.Model) -> int:
+    """Bytes of the file that the model would make."""
+    return len(to_bytes(model))

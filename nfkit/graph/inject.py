@@ -1,0 +1,211 @@
+"""Puts the bit errors of one chip into a model's quantised initializers, and takes them out again.
+
+Three forms, bit-identical in ONNX Runtime:
+
+* `node`: w -> nfkit.StuckAt(w, and_mask, or_mask), with the masks as constants. For reading and replaying.
+* `input`: the same, with the masks as initializers that can be overridden at run time and are fault-free by
+  default: one file, any chip (`chip_inputs`).
+* `baked`: the flipped codes themselves. For runtimes without functions, and for types without bitwise operators.
+
+Each form records what was done in the model's metadata, so that `RemoveFaults` restores the model bit for bit.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from nfkit.errors import ModelError, UnsupportedError
+from nfkit.faults import BitErrors, Chip, SiteFaults
+from nfkit.graph.functions import DOMAIN, MIN_OPSET, fault_function
+from nfkit.graph.sites import ROLE_KEY, WeightSite, codes
+
+Mode = Literal["node", "input", "baked"]
+
+FAULTS_KEY = "nfkit.faults"
+_UNDO_KEY = "nfkit.faults.undo"
+
+
+class InjectFaults(ir.passes.InPlacePass):
+    """Gives a model the bit errors of one chip.
+
+    Args:
+        sites: The weight sites to fault.
+        chip: The chip that holds them.
+        errors: Rate and kind.
+        mode: `node`, `input` or `baked`.
+
+    Raises:
+        ModelError: When the model already holds faults.
+        UnsupportedError: When the mode needs operators that the model's opset lacks.
+    """
+
+    def __init__(self, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node") -> None:
+        super().__init__()
+        self.sites, self.chip, self.errors, self.mode = sites, chip, errors, mode
+
+    def requires(self, model: ir.Model) -> None:
+        """The model is fault-free, and its opset has the operators that the mode needs."""
+        if FAULTS_KEY in model.metadata_props:
+            raise ModelError("the model already holds injected faults: remove them first (nfkit inject --remove)")
+        opset = model.opset_imports.get("", 0)
+        if self.mode != "baked" and opset < MIN_OPSET:
+            raise UnsupportedError(
+                f"mode '{self.mode}' needs the bitwise operators of opset {MIN_OPSET}, the model has opset {opset}: "
+                "use --mode baked, or lift the model with onnx.version_converter"
+            )
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrites the model in place."""
+        undo = {}
+        for site in self.sites:
+            faults = self.chip.faults(site, self.errors)
+            if self.mode == "baked":
+                undo[site.name] = _bake(model, site, faults)
+            else:
+                self._insert_node(model, site, faults)
+        if self.mode != "baked":
+            model.opset_imports[DOMAIN] = 1
+            function = fault_function(self.errors.kind, model.opset_imports[""])
+            model.functions[function.identifier()] = function
+        record = {
+            "mode": self.mode,
+            "chip": self.chip.seed,
+            "layout": str(self.chip.layout),
+            "rate": self.errors.rate,
+            **self.errors.to_dict(),
+        }
+        model.metadata_props[FAULTS_KEY] = json.dumps(record, sort_keys=True)
+        if undo:
+            model.metadata_props[_UNDO_KEY] = json.dumps(undo, sort_keys=True)
+        return ir.passes.PassResult(model, modified=bool(self.sites))
+
+    def _insert_node(self, model: ir.Model, site: WeightSite, faults: SiteFaults) -> None:
+        weight = model.graph.initializers[site.name]
+        uses = list(weight.uses())
+        if self.mode == "input":  # fault-free until a chip's masks are fed
+            faults = SiteFaults(site.bits, faults.setting[:0], faults.clearing[:0])
+        masks = []
+        for suffix, array in mask_operands(self.errors.kind, faults, codes(model, site)).items():
+            name = f"{site.name}.{suffix}"
+            mask = ir.Value(
+                name=name,
+                shape=weight.shape,
+                type=ir.TensorType(weight.dtype),  # type: ignore[arg-type]
+                const_value=ir.tensor(array, dtype=weight.dtype, name=name),
+            )
+            model.graph.register_initializer(mask)
+            if self.mode == "input":
+                model.graph.inputs.append(mask)
+            masks.append(mask)
+        function = fault_function(self.errors.kind, MIN_OPSET)
+        node = ir.Node(
+            DOMAIN,
+            function.name,
+            [weight, *masks],
+            name=f"{site.name}.faults",
+            metadata_props={ROLE_KEY: "faults"},
+        )
+        node.outputs[0].name = f"{site.name}.faulty"
+        node.outputs[0].dtype, node.outputs[0].shape = weight.dtype, weight.shape
+        for consumer, index in uses:
+            consumer.replace_input_with(index, node.outputs[0])
+        model.graph.insert_before(model.graph[0], node)
+
+
+class RemoveFaults(ir.passes.InPlacePass):
+    """Takes injected faults out of a model: the inverse of `InjectFaults`, bit for bit."""
+
+    def requires(self, model: ir.Model) -> None:
+        """The model holds faults that nfkit injected."""
+        if FAULTS_KEY not in model.metadata_props:
+            raise ModelError("the model holds no injected faults: there is nothing to remove")
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrites the model in place."""
+        for name, packed in json.loads(model.metadata_props.pop(_UNDO_KEY, "{}")).items():
+            value = model.graph.initializers[name]
+            if value.const_value is None:
+                raise ModelError(f"initializer '{name}' has no data: load the model with its external data beside it")
+            stored = np.asarray(value.const_value.numpy())
+            flips = np.frombuffer(zlib.decompress(base64.b64decode(packed)), _word(stored)).reshape(stored.shape)
+            _replace(value, (stored.view(_word(stored)) ^ flips).view(stored.dtype))
+        for node in [n for n in model.graph if n.domain == DOMAIN and n.metadata_props.get(ROLE_KEY) == "faults"]:
+            weight, *masks = (v for v in node.inputs if v is not None)
+            node.outputs[0].replace_all_uses_with(weight)
+            function = (node.domain, node.op_type, node.overload)
+            model.graph.remove(node, safe=True)
+            for mask in masks:
+                if mask in model.graph.inputs:
+                    model.graph.inputs.remove(mask)
+                del model.graph.initializers[str(mask.name)]
+            model.functions.pop(function, None)
+        model.opset_imports.pop(DOMAIN, None)
+        del model.metadata_props[FAULTS_KEY]
+        return ir.passes.PassResult(model, modified=True)
+
+
+def inject(
+    model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node"
+) -> ir.Model:
+    """A copy of the model that holds the bit errors of a chip; see `InjectFaults`."""
+    return ir.passes.functionalize(InjectFaults(sites, chip, errors, mode))(model).model
+
+
+def remove(model: ir.Model) -> ir.Model:
+    """A copy of the model without injected faults; see `RemoveFaults`."""
+    return ir.passes.functionalize(RemoveFaults())(model).model
+
+
+def chip_inputs(
+    model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors
+) -> dict[str, npt.NDArray[Any]]:
+    """What to feed to a model injected in mode `input`, besides its own input, to run it on a chip.
+
+    Args:
+        model: The injected model, or the one it was made from.
+        sites: The sites it was injected at.
+        chip: Any chip.
+        errors: Any rate, of the kind that was injected.
+
+    Returns:
+        Mask arrays by input name.
+    """
+    feeds = {}
+    for site in sites:
+        operands = mask_operands(errors.kind, chip.faults(site, errors), codes(model, site))
+        feeds.update({f"{site.name}.{suffix}": mask for suffix, mask in operands.items()})
+    return feeds
+
+
+def mask_operands(kind: str, faults: SiteFaults, stored: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    """Mask operands of the fault function of a kind, by suffix, in the function's order."""
+    setting, clearing = faults.masks(stored.shape, stored.dtype)
+    if kind == "stuck":
+        return {"and_mask": ~clearing, "or_mask": setting}
+    if kind == "flip":
+        return {"flip_mask": setting}
+    return {"zero_to_one": setting, "one_to_zero": clearing}
+
+
+def _bake(model: ir.Model, site: WeightSite, faults: SiteFaults) -> str:
+    """Overwrites the codes; returns the flipped bits, packed, to undo it."""
+    stored = codes(model, site)
+    read = faults.apply(stored)
+    _replace(model.graph.initializers[site.name], read)
+    flips = stored.view(_word(stored)) ^ read.view(_word(stored))
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(flips).tobytes(), 9)).decode()
+
+
+def _replace(value: ir.Value, array: npt.NDArray[Any]) -> None:
+    value.const_value = ir.tensor(np.ascontiguousarray(array), dtype=value.dtype, name=value.name)
+
+
+def _word(array: npt.NDArray[Any]) -> np.dtype[Any]:
+    return np.dtype(f"uint{array.dtype.itemsize * 8}")

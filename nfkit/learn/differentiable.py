@@ -1,0 +1,268 @@
+"""A frozen ONNX graph as a differentiable torch function of its input, with its weights as arguments.
+
+The graph is read once. What depends on constants alone is computed then; what depends on weight sites (usually one
+DequantizeLinear each) is computed once a set of codes, so that a faulty copy of the model costs its changed weights
+and nothing else; the rest is run for every batch. Gradients flow to the input. They pass straight through rounding,
+and are zero where a quantiser saturates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from nfkit.errors import UnsupportedError
+from nfkit.graph.sites import WeightSite
+from nfkit.learn.ops import Entry, find
+from nfkit.learn.quantisers import fuse_quantisers
+
+Environment = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A kind of operator that cannot be differentiated, where it stands, and why."""
+
+    op: str
+    nodes: tuple[str, ...]
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The refusal for a report."""
+        return {"op": self.op, "nodes": list(self.nodes), "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node, ready to run: kernel, attributes, and the names of what it reads and writes."""
+
+    node: str
+    entry: Entry
+    attributes: Mapping[str, Any]
+    inputs: tuple[str | None, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, values: Environment) -> None:
+        """Computes the node's outputs from its inputs, in place in `values`."""
+        operands = [values[name] if name is not None else None for name in self.inputs]
+        try:
+            results = self.entry.kernel(*operands, **self.attributes)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"node '{self.node}': {error}") from None
+        if not isinstance(results, tuple):
+            results = (results,)
+        # Kernels may return optional outputs that the node does not name.
+        values.update(zip(self.outputs, results, strict=False))
+
+
+def find_unsupported(model: ir.Model) -> list[Unsupported]:
+    """Lists all operators that stand between a model and its gradients; empty if there is none."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for node in model.graph:
+        name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+        entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
+        if entry is None:
+            reason = f"no gradient is known for it at opset {model.opset_imports.get(node.domain, 1)}"
+        else:
+            unknown = sorted(set(node.attributes) - entry.attributes)
+            if not unknown:
+                continue
+            reason = f"attribute {', '.join(unknown)} is not understood"
+        found.setdefault((name, reason), []).append(node.name or str(node.outputs[0].name))
+    return [Unsupported(op, tuple(nodes), reason) for (op, reason), nodes in found.items()]
+
+
+class FrozenGraph:
+    """A model as a function of its input and its weights.
+
+    Args:
+        model: The model; not changed.
+        sites: Weight sites whose codes will be given; their own codes are the default.
+        dtype: Floating type to compute in. bfloat16 is about four times as fast on CPUs that know it, and holds 8-bit
+            codes exactly, but rounds sums: fit for gradients, not for parity.
+        device: Where to compute.
+
+    Raises:
+        UnsupportedError: When operators cannot be differentiated; all of them are named at once.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        sites: list[WeightSite] | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        refuse_unsupported(model)
+        self.dtype, self.device = dtype, torch.device(device)
+        graph = model.graph
+        self.input = next(str(v.name) for v in graph.inputs if v.name not in graph.initializers)
+        self.output = str(graph.outputs[0].name)
+        self.scores = _scores(graph.outputs[0])
+        names = {site.name for site in sites or []}
+        steps = [_step(node, model) for node in graph]
+        constants = {
+            str(v.name): torch.from_numpy(np.array(v.const_value.numpy()))
+            for v in graph.initializers.values()
+            if v.const_value is not None
+        }
+        self.codes = {name: constants[name] for name in names}
+        fixed, self._weight_steps, self._steps = _partition(steps, set(constants), names)
+        for step in fixed:
+            step.run(constants)
+        self._steps = fuse_quantisers(self._steps, constants, keep={self.output, self.scores})
+        read = {name for step in (*self._steps, *self._weight_steps) for name in step.inputs}
+        self._constants = {name: self._place(t) for name, t in constants.items() if name in read}
+        self._exact = {name: t for name, t in constants.items() if name in read}
+        self._needed = [
+            name
+            for step in self._weight_steps
+            for name in step.outputs
+            if name in read or name == self.output
+        ]
+        self._last_use = {name: i for i, step in enumerate(self._steps) for name in step.inputs if name is not None}
+        self._clean = self.weights()
+
+    def weights(self, codes: Mapping[str, npt.NDArray[Any] | Tensor] | None = None) -> Environment:
+        """Weights of a copy of the model that stores other codes.
+
+        Args:
+            codes: Codes of some sites, of the type and shape of the site; the others keep their own.
+
+        Returns:
+            Dequantised weights, to be given to `__call__`.
+        """
+        given = {name: torch.as_tensor(array) for name, array in (codes or {}).items()}
+        if codes is not None:
+            touched = set(given)
+            steps = []
+            for step in self._weight_steps:
+                if touched.intersection(n for n in step.inputs if n):
+                    touched.update(step.outputs)
+                    steps.append(step)
+            values = {**self._exact, **self.codes, **self._clean_exact, **given}
+        else:
+            steps, values = self._weight_steps, {**self._exact, **self.codes}
+        for step in steps:
+            step.run(values)
+        if codes is None:
+            self._clean_exact = {n: values[n] for step in steps for n in step.outputs}
+            return {name: self._place(values[name]) for name in self._needed}
+        changed = {n for step in steps for n in step.outputs}
+        return {n: self._place(values[n]) if n in changed else self._clean[n] for n in self._needed}
+
+    def __call__(self, x: Tensor, weights: Environment | None = None, *, scores: bool = False) -> Tensor:
+        """Runs the model.
+
+        Args:
+            x: Samples [N, ...] in the model's input space; integer inputs as integer-valued floats.
+            weights: Result of `weights`; the model's own by default.
+            scores: Whether to return the values in front of a final softmax and its quantisers, as a loss needs
+                them, instead of the first output.
+
+        Returns:
+            float32 tensor, differentiable with respect to `x`.
+        """
+        values: Environment = {**self._constants, **(self._clean if weights is None else weights)}
+        values[self.input] = x.to(self.dtype)
+        wanted = self.scores if scores else self.output
+        for i, step in enumerate(self._steps):
+            step.run(values)
+            if wanted in step.outputs:
+                break
+            for name in step.inputs:  # free what nobody reads again, so that large batches fit the cache
+                if name is not None and self._last_use[name] == i:
+                    values.pop(name, None)
+        return values[wanted].float()
+
+    def _place(self, tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point():
+            # Shapes and axes are read by the host; codes are converted where they are used.
+            return tensor if tensor.dtype == torch.int64 else tensor.to(self.device)
+        tensor = tensor.to(device=self.device, dtype=self.dtype)
+        return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+def refuse_unsupported(model: ir.Model) -> None:
+    """Raises an error that names every operator without a gradient.
+
+    Raises:
+        UnsupportedError: When there is one.
+    """
+    unsupported = find_unsupported(model)
+    if unsupported:
+        listed = "; ".join(
+            f"{u.op} ({u.reason}) in node{'s' * (len(u.nodes) > 1)} {', '.join(repr(n) for n in u.nodes[:5])}"
+            + (f" and {len(u.nodes) - 5} more" if len(u.nodes) > 5 else "")
+            for u in unsupported
+        )
+        raise UnsupportedError(
+            f"the model cannot be differentiated: {listed}. Evaluating and injecting still work; to protect it, "
+            "export a QDQ model of standard operators"
+        )
+
+
+def _step(node: ir.Node, model: ir.Model) -> Step:
+    entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
+    assert entry is not None  # refuse_unsupported has looked
+    attributes = {name: _attribute(a) for name, a in node.attributes.items()}
+    if "num_outputs" in entry.attributes:  # Split before opset 18 tells by its outputs alone
+        attributes.setdefault("num_outputs", len(node.outputs))
+    return Step(
+        node=node.name or str(node.outputs[0].name),
+        entry=entry,
+        attributes=attributes,
+        inputs=tuple(str(v.name) if v is not None else None for v in node.inputs),
+        outputs=tuple(str(v.name) for v in node.outputs),
+    )
+
+
+def _attribute(attribute: ir.Attr) -> Any:
+    value = attribute.value
+    if isinstance(value, ir.TensorProtocol):
+        return torch.from_numpy(np.array(value.numpy()))
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _partition(
+    steps: list[Step], constants: set[str], sites: set[str]
+) -> tuple[list[Step], list[Step], list[Step]]:
+    """Splits steps into those of constants alone, those of weights, and those of the input."""
+    fixed_values, weight_values = constants - sites, set(sites)
+    fixed, weight, active = [], [], []
+    for step in steps:
+        read = {name for name in step.inputs if name is not None}
+        if read <= fixed_values:
+            fixed.append(step)
+            fixed_values.update(step.outputs)
+        elif read <= fixed_values | weight_values:
+            weight.append(step)
+            weight_values.update(step.outputs)
+        else:
+            active.append(step)
+    return fixed, weight, active
+
+
+def _scores(output: ir.Value) -> str:
+    """Name of the value in front of a final softmax and the quantisers around it, or of the output itself."""
+    value, found = output, str(output.name)
+    while (node := value.producer()) is not None:
+        if node.op_type not in ("Softmax", "QuantizeLinear", "DequantizeLinear", "QLinearSoftmax", "Identity", "Cast"):
+            break
+        operand = node.inputs[0]
+        if operand is None or operand.is_initializer():
+            break
+        value = operand
+        if node.op_type in ("Softmax", "QuantizeLinear", "DequantizeLinear"):
+            found = str(value.name)
+    # Codes in front of a DequantizeLinear are no scores: stop behind it.
+    producer = value.producer()
+    return found if producer is None or producer.op_type != "QuantizeLinear" else str(output.name)

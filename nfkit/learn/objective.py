@@ -1,0 +1,75 @@
+"""Expectation over perturbed models (EOPM): what a generator is trained for.
+
+    loss = CE(M0(F(x)), y) + lambda / N * sum_i CE(Mp_i(F(x)), y)        (Sun et al., NeuralFuse, NeurIPS 2024)
+
+with F(x) = clip(x + G(x), -1, 1), M0 the clean model and Mp_1 ... Mp_N copies of it with fresh bit errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nfkit.graph.interface import InputSpec
+from nfkit.learn.differentiable import Environment, FrozenGraph
+
+
+def protect(generator: nn.Module, x: Tensor) -> Tensor:
+    """F(x) = clip(x + G(x), -1, 1), for images [N, C, H, W] in [-1, 1]."""
+    return torch.clamp(x + generator(x).float(), -1.0, 1.0)
+
+
+class ModelInput:
+    """The way from images in [-1, 1] to a model's own input, differentiable: `InputSpec.denormalise` in torch."""
+
+    def __init__(self, spec: InputSpec, device: torch.device) -> None:
+        centre, half_width = spec.bounds()
+        self.spec = spec
+        self.centre = torch.from_numpy(centre).to(device)
+        self.half_width = torch.from_numpy(half_width).to(device)
+        self.integer = np.issubdtype(np.dtype(spec.dtype), np.integer)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] in [-1, 1] -> [N, *shape]; integer types as rounded floats, the gradient passing straight."""
+        v = x * self.half_width + self.centre
+        if self.integer:
+            v = v + (torch.round(v) - v).detach()
+        return v.permute(0, 2, 3, 1) if self.spec.layout == "NHWC" else v.reshape(len(x), *self.spec.shape)
+
+
+def eopm_gradient(
+    frozen: FrozenGraph,
+    entry: ModelInput,
+    protected: Tensor,
+    y: Tensor,
+    copies: Iterable[Environment],
+    weight: float,
+) -> tuple[Tensor, float]:
+    """Loss and its gradient at F(x), for all copies of the model.
+
+    The gradient is summed at F(x), so that the generator and the clean model run once, however many copies there
+    are, and only one copy's activations are in memory at a time.
+
+    Args:
+        frozen: The model.
+        entry: The way to its input.
+        protected: F(x), [N, C, H, W]; its own graph is not entered.
+        y: Labels [N].
+        copies: Weights of the perturbed copies.
+        weight: lambda.
+
+    Returns:
+        (gradient of the loss with respect to F(x), loss).
+    """
+    leaf = protected.detach().requires_grad_()
+    copies = list(copies)
+    total = 0.0
+    for weights, share in [(None, 1.0), *((copy, weight / len(copies)) for copy in copies)]:
+        loss = share * nn.functional.cross_entropy(frozen(entry(leaf), weights, scores=True), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    assert leaf.grad is not None
+    return leaf.grad, total

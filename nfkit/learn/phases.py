@@ -1,0 +1,145 @@
+"""The phases of training a generator, each a loss on one batch.
+
+EOPM from a cold start stays near the identity for many epochs: a generator has to find out at once what moves the
+faulty copies and which image is which class. The two can be learned apart, quickly, before they are joined:
+
+1. `patterns`: one additive pattern a class, for images whose label is known, trained by EOPM. A few hundred steps
+   show what drives the frozen model to each class, faults or not.
+2. `labels`: the generator's encoder, with a linear head on its bottleneck, learns to tell the classes apart. The
+   base is not run.
+3. `paint`: the whole generator learns to answer an image with the pattern of its class. The base is not run.
+4. `eopm`: the objective itself, from there on.
+
+Generators without a bottleneck (the universal pattern) have nothing to prepare and start with `eopm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nfkit.learn.chips import PerturbedCopies
+from nfkit.learn.differentiable import FrozenGraph
+from nfkit.learn.objective import ModelInput, eopm_gradient, protect
+from nfkit.models.generators.base import Generator
+
+PhaseName = Literal["patterns", "labels", "paint", "eopm"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training.
+
+    Attributes:
+        name: What is learned.
+        share: Part of the whole budget.
+        learning_rate: Peak learning rate of Adam.
+        parameters: What is trained.
+        loss: (images, labels, step) -> loss; leaves its gradients in the parameters.
+    """
+
+    name: PhaseName
+    share: float
+    learning_rate: float
+    parameters: list[nn.Parameter]
+    loss: Callable[[Tensor, Tensor, int], float]
+
+
+class Losses(nn.Module):
+    """The losses of all phases, and the parameters that only they need.
+
+    Args:
+        generator: What is trained.
+        frozen: The frozen model.
+        entry: The way to its input.
+        copies: Source of perturbed copies.
+        classes: Number of classes.
+        per_step: Perturbed copies a step, N.
+        weight: Weight of the perturbed copies against the clean model, lambda.
+        amplitude: Largest value of a class pattern, in units of the input's half range.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        frozen: FrozenGraph,
+        entry: ModelInput,
+        copies: PerturbedCopies,
+        *,
+        classes: int,
+        per_step: int,
+        weight: float,
+        amplitude: float,
+    ) -> None:
+        super().__init__()
+        self.generator, self.frozen, self.entry, self.copies = generator, frozen, entry, copies
+        self.per_step, self.weight, self.amplitude = per_step, weight, amplitude
+        self.pattern = nn.Parameter(torch.zeros(classes, *entry.spec.image_shape))
+        self.head = nn.Linear(max(1, generator.bottleneck_channels), classes)
+
+    def schedule(self, warm_start: bool) -> list[Phase]:
+        """The phases in order, with their shares of the budget."""
+        network = list(self.generator.parameters())
+        if not warm_start or not self.generator.bottleneck_channels:
+            return [Phase("eopm", 1.0, 1e-3 if self.generator.bottleneck_channels else 1e-2, network, self._eopm)]
+        with_head = [*network, *self.head.parameters()]
+        return [
+            Phase("patterns", 0.1, 5e-2, [self.pattern], self._patterns),
+            Phase("labels", 0.3, 3e-3, with_head, self._labels),
+            Phase("paint", 0.15, 2e-3, with_head, self._paint),
+            Phase("eopm", 0.45, 1e-3, network, self._eopm),
+        ]
+
+    def class_patterns(self) -> Tensor:
+        """The additive patterns, [classes, C, H, W], bounded by the amplitude."""
+        return self.amplitude * torch.tanh(self.pattern)
+
+    def _patterns(self, x: Tensor, y: Tensor, step: int) -> float:
+        protected = torch.clamp(x + self.class_patterns()[y], -1.0, 1.0)
+        return self._through_models(protected, y, step)
+
+    def _labels(self, x: Tensor, y: Tensor, step: int) -> float:
+        with self._fast():
+            scores = self.head(self._pool(self.generator.encode(self._padded(x))))
+        loss = nn.functional.cross_entropy(scores.float(), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    def _paint(self, x: Tensor, y: Tensor, step: int) -> float:
+        height, width = x.shape[-2:]
+        with self._fast():
+            features = self.generator.encode(self._padded(x))
+            scores = self.head(self._pool(features))
+            painted = self.generator.decode(features)[..., :height, :width]
+        wanted = self.class_patterns().detach()[y]
+        # In units of the amplitude, so that the two terms weigh alike for every amplitude.
+        loss = nn.functional.mse_loss(painted.float(), wanted) / self.amplitude**2
+        loss = loss + 0.3 * nn.functional.cross_entropy(scores.float(), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    def _eopm(self, x: Tensor, y: Tensor, step: int) -> float:
+        with self._fast():
+            protected = protect(self.generator, x)
+        return self._through_models(protected, y, step)
+
+    def _through_models(self, protected: Tensor, y: Tensor, step: int) -> float:
+        fresh = (self.copies.training(step * self.per_step + i) for i in range(self.per_step))
+        gradient, loss = eopm_gradient(self.frozen, self.entry, protected, y, fresh, self.weight)
+        protected.backward(gradient)  # type: ignore[no-untyped-call]
+        return loss
+
+    def _pool(self, features: list[Tensor]) -> Tensor:
+        return features[-1].mean(dim=(2, 3))
+
+    def _padded(self, x: Tensor) -> Tensor:
+        stride = self.generator.stride
+        return nn.functional.pad(x, (0, -x.shape[-1] % stride, 0, -x.shape[-2] % stride))
+
+    def _fast(self) -> torch.autocast:
+        low = self.frozen.dtype == torch.bfloat16
+        return torch.autocast(self.frozen.device.type, torch.bfloat16, enabled=low)

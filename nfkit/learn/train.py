@@ -1,0 +1,281 @@
+"""Training a generator for a frozen model: the loop, in one visible file."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from nfkit.data import Dataset
+from nfkit.errors import OptionError
+from nfkit.faults import BitErrors, Layout
+from nfkit.graph.interface import InputSpec
+from nfkit.graph.sites import WeightSite
+from nfkit.learn.batches import Batches
+from nfkit.learn.checkpoint import Checkpoint
+from nfkit.learn.chips import PerturbedCopies
+from nfkit.learn.differentiable import FrozenGraph
+from nfkit.learn.objective import ModelInput, protect
+from nfkit.learn.phases import Losses
+from nfkit.models.generators import build
+from nfkit.models.generators.base import Generator
+
+HELD_OUT_SAMPLES = 512
+VALIDATION_COPIES = 4
+REPORTS = 20
+"""How often a run measures itself on held-out data; each measurement may become the best so far."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a training run depends on, besides model and data.
+
+    Attributes:
+        generator: Name of the architecture.
+        errors: Bit errors to train against.
+        layout: How chips hold the weights.
+        epochs: Budget in passes over the training data; a run is reproducible to the bit on one machine.
+        minutes: Budget in minutes instead; how many steps fit depends on the machine.
+        copies: Perturbed copies a step, N.
+        weight: Weight of the perturbed copies against the clean model, lambda.
+        batch: Samples a step.
+        warm_start: Whether to prepare the generator before EOPM; see `nfkit.learn.phases`.
+        amplitude: Bound of the class patterns of the warm start, in units of the input's half range.
+        mirror: Whether to mirror half of the images.
+        shift: Largest random shift in pixels.
+        seed: Seed of everything random.
+        precision: `float32`, `bfloat16`, or `auto` for bfloat16 where the processor computes in it.
+    """
+
+    generator: str
+    errors: BitErrors
+    layout: Layout
+    epochs: float | None = None
+    minutes: float | None = None
+    copies: int = 1
+    weight: float = 5.0
+    batch: int = 128
+    warm_start: bool = True
+    amplitude: float = 0.3
+    mirror: bool = False
+    shift: int = 0
+    seed: int = 0
+    precision: str = "auto"
+    version: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.minutes is None):
+            raise OptionError("give the training budget either as --epochs or as --minutes")
+        if (self.epochs or self.minutes or 0) <= 0 or self.copies < 1 or self.batch < 2 or self.seed < 0:
+            raise OptionError("epochs or minutes, copies, batch (from 2) and seed must be positive")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise OptionError(f"unknown precision {self.precision!r}: choose auto, float32 or bfloat16")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration for records and checkpoints."""
+        return asdict(self) | {"errors": asdict(self.errors), "layout": str(self.layout)}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come: what a progress display needs.
+
+    Attributes:
+        phase: Name of the phase.
+        step: Steps done in all.
+        done: Share of the budget that is used up.
+        loss: Running mean of the loss.
+        clean: Clean accuracy on held-out data with the generator; None between measurements.
+        perturbed: The same on held-out chips.
+        seconds_left: Estimated time to the end.
+    """
+
+    phase: str
+    step: int
+    done: float
+    loss: float
+    clean: float | None
+    perturbed: float | None
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The result of a run: the best generator found, in evaluation mode, and how it went."""
+
+    generator: Generator
+    steps: int
+    seconds: float
+    clean: float
+    perturbed: float
+    interrupted: bool
+    precision: str
+
+
+def train(
+    model: ir.Model,
+    sites: list[WeightSite],
+    spec: InputSpec,
+    data: Dataset,
+    held_out: Dataset,
+    config: TrainConfig,
+    *,
+    classes: int,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Trains a generator by EOPM.
+
+    Args:
+        model: The frozen model.
+        sites: Weight sites that err.
+        spec: The model's input.
+        data: Samples to train on.
+        held_out: Samples to choose the best state by.
+        config: The settings.
+        classes: Number of classes.
+        checkpoint: File to keep the state of the run in; a run of the same settings goes on from it.
+        identity: Digest of model and data, so that a checkpoint is not continued on others.
+        on_progress: Called after every step.
+
+    Returns:
+        The best generator by held-out accuracy. Ctrl-C ends the run early, with the best so far.
+
+    Raises:
+        UnsupportedError: When the model has operators without a gradient.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = _choose_dtype(config.precision, device)
+    torch.manual_seed(config.seed)
+    frozen = FrozenGraph(model, sites, dtype=dtype, device=device)
+    entry = ModelInput(spec, device)
+    copies = PerturbedCopies(model, sites, frozen, config.errors, config.layout, config.seed)
+    channels, height, width = spec.image_shape
+    generator = build(config.generator, channels, (height, width)).to(device, memory_format=torch.channels_last)
+    losses = Losses(
+        generator, frozen, entry, copies,
+        classes=classes, per_step=config.copies, weight=config.weight, amplitude=config.amplitude,
+    ).to(device)  # fmt: skip
+    batches = Batches(
+        data, spec, size=config.batch, seed=config.seed, mirror=config.mirror, shift=config.shift, device=device
+    )
+    judge = _Judge(generator, frozen, entry, copies, spec, held_out)
+    phases = losses.schedule(config.warm_start)
+    budget = config.minutes * 60 if config.minutes else math.ceil(config.epochs * batches.per_epoch)  # type: ignore[operator]
+
+    state = Checkpoint.resume(checkpoint, {**config.to_dict(), "identity": identity}, losses)
+    started, interrupted, loss = time.monotonic() - state.seconds, False, math.nan
+    try:
+        while state.phase < len(phases):
+            phase = phases[state.phase]
+            begin = sum(p.share for p in phases[: state.phase])
+            optimiser = torch.optim.Adam(phase.parameters, betas=(0.9, 0.99))
+            state.restore(optimiser)
+            for x, y in batches.starting_at(state.step):  # x [N, C, H, W] in [-1, 1], y [N]
+                used = (time.monotonic() - started) if config.minutes else state.step
+                done = used / budget
+                if done >= begin + phase.share - 1e-9:
+                    break
+                for group in optimiser.param_groups:
+                    group["lr"] = phase.learning_rate * _rate((done - begin) / phase.share)
+                optimiser.zero_grad()
+                value = phase.loss(x, y, state.step)
+                optimiser.step()
+                state.step += 1
+                loss = value if math.isnan(loss) else 0.98 * loss + 0.02 * value
+                clean = perturbed = None
+                if phase.name in ("paint", "eopm") and done * REPORTS >= state.reports:
+                    state.reports = math.floor(done * REPORTS) + 1
+                    clean, perturbed = judge()
+                    state.judge(generator, _score(clean, perturbed, config.weight), clean, perturbed)
+                    state.seconds = time.monotonic() - started
+                    state.save(losses, optimiser)
+                if on_progress:
+                    spent = time.monotonic() - started
+                    left = budget - spent if config.minutes else spent / max(done, 1e-3) * (1 - done)
+                    on_progress(Progress(phase.name, state.step, done, loss, clean, perturbed, max(0.0, left)))
+            state.seconds = time.monotonic() - started
+            state.phase, loss = state.phase + 1, math.nan
+            state.save(losses, None)
+    except KeyboardInterrupt:
+        interrupted = True
+    clean, perturbed = judge()
+    state.judge(generator, _score(clean, perturbed, config.weight), clean, perturbed)
+    generator.load_state_dict(state.best)
+    generator.eval()
+    return Trained(
+        generator.cpu(), state.step, time.monotonic() - started, state.clean, state.perturbed, interrupted,
+        str(dtype).removeprefix("torch."),
+    )  # fmt: skip
+
+
+class _Judge:
+    """Accuracy with the generator on held-out samples: clean, and on held-out chips."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        frozen: FrozenGraph,
+        entry: ModelInput,
+        copies: PerturbedCopies,
+        spec: InputSpec,
+        data: Dataset,
+    ) -> None:
+        data = data.take(min(len(data), HELD_OUT_SAMPLES))
+        self.generator, self.frozen, self.entry = generator, frozen, entry
+        images = torch.from_numpy(spec.normalise(spec.encode(data.x))).to(frozen.device)
+        self.x = images.contiguous(memory_format=torch.channels_last)
+        self.y = torch.from_numpy(data.y).to(frozen.device)
+        self.chips = copies.validation(VALIDATION_COPIES)
+
+    @torch.no_grad()
+    def __call__(self) -> tuple[float, float]:
+        self.generator.eval()
+        v = torch.cat([self.entry(protect(self.generator, part)) for part in self.x.split(128)])
+        self.generator.train()
+        return self._accuracy(v, None), float(np.mean([self._accuracy(v, chip) for chip in self.chips]))
+
+    def _accuracy(self, v: Tensor, weights: Any) -> float:
+        hits = [
+            (self.frozen(part, weights, scores=True).reshape(len(part), -1).argmax(1) == y).sum()
+            for part, y in zip(v.split(128), self.y.split(128), strict=True)
+        ]
+        return float(sum(hits)) / len(self.y)
+
+
+def _rate(part: float) -> float:
+    """Learning rate over a phase: a short warm-up, then half a cosine down to zero."""
+    return min(1.0, part / 0.05 + 0.05) * (0.5 + 0.5 * math.cos(math.pi * min(part, 1.0)))
+
+
+def _score(clean: float, perturbed: float, weight: float) -> float:
+    """What the best state is chosen by: the accuracies, weighed as the loss weighs them."""
+    return (clean + weight * perturbed) / (1 + weight)
+
+
+def _choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision != "auto":
+        return torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    # Without the instructions, bfloat16 is emulated and slower than float32.
+    return torch.bfloat16 if torch.backends.cpu.get_cpu_capability() in _BF16 and _has_bf16() else torch.float32
+
+
+_BF16 = ("AVX512", "AVX512_VNNI", "AMX")
+
+
+def _has_bf16() -> bool:
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(known and known())
+
+

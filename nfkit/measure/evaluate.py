@@ -1,0 +1,186 @@
+"""Accuracy under bit errors: rates x chips, of the base and of the protected model, in ONNX Runtime.
+
+Every chip is a model of its own: the same file, with the codes that this chip returns in place of those it stores.
+Errors hit the base's weights only, since the generator runs at nominal voltage; `fault_generator` is the stress case
+in which it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from nfkit.data import Dataset
+from nfkit.errors import OptionError
+from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid, Layout, flipped_bits
+from nfkit.graph.fuse import is_fused, split
+from nfkit.graph.interface import InputSpec
+from nfkit.graph.sites import WeightSite, codes, fault_sites
+from nfkit.measure.session import Level, Runner, accuracy, cores
+from nfkit.measure.stats import Spread
+from nfkit.model import to_bytes
+
+Codes = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One chip at one bit error rate; accuracies are shares of the samples."""
+
+    ber: float
+    chip: int
+    faulty_cells: int
+    flipped_bits: int
+    base: float
+    protected: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row for a record."""
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` measured.
+
+    Attributes:
+        clean_base: Accuracy of the base without errors (CA).
+        clean_protected: Accuracy of the protected model without errors (CA (NF)); None for a bare base.
+        rows: One entry for every rate and chip.
+        settings: What the numbers depend on, for records.
+    """
+
+    clean_base: float
+    clean_protected: float | None
+    rows: tuple[Row, ...]
+    settings: dict[str, Any]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Spread over chips at each rate: base (PA), protected (PA (NF)), and their paired difference (RP)."""
+        entries = []
+        for ber in dict.fromkeys(row.ber for row in self.rows):
+            rows = [row for row in self.rows if row.ber == ber]
+            entry: dict[str, Any] = {"ber": ber, "base": Spread.of([r.base for r in rows])}
+            pairs = [(r.base, r.protected) for r in rows if r.protected is not None]
+            if pairs:
+                entry["protected"] = Spread.of([p for _, p in pairs])
+                entry["recovery"] = Spread.of([p - b for b, p in pairs])
+            entries.append(entry)
+        return entries
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record `nfkit.evaluate/1`."""
+        clean = {"base": self.clean_base}
+        if self.clean_protected is not None:
+            clean["protected"] = self.clean_protected
+        return {
+            "schema": "nfkit.evaluate/1",
+            **self.settings,
+            "clean": clean,
+            "rows": [row.to_dict() for row in self.rows],
+            "summary": [
+                {k: v.to_dict() if isinstance(v, Spread) else v for k, v in entry.items()}
+                for entry in self.summary()
+            ],
+        }
+
+
+def evaluate(
+    model: ir.Model,
+    data: Dataset,
+    spec: InputSpec,
+    errors: Iterable[BitErrors],
+    *,
+    chips: Sequence[int] = EVALUATION_CHIPS[:10],
+    layout: Layout | None = None,
+    fault_generator: bool = False,
+    level: Level = "all",
+    on_row: Callable[[Row], None] | None = None,
+) -> Evaluation:
+    """Measures accuracy with and without bit errors.
+
+    Args:
+        model: A frozen base, or a fused model; not changed.
+        data: Labelled samples.
+        spec: The model's input.
+        errors: Bit errors of one kind, at the rates to measure.
+        chips: Seeds of the chips.
+        layout: How the chips hold the weights; `iid` by default.
+        fault_generator: Whether errors hit the generator's weights as well.
+        level: Optimisation level of ONNX Runtime.
+        on_row: Called with each finished row.
+
+    Raises:
+        OptionError: When a chip is one that generators are trained on, or there is nothing to measure.
+        DataError: When the data does not fit the model.
+        ModelError: When the model holds no integer weights, or ONNX Runtime fails.
+    """
+    errors, layout = list(errors), layout or Iid()
+    if not errors or not chips:
+        raise OptionError("nothing to measure: give at least one bit error rate and one chip")
+    fused = is_fused(model)
+    if fused and any(chip in TRAINING_CHIPS for chip in chips):
+        raise OptionError(
+            f"chips {min(chips)} to {max(chips)} overlap those that generators are trained on (from "
+            f"{TRAINING_CHIPS[0]} on): choose seeds below"
+        )
+    base = split(model)[1] if fused else model
+    sites = fault_sites(base)
+    stored = {site.name: codes(base, site) for site in sites}
+    more = _generator_sites(model) if fused and fault_generator else []
+    stored_more = {site.name: codes(model, site) for site in more}
+
+    x, y = spec.encode(data.x), data.y
+    base_bytes, fused_bytes = to_bytes(base), to_bytes(model) if fused else None
+    clean = Runner(base_bytes, level=level)
+    data.check_labels(clean.classes(x))
+    clean_base = accuracy(clean, x, y)
+    clean_protected = accuracy(Runner(fused_bytes, level=level), x, y) if fused_bytes is not None else None
+
+    def measure(setting: tuple[BitErrors, int]) -> Row:
+        strength, seed = setting
+        chip = Chip(seed, layout)
+        read, cells, bits = _read(chip, strength, sites, stored)
+        faulty = Runner(base_bytes, weights=read, level=level, threads=threads)
+        protected = None
+        if fused_bytes is not None:
+            read_more, _, _ = _read(chip, strength, more, stored_more)
+            runner = Runner(fused_bytes, weights={**read, **read_more}, level=level, threads=threads)
+            protected = accuracy(runner, x, y)
+        return Row(strength.rate, seed, cells, bits, accuracy(faulty, x, y), protected)
+
+    settings = [(strength, seed) for strength in errors for seed in chips]
+    # One chip a core beats many cores a chip: small models do not fill several.
+    workers = min(cores(), len(settings))
+    threads = max(1, cores() // workers)
+    rows = []
+    with ThreadPoolExecutor(workers) as pool:
+        for row in pool.map(measure, settings):
+            rows.append(row)
+            if on_row:
+                on_row(row)
+    faults = {**errors[0].to_dict(), "layout": str(layout), "generator_faulted": bool(more)}
+    return Evaluation(clean_base, clean_protected, tuple(rows), {"faults": faults, "level": level})
+
+
+def _generator_sites(model: ir.Model) -> list[WeightSite]:
+    return [site for site in fault_sites(model, generator=True) if site.part == "generator"]
+
+
+def _read(
+    chip: Chip, errors: BitErrors, sites: list[WeightSite], stored: Codes
+) -> tuple[Codes, int, int]:
+    """The codes that a chip returns, its faulty cells, and how many bits flipped."""
+    read, cells, bits = {}, 0, 0
+    for site in sites:
+        faults = chip.faults(site, errors)
+        read[site.name] = np.ascontiguousarray(faults.apply(stored[site.name]))
+        cells += faults.faulty_cells()
+        bits += flipped_bits(stored[site.name], read[site.name])
+    return read, cells, bits

@@ -1,0 +1,144 @@
+"""Running models in ONNX Runtime: the one place that chooses threads, optimisation level and provider.
+
+The default level is `all`: the graph that a device runs, with its Q/DQ pairs fused into integer kernels. It may move
+a quantised output by one step against `basic`, which computes node by node; accuracies differ by up to a point. Every
+result names its level.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import onnxruntime as ort
+
+from nfkit.errors import ModelError, OptionError, UnsupportedError
+from nfkit.model import to_bytes
+
+Level = Literal["none", "basic", "extended", "all"]
+
+_LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+_FATAL_ONLY = 4  # ORT's warnings go to stderr and speak to its own developers
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+class Runner:
+    """A model, ready to run.
+
+    Args:
+        model: The model, or its serialised form.
+        weights: Initializers to replace, by name, with arrays of the same type and shape. The file's own are not
+            touched: this is how a chip's faulty codes get in without rewriting the model.
+        level: Optimisation level.
+        threads: Threads of one run; all cores by default.
+
+    Raises:
+        ModelError: When ONNX Runtime refuses the model.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model | bytes,
+        *,
+        weights: Mapping[str, npt.NDArray[Any]] | None = None,
+        level: Level = "all",
+        threads: int | None = None,
+    ) -> None:
+        if level not in get_args(Level):
+            raise OptionError(f"unknown optimisation level {level!r}: choose one of {', '.join(get_args(Level))}")
+        options = ort.SessionOptions()
+        options.graph_optimization_level = _LEVELS[level]
+        options.intra_op_num_threads = threads or cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL_ONLY
+        # ORT refers to these arrays for as long as the session lives.
+        self._weights = {name: ort.OrtValue.ortvalue_from_numpy(a) for name, a in (weights or {}).items()}
+        for name, value in self._weights.items():
+            options.add_initializer(name, value)
+        content = model if isinstance(model, bytes) else to_bytes(model)
+        try:
+            self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime {ort.__version__} refuses the model: {_sentence(error)}") from error
+        self._input = self._session.get_inputs()[0]
+
+    @property
+    def input_type(self) -> str:
+        """NumPy name of the input's type."""
+        return {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}.get(
+            self._input.type, self._input.type.removeprefix("tensor(").removesuffix(")")
+        )
+
+    def __call__(
+        self, x: npt.NDArray[Any], *, batch: int = 128, extra: Mapping[str, npt.NDArray[Any]] | None = None
+    ) -> npt.NDArray[Any]:
+        """The model's first output for every sample.
+
+        Args:
+            x: Samples [N, ...] in the model's input space.
+            batch: Samples to run at once, where the model leaves it free.
+            extra: Values of overridable initializers, such as the masks of a chip.
+
+        Raises:
+            ModelError: When ONNX Runtime fails on the samples.
+        """
+        fixed = self._input.shape[0]
+        step = fixed if isinstance(fixed, int) else batch
+        outputs = []
+        for start in range(0, len(x), step):
+            part = x[start : start + step]
+            used = len(part)
+            if isinstance(fixed, int) and used < fixed:
+                part = np.concatenate([part, np.repeat(part[-1:], fixed - used, axis=0)])
+            try:
+                result = self._session.run(None, {self._input.name: part, **(extra or {})})[0]
+            except Exception as error:
+                raise ModelError(f"ONNX Runtime {ort.__version__} fails on the data: {_sentence(error)}") from error
+            outputs.append(result[:used])
+        return np.concatenate(outputs)
+
+    def classify(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """The class with the highest output, [N]; -1 where an output is not a number."""
+        scores = self(x)
+        flat = scores.reshape(len(scores), -1)
+        best = flat.argmax(axis=1)
+        if np.issubdtype(flat.dtype, np.floating):
+            best[np.isnan(flat).any(axis=1)] = -1
+        return best
+
+    def classes(self, x: npt.NDArray[Any]) -> int:
+        """Number of classes, found by running one batch.
+
+        Raises:
+            UnsupportedError: When the first output is no score a class.
+        """
+        scores = self(x[:1])
+        if scores.ndim < 2 or int(np.prod(scores.shape[1:])) != max(scores.shape[1:]) or scores[0].size < 2:
+            raise UnsupportedError(
+                f"output '{self._session.get_outputs()[0].name}' has shape {list(scores.shape)}: accuracy needs one "
+                "score a class as the first output, [N, classes]"
+            )
+        return int(scores[0].size)
+
+
+def accuracy(runner: Runner, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
+    """Share of samples whose highest output is their label."""
+    return float((runner.classify(x) == y).mean())
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).split(" : ")[-1].splitlines()[0][:300]

@@ -1,0 +1,131 @@
+"""The rim: models come in as a path, a ModelProto or an onnx-ir model, and go out as one file, written at once.
+
+Inside nfkit there is only `ir.Model`. Nothing here, and nothing that calls it, changes the caller's model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Union
+
+import onnx
+import onnx_ir as ir
+
+from nfkit.errors import ModelError, OutputError
+
+ModelLike = Union[str, "os.PathLike[str]", onnx.ModelProto, ir.Model]
+"""What every public function accepts as a model."""
+
+
+def load(source: ModelLike) -> ir.Model:
+    """Reads a model into a copy of its own.
+
+    Args:
+        source: Path of an ONNX file, a ModelProto, or an onnx-ir model.
+
+    Raises:
+        ModelError: When there is no such file, it is no ONNX model, or the model is empty.
+    """
+    if isinstance(source, ir.Model):
+        return source.clone()
+    if isinstance(source, onnx.ModelProto):
+        model = ir.from_proto(source)
+    else:
+        path = Path(source)
+        if not path.is_file():
+            raise ModelError(f"no model at '{path}': give the path of an ONNX file")
+        try:
+            model = ir.load(path)
+        except Exception as error:  # protobuf, onnx-ir and json each raise their own kinds
+            raise ModelError(
+                f"'{path}' is no readable ONNX model ({_first_line(error)}): export it again, or check the download"
+            ) from error
+    if model.graph.num_nodes() == 0:
+        raise ModelError(f"{describe(source)} holds no operators: export it again, or check the download")
+    return model
+
+
+def describe(source: ModelLike) -> str:
+    """Names a model in a message: its path, or the name of its graph."""
+    if isinstance(source, ir.Model):
+        return f"model '{source.graph.name}'"
+    if isinstance(source, onnx.ModelProto):
+        return f"model '{source.graph.name}'"
+    return f"'{os.fspath(source)}'"
+
+
+def to_bytes(model: ir.Model) -> bytes:
+    """The model as one serialised protobuf message, external data included; the same model gives the same bytes."""
+    return ir.to_proto(model).SerializeToString(deterministic=True)
+
+
+def save(model: ir.Model, path: str | os.PathLike[str]) -> Path:
+    """Writes a model as one ONNX file: all of it, or nothing.
+
+    Raises:
+        OutputError: When the file cannot be written.
+    """
+    return write_atomically(Path(path), to_bytes(model))
+
+
+def write_atomically(path: Path, content: bytes) -> Path:
+    """Writes a file under a temporary name beside it, then renames it.
+
+    Raises:
+        OutputError: When the folder does not exist or cannot be written.
+    """
+    check_writable(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def check_writable(path: Path) -> None:
+    """Fails early, before hours of work, where a file could not be written later.
+
+    Raises:
+        OutputError: When the folder does not exist or takes no new files, or the path is a folder.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write '{path}': it is a folder; give a file name")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write '{path}': there is no folder '{path.parent}'; create it first")
+    try:  # the only honest test: permissions, read-only mounts and quotas all count
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into the folder '{path.parent}' ({error.strerror}): choose another with -o"
+        ) from error
+
+
+def sha256(source: ModelLike) -> str:
+    """Digest of the file's bytes, or, for a model in memory, of its serialised form."""
+    if isinstance(source, ir.Model):
+        content = to_bytes(source)
+    elif isinstance(source, onnx.ModelProto):
+        content = source.SerializeToString(deterministic=True)
+    else:
+        content = Path(source).read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,202 @@
+"""The architectures are those of Sun et al. (NeuralFuse, NeurIPS 2024): same parameters, same arithmetic."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nfkit.errors import OptionError
+from nfkit.models.generators import GENERATORS, build
+from nfkit.models.generators.base import Generator
+from nfkit.models.generators.folding import fold_batch_norm
+
+NETWORKS = GENERATORS[:-1]
+
+# Trainable parameters, and multiply-accumulates at 32x32 and at 224x224, as published.
+PUBLISHED = {
+    "conv-l": (723_273, "80.5 M", "3.94 G"),
+    "conv-s": (113_187, "10.34 M", "506.78 M"),
+    "deconv-l": (647_785, "64.69 M", "3.17 G"),
+    "deconv-s": (156_777, "22.44 M", "1.1 G"),
+    "unet-l": (482_771, "41.41 M", "2.03 G"),
+    "unet-s": (121_195, "10.58 M", "518.47 M"),
+}
+
+# Multiplications of the convolutions alone, for one image of 3x32x32.
+CONVOLUTION_MACS = {
+    "conv-l": 79_626_240,
+    "conv-s": 10_036_224,
+    "deconv-l": 50_298_880,
+    "deconv-s": 11_501_568,
+    "unet-l": 36_274_176,
+    "unet-s": 9_191_424,
+}
+
+
+def published_macs(layer: nn.Module, x: Tensor, y: Tensor) -> int:
+    """One layer's share by the counting rule that gives all twelve published totals (it is ptflops's).
+
+    Biases count one operation an output, batch normalisation two, ReLU and up-sampling one, pooling one an
+    input, tanh and concatenation none; and a transposed convolution counts its kernel at every *output*
+    position, which is stride² times the multiplications it takes.
+    """
+    if isinstance(layer, nn.Conv2d):
+        return convolution_macs(layer, x, y) + y.numel() * (layer.bias is not None)
+    if isinstance(layer, nn.ConvTranspose2d):
+        return convolution_macs(layer, x, y) * layer.stride[0] ** 2 + y.numel() * (layer.bias is not None)
+    if isinstance(layer, nn.BatchNorm2d):
+        return 2 * y.numel()
+    if isinstance(layer, nn.ReLU | nn.Upsample):
+        return y.numel()
+    return x.numel() if isinstance(layer, nn.MaxPool2d) else 0
+
+
+def convolution_macs(layer: nn.Module, x: Tensor, y: Tensor) -> int:
+    if isinstance(layer, nn.Conv2d):
+        return y.numel() * layer.weight[0].numel()
+    return x.numel() * layer.weight[0].numel() if isinstance(layer, nn.ConvTranspose2d) else 0
+
+
+def count(generator: Generator, rule, side: int) -> int:
+    total = 0
+
+    def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        total += rule(layer, inputs[0], output)
+
+    for layer in generator.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(add)
+    with torch.no_grad():
+        generator.eval()(torch.zeros(1, 3, side, side))
+    return total
+
+
+def trained(name: str, channels: int, size: tuple[int, int]) -> Generator:
+    """A generator whose batch norms have seen data, so that folding them is no trivial matter."""
+    torch.manual_seed(3)
+    generator = build(name, channels, size).train()
+    for parameter in generator.parameters():
+        nn.init.normal_(parameter, 0.05, 0.1)
+    with torch.no_grad():
+        for _ in range(3):
+            generator(torch.rand(8, channels, *size) * 2 - 1)
+    return generator
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameters_are_the_published_ones(name):
+    assert sum(p.numel() for p in build(name, 3).parameters() if p.requires_grad) == PUBLISHED[name][0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_operations_are_the_published_ones(name):
+    for side, published in zip((32, 224), PUBLISHED[name][1:], strict=True):
+        number, unit = published.split()
+        operations = count(build(name, 3), published_macs, side) / {"M": 1e6, "G": 1e9}[unit]
+        assert round(operations, len(number.partition(".")[2])) == float(number)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_multiplications_of_the_convolutions(name):
+    assert count(build(name, 3), convolution_macs, 32) == CONVOLUTION_MACS[name]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [(32, 32), (28, 28), (49, 10), (1, 7), (33, 47)])
+@pytest.mark.parametrize("name", GENERATORS)
+def test_residual_has_the_shape_of_the_image(name, size, channels):
+    x = torch.rand(2, channels, *size) * 2 - 1
+    with torch.no_grad():
+        residual = build(name, channels, size).eval()(x)
+    assert residual.shape == x.shape
+    assert residual.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_features_end_in_the_bottleneck(name):
+    generator = build(name, 3).eval()
+    x = torch.rand(2, 3, 2 * generator.stride, 3 * generator.stride)
+    with torch.no_grad():
+        features = generator.encode(x)
+        assert features[-1].shape == (2, generator.bottleneck_channels, 2, 3)
+        assert torch.equal(generator.decode(features), generator(x))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_padding_is_zeros_below_and_to_the_right(name):
+    generator = build(name, 1).eval()
+    x = torch.rand(1, 1, 13, 9)
+    padded = torch.zeros(1, 1, 16, 16)
+    padded[..., :13, :9] = x
+    with torch.no_grad():
+        assert torch.equal(generator(x), generator(padded)[..., :13, :9])
+
+
+def test_image_that_fits_is_neither_padded_nor_cropped():
+    program = torch.export.export(build("conv-s", 1).eval(), (torch.zeros(1, 1, 16, 24),))
+    targets = {str(node.target) for node in program.graph.nodes}
+    assert not [target for target in targets if "pad" in target or "slice" in target]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folding_changes_no_output(name):
+    generator = trained(name, 3, (28, 28))
+    before = {key: value.clone() for key, value in generator.state_dict().items()}
+    folded = fold_batch_norm(generator)
+
+    assert generator.training
+    assert all(torch.equal(value, before[key]) for key, value in generator.state_dict().items())
+    assert not folded.training
+    assert not [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
+    x = torch.rand(4, 3, 28, 28) * 2 - 1
+    with torch.no_grad():
+        expected, got = generator.eval()(x), folded(x)
+    # Up to 15 layers of float32 sums of up to 1,152 terms: a few hundred units in the last place.
+    assert (got - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_pattern_is_one_for_all_images():
+    generator = build("pattern", 3, (4, 5))
+    nn.init.normal_(generator.pattern)
+    residual = generator(torch.rand(2, 3, 4, 5))
+    assert torch.equal(residual[0], residual[1])
+    assert torch.equal(residual[:1], torch.tanh(generator.pattern))
+    assert generator.bottleneck_channels == 0
+
+
+def test_pattern_refuses_another_size():
+    with pytest.raises(OptionError, match=r"\(3, 4, 5\), got \(3, 5, 4\)"):
+        build("pattern", 3, (4, 5))(torch.zeros(1, 3, 5, 4))
+
+
+def test_pattern_needs_a_size():
+    with pytest.raises(OptionError, match="image size"):
+        build("pattern", 3)
+
+
+@pytest.mark.parametrize("alias", ["ConvL", "CONV-L", "conv_l"])
+def test_aliases(alias):
+    assert type(build(alias, 1)).__name__ == "ConvL"
+
+
+def test_every_name_builds_the_class_it_says():
+    for name in GENERATORS:
+        assert type(build(name, 1, (8, 8))).__name__.lower() == name.replace("-", "")
+
+
+def test_unknown_name_names_the_known_ones():
+    with pytest.raises(OptionError, match=r"'conv-xl'.*conv-l, conv-s, .*, pattern"):
+        build("conv-xl", 3)
+
+
+def test_no_channels():
+    with pytest.raises(OptionError, match="at least one channel"):
+        build("conv-s", 0)
+
+
+def test_listing_generators_does_not_import_torch():
+    code = "import sys, nfkit.models.generators; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
