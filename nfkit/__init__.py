@@ -1,1 +1,70 @@
-"""nfkit."""
+"""nfkit: protect frozen quantised ONNX models against the bit errors of low-voltage SRAM.
+
+The names below are the library; what needs torch is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nfkit.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from nfkit.data import Dataset as Dataset
+    from nfkit.data import load as load_data  # noqa: F401
+    from nfkit.errors import NfkitError as NfkitError
+    from nfkit.faults import BitErrors as BitErrors
+    from nfkit.faults import Chip as Chip
+    from nfkit.faults import parse_layout as parse_layout
+    from nfkit.graph.fuse import fuse as fuse
+    from nfkit.graph.fuse import split as split
+    from nfkit.graph.inject import inject as inject
+    from nfkit.graph.inject import remove as remove
+    from nfkit.graph.interface import InputSpec as InputSpec
+    from nfkit.graph.interface import find_input as find_input
+    from nfkit.graph.sites import WeightSite as WeightSite
+    from nfkit.graph.sites import find_sites as find_sites
+    from nfkit.learn.train import TrainConfig as TrainConfig
+    from nfkit.measure.evaluate import evaluate as evaluate
+    from nfkit.model import load as load_model  # noqa: F401
+    from nfkit.protection import protect as protect
+
+_HOMES = {
+    # models and data
+    "load_model": "nfkit.model:load",
+    "load_data": "nfkit.data:load",
+    "Dataset": "nfkit.data:Dataset",
+    "InputSpec": "nfkit.graph.interface:InputSpec",
+    "find_input": "nfkit.graph.interface:find_input",
+    # faults
+    "BitErrors": "nfkit.faults:BitErrors",
+    "Chip": "nfkit.faults:Chip",
+    "parse_layout": "nfkit.faults:parse_layout",
+    "WeightSite": "nfkit.graph.sites:WeightSite",
+    "find_sites": "nfkit.graph.sites:find_sites",
+    "inject": "nfkit.graph.inject:inject",
+    "remove": "nfkit.graph.inject:remove",
+    # protection
+    "TrainConfig": "nfkit.learn.train:TrainConfig",
+    "protect": "nfkit.protection:protect",
+    "fuse": "nfkit.graph.fuse:fuse",
+    "split": "nfkit.graph.fuse:split",
+    # measuring
+    "evaluate": "nfkit.measure.evaluate:evaluate",
+    # errors
+    "NfkitError": "nfkit.errors:NfkitError",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nfkit' has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,7 +14,7 @@ from typing import Union
 import onnx
 import onnx_ir as ir
 
-from nfkit.errors import ModelError, OutputError
+from nfkit.errors import ModelError, OptionError, OutputError
 
 ModelLike = Union[str, "os.PathLike[str]", onnx.ModelProto, ir.Model]
 """What every public function accepts as a model."""
@@ -108,6 +108,25 @@ def check_writable(path: Path) -> None:
         raise OutputError(
             f"cannot write into the folder '{path.parent}' ({error.strerror}): choose another with -o"
         ) from error
+
+
+def check_output(path: Path, source: ModelLike, force: bool) -> None:
+    """Refuses, before anything is computed, an output that cannot be written or would overwrite.
+
+    Raises:
+        OutputError: When the file cannot be written.
+        OptionError: When it is the model itself, or exists and `force` is not given.
+    """
+    check_writable(path)
+    if isinstance(source, (str, os.PathLike)) and path.exists() and os.path.exists(source) and path.samefile(source):
+        raise OptionError(f"the output '{path}' is the model itself, which is never changed: choose another name")
+    if path.exists() and not force:
+        raise OptionError(f"'{path}' exists: choose another name, or give --force to replace it")
+
+
+def default_output(source: Path) -> Path:
+    """Where a protected model goes by default: `model.nf.onnx` beside `model.onnx`."""
+    return source.with_name(f"{source.name.removesuffix('.onnx')}.nf.onnx")
 
 
 def sha256(source: ModelLike) -> str:

@@ -11,15 +11,11 @@ import pytest
 )
 def test_import_comes_without_torch(module: str) -> None:
     script = f"import sys, {module}\nprint(sorted(m for m in sys.modules if m.partition('.')[0] == 'torch'))"
-    result = subprocess.run(
-        [sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 
 def test_data_comes_without_pillow() -> None:
     script = "import sys, nfkit.data\nprint('PIL' in sys.modules)"
-    result = subprocess.run(
-        [sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"

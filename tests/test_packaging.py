@@ -16,9 +16,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def packages_on_disk() -> list[str]:
-    folders = {"nfkit": ROOT / "nfkit"} | {
-        name: ROOT / path for name, path in SETUPTOOLS["package-dir"].items()
-    }
+    folders = {"nfkit": ROOT / "nfkit"} | {name: ROOT / path for name, path in SETUPTOOLS["package-dir"].items()}
     return sorted(
         ".".join((package, *init.parent.relative_to(folder).parts))
         for package, folder in folders.items()
@@ -32,9 +30,7 @@ def test_every_package_is_listed() -> None:
 
 def test_every_folder_of_modules_is_a_package() -> None:
     folders = {
-        path.parent
-        for tree in ("nfkit", *SETUPTOOLS["package-dir"].values())
-        for path in (ROOT / tree).rglob("*.py")
+        path.parent for tree in ("nfkit", *SETUPTOOLS["package-dir"].values()) for path in (ROOT / tree).rglob("*.py")
     }
     assert [folder for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
 
@@ -47,7 +43,5 @@ def test_nothing_else_is_importable_at_top_level(name: str) -> None:
         "print(spec and (spec.origin or list(spec.submodule_search_locations)))\n"
     )
     # From /, because Python puts the current folder on the path of a -c script.
-    result = subprocess.run(
-        [sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "None"

@@ -152,9 +152,7 @@ def accuracy(model: onnx.ModelProto, pixels: np.ndarray, labels: np.ndarray) -> 
     """Share of images uint8 [N, 28, 28] that ONNX Runtime, at its basic level, classifies rightly."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"image": normalise(pixels)})
     return float((logits.argmax(1) == labels).mean())
 

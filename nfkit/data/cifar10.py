@@ -81,9 +81,7 @@ class _ArrayUnpickler(pickle.Unpickler):
                 return np.ndarray
             case "numpy", "dtype":
                 return _numeric_dtype
-        raise DataError(
-            f"The CIFAR-10 archive asks for {module}.{name}, which no batch needs; fetch it again."
-        )
+        raise DataError(f"The CIFAR-10 archive asks for {module}.{name}, which no batch needs; fetch it again.")
 
 
 def _empty_array(*_: object) -> np.ndarray[Any, Any]:
@@ -94,7 +92,5 @@ def _empty_array(*_: object) -> np.ndarray[Any, Any]:
 def _numeric_dtype(code: str, *_: object) -> np.dtype[Any]:
     dtype = np.dtype(code)
     if dtype.kind not in "biuf":
-        raise DataError(
-            f"The CIFAR-10 archive holds an array of {dtype}, which no batch does; fetch it again."
-        )
+        raise DataError(f"The CIFAR-10 archive holds an array of {dtype}, which no batch does; fetch it again.")
     return dtype

@@ -136,16 +136,13 @@ def _check_labels(name: str, y: npt.NDArray[Any]) -> None:
             "shape [N]; reduce one-hot labels with y.argmax(axis=1), and a column with y.reshape(-1)."
         )
     if y.dtype.kind not in "iu":
-        raise DataError(
-            f"{name}: y is {y.dtype}, but labels are integers; convert them with y.astype(numpy.int64)."
-        )
+        raise DataError(f"{name}: y is {y.dtype}, but labels are integers; convert them with y.astype(numpy.int64).")
 
 
 def _check_inputs(name: str, x: npt.NDArray[Any]) -> None:
     if x.dtype.kind not in "biuf":
         raise DataError(
-            f"{name}: x is {x.dtype}, but inputs are numbers; "
-            "give uint8 images or the model's own input dtype."
+            f"{name}: x is {x.dtype}, but inputs are numbers; give uint8 images or the model's own input dtype."
         )
     if x.ndim < 2:
         raise DataError(

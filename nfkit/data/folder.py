@@ -47,9 +47,7 @@ def _split_root(path: Path, split: Split) -> tuple[Path, list[Path]]:
         return path / split, [path / "train", path / "test"]
     if names in ({"train"}, {"test"}):
         if split not in names:
-            raise DataError(
-                f"{path}: has a {names.pop()} subfolder, but none for {split}; add {path / split}."
-            )
+            raise DataError(f"{path}: has a {names.pop()} subfolder, but none for {split}; add {path / split}.")
         return path / split, [path / split]
     return path, [path]
 
@@ -80,12 +78,8 @@ def _from_csv(root: Path) -> list[tuple[Path, int]]:
             columns = rows.fieldnames or []
             if not {"file", "label"} <= set(columns):
                 found = ", ".join(columns) or "none"
-                raise DataError(
-                    f"{table}: needs columns file and label, but has {found}; mend its first line."
-                )
-            return [
-                _sample(root, f"{table}, line {rows.line_num}", row["file"], row["label"]) for row in rows
-            ]
+                raise DataError(f"{table}: needs columns file and label, but has {found}; mend its first line.")
+            return [_sample(root, f"{table}, line {rows.line_num}", row["file"], row["label"]) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: cannot be read as CSV ({error}); save it as UTF-8 text.") from error
 

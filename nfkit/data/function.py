@@ -36,15 +36,12 @@ def load_function(source: str, split: Split) -> Dataset:
     if isinstance(result, Dataset):
         return result
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise DataError(
-            f"{source} returned a {type(result).__name__}; return (x, y) or a nfkit.data.Dataset."
-        )
+        raise DataError(f"{source} returned a {type(result).__name__}; return (x, y) or a nfkit.data.Dataset.")
     try:
         x, y = (np.asarray(part) for part in result)
     except Exception as error:
         raise DataError(
-            f"{source} returned something that makes no array ({_describe(error)}); "
-            "return (x, y) as NumPy arrays."
+            f"{source} returned something that makes no array ({_describe(error)}); return (x, y) as NumPy arrays."
         ) from error
     return from_arrays(source, x, y)
 

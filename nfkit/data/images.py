@@ -17,9 +17,7 @@ _GREY = frozenset({"1", "L", "LA"})
 _DEEP = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
-def decode(
-    source: Path | IO[bytes], where: str, size: tuple[int, int] | None = None
-) -> npt.NDArray[np.uint8]:
+def decode(source: Path | IO[bytes], where: str, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """Decodes one image.
 
     Args:

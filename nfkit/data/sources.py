@@ -43,3 +43,21 @@ def load(source: str, split: Split) -> Dataset:
         f"--data {source!r} {problem}; give an .npz file with arrays x and y, a folder of images, "
         f"one of {', '.join(sorted(NAMED))}, or module:function."
     )
+
+
+def load_for_training(source: str, test_source: str | None, seed: int) -> tuple[Dataset, Dataset]:
+    """Loads what to train on and what to measure on, which never share a sample.
+
+    Args:
+        source: Where the training samples are.
+        test_source: Where the test samples are; the test split of `source` by default. A source without splits
+            gives a tenth of its samples away for the test.
+        seed: Seed of that division.
+
+    Raises:
+        DataError: There is no such data, or it is unusable.
+    """
+    train, test = load(source, "train"), load(test_source or source, "test")
+    if train.sha256 == test.sha256:
+        return train.hold_out(0.1, seed)
+    return train, test

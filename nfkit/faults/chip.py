@@ -115,9 +115,7 @@ class Chip:
             return SiteFaults(memory.bits, none, none)
         setting, clearing = self.layout.faulty(self.seed, memory, errors)
         kept = self._exposed(setting, memory, errors)
-        return SiteFaults(
-            memory.bits, kept, kept if clearing is setting else self._exposed(clearing, memory, errors)
-        )
+        return SiteFaults(memory.bits, kept, kept if clearing is setting else self._exposed(clearing, memory, errors))
 
     @staticmethod
     def _exposed(cells: Cells, memory: Memory, errors: BitErrors) -> Cells:
@@ -125,7 +123,7 @@ class Chip:
             return cells
         if max(errors.protected_bits) >= memory.bits:
             raise OptionError(
-                f"protected bits {list(errors.protected_bits)}: codes of '{memory.name}' have bits 0 to {memory.bits - 1}"
+                f"protected bits {list(errors.protected_bits)}: '{memory.name}' has bits 0 to {memory.bits - 1}"
             )
         protected = np.array(errors.protected_bits, np.uint64)
         return cells[~np.isin(cells % np.uint64(memory.bits), protected)]

@@ -150,7 +150,7 @@ class Reference(Array):
 
 def _legacy_uniform(seed: int, count: int) -> npt.NDArray[np.float64]:
     # The published maps are defined by this generator; NumPy has frozen its stream.
-    return np.random.RandomState(seed).random_sample(count)  # noqa: NPY002
+    return np.random.RandomState(seed).random_sample(count)
 
 
 def parse_layout(text: str) -> Layout:

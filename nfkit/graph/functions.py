@@ -1,5 +1,7 @@
-"""The fault nodes, as ONNX functions of the domain `nfkit`: readable in a graph viewer, executable anywhere that
-model-local functions are, and folded away by ONNX Runtime when their masks are constants.
+"""The fault nodes, as ONNX functions of the domain `nfkit`.
+
+They are readable in a graph viewer, run wherever model-local functions do, and are folded away by ONNX Runtime when
+their masks are constants.
 
 All operands have the full shape and integer type of the weight: some runtimes compute bitwise operators wrongly
 when one operand is broadcast.

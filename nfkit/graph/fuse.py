@@ -21,13 +21,16 @@ from onnx_ir.passes.common import CheckerPass
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import ROLE_KEY
-from nfkit.model import sha256, to_bytes
+from nfkit.model import sha256
 
 PREFIX = "nfkit/"
 _JOINT = PREFIX + "protected"
 _BASE_HEADER_KEY = "nfkit.base.header"
 
 BASE_DIGEST_KEY = "nfkit.base.graph_sha256"
+"""Digest of the base as nfkit serialises it, which splitting restores."""
+BASE_SOURCE_KEY = "nfkit.base.sha256"
+"""Digest of the file that the base was read from."""
 INPUT_KEY = "nfkit.input"
 
 
@@ -233,8 +236,3 @@ def _restore_header(model: ir.Model, header: dict[str, Any]) -> None:
     model.ir_version = header["ir_version"]
     for domain in [d for d in model.opset_imports if d not in header["opset_imports"]]:
         del model.opset_imports[domain]
-
-
-def serialised_size(model: ir.Model) -> int:
-    """Bytes of the file that the model would make."""
-    return len(to_bytes(model))

@@ -15,18 +15,19 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError, UnsupportedError
-from nfkit.faults import BitErrors, Chip, SiteFaults
+from nfkit.faults import BitErrors, Chip, SiteFaults, flipped_bits
 from nfkit.graph.functions import DOMAIN, MIN_OPSET, fault_function
 from nfkit.graph.sites import ROLE_KEY, WeightSite, codes
 
 Mode = Literal["node", "input", "baked"]
+MODES = get_args(Mode)
 
 FAULTS_KEY = "nfkit.faults"
 _UNDO_KEY = "nfkit.faults.undo"
@@ -151,9 +152,7 @@ class RemoveFaults(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
 
-def inject(
-    model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node"
-) -> ir.Model:
+def inject(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node") -> ir.Model:
     """A copy of the model that holds the bit errors of a chip; see `InjectFaults`."""
     return ir.passes.functionalize(InjectFaults(sites, chip, errors, mode))(model).model
 
@@ -163,9 +162,17 @@ def remove(model: ir.Model) -> ir.Model:
     return ir.passes.functionalize(RemoveFaults())(model).model
 
 
-def chip_inputs(
-    model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors
-) -> dict[str, npt.NDArray[Any]]:
+def count_faults(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors) -> tuple[int, int]:
+    """Number of faulty cells of a chip, and of the stored bits that they flip."""
+    cells = bits = 0
+    for site in sites:
+        faults, stored = chip.faults(site, errors), codes(model, site)
+        cells += faults.faulty_cells()
+        bits += flipped_bits(stored, faults.apply(stored))
+    return cells, bits
+
+
+def chip_inputs(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors) -> dict[str, npt.NDArray[Any]]:
     """What to feed to a model injected in mode `input`, besides its own input, to run it on a chip.
 
     Args:

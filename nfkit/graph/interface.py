@@ -91,7 +91,6 @@ class InputSpec:
         C, H, W = self.image_shape
         last = (H, W, C) if self.layout != "NC" else self.shape
         if x.dtype == np.uint8 and x.shape[1:] in (last, (H, W, C)):
-            centre, half_width = self.bounds()
             levels = x.astype(np.float32).reshape(-1, H, W, C).transpose(0, 3, 1, 2) / np.float32(127.5) - 1
             return self.denormalise(levels)
         wanted, given = np.dtype(self.dtype), x.dtype
@@ -210,7 +209,9 @@ def _check_layout(layout: str, shape: tuple[int, ...]) -> str:
     layout = layout.upper()
     if layout not in LAYOUTS or len(layout) != len(shape) + 1:
         fitting = [known for known in LAYOUTS if len(known) == len(shape) + 1]
-        raise OptionError(f"layout {layout} does not fit an input of shape {list(shape)}: choose {' or '.join(fitting)}")
+        raise OptionError(
+            f"layout {layout} does not fit an input of shape {list(shape)}: choose {' or '.join(fitting)}"
+        )
     return layout
 
 

@@ -105,9 +105,7 @@ def _batches(model: ir.Model, calibration: Iterable[Feeds] | np.ndarray) -> Iter
         count = 0
         for feeds in calibration:
             if feeds.keys() != names:
-                raise DataError(
-                    f"A calibration batch names the inputs {sorted(feeds)}, the model {sorted(names)}."
-                )
+                raise DataError(f"A calibration batch names the inputs {sorted(feeds)}, the model {sorted(names)}.")
             yield feeds
             count += 1
         if not count:
@@ -121,9 +119,7 @@ def _batches(model: ir.Model, calibration: Iterable[Feeds] | np.ndarray) -> Iter
     first = shape[0] if shape else None
     size = first if isinstance(first, int) else min(_BATCH, max(1, len(calibration)))
     if len(calibration) < size:
-        raise DataError(
-            f"The model takes {size} samples at once, the calibration array holds {len(calibration)}."
-        )
+        raise DataError(f"The model takes {size} samples at once, the calibration array holds {len(calibration)}.")
     # A fixed batch size cannot take the remainder of the array.
     last = len(calibration) - (len(calibration) % size if isinstance(first, int) else 0)
     for start in range(0, last, size):

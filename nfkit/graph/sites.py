@@ -27,7 +27,18 @@ Role = Literal["weight", "bias", "zero_point", "constant"]
 ROLE_KEY = "nfkit.role"
 """Metadata key on nodes that nfkit adds to a model; `generator` marks the prefix of a fused file."""
 
-_MOVES = {"Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Cast", "Slice", "Split", "Concat"}
+_MOVES = {
+    "Transpose",
+    "Reshape",
+    "Identity",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Cast",
+    "Slice",
+    "Split",
+    "Concat",
+}
 
 # Operand positions that hold weights and biases, by (domain, operator).
 _OPERANDS: dict[tuple[str, str], dict[int, Role]] = {
@@ -146,9 +157,7 @@ def find_sites(model: ir.Model) -> list[WeightSite]:
     return sites
 
 
-def fault_sites(
-    model: ir.Model, *, generator: bool = False, roles: tuple[Role, ...] = ("weight",)
-) -> list[WeightSite]:
+def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, ...] = ("weight",)) -> list[WeightSite]:
     """The sites that faults hit: the weights of the base, and on request the generator's or the biases too.
 
     Raises:
@@ -204,7 +213,9 @@ def _readings(value: ir.Value) -> Iterator[_Reading]:
             yield _Reading(node, _OPERANDS[key][index], (_label(node),), scale, zero_point, 0)
         elif node.domain == "nfkit" or (node.op_type in _MOVES and not node.domain and index == 0):
             for reading in _readings(node.outputs[0]):
-                yield _Reading(node, *(getattr(reading, f) for f in ("role", "consumers", "scale", "zero_point", "axis")))
+                yield _Reading(
+                    node, *(getattr(reading, f) for f in ("role", "consumers", "scale", "zero_point", "axis"))
+                )
 
 
 def _ends(value: ir.Value) -> Iterator[tuple[Role, str]]:

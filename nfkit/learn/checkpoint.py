@@ -58,9 +58,7 @@ class Checkpoint:
         except Exception:  # a damaged or foreign file: start anew, it will be replaced
             return fresh
         names = ("phase", "step", "reports", "seconds", "best", "score", "clean", "perturbed")
-        return cls(
-            path, settings, **{n: stored[n] for n in names}, resumed=True, _optimiser=stored["optimiser"]
-        )
+        return cls(path, settings, **{n: stored[n] for n in names}, resumed=True, _optimiser=stored["optimiser"])
 
     def restore(self, optimiser: torch.optim.Optimizer) -> None:
         """Gives a resumed phase its optimiser's state back, once."""

@@ -123,10 +123,7 @@ class FrozenGraph:
         self._constants = {name: self._place(t) for name, t in constants.items() if name in read}
         self._exact = {name: t for name, t in constants.items() if name in read}
         self._needed = [
-            name
-            for step in self._weight_steps
-            for name in step.outputs
-            if name in read or name == self.output
+            name for step in self._weight_steps for name in step.outputs if name in read or name == self.output
         ]
         self._last_use = {name: i for i, step in enumerate(self._steps) for name in step.inputs if name is not None}
         self._clean = self.weights()
@@ -232,9 +229,7 @@ def _attribute(attribute: ir.Attr) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _partition(
-    steps: list[Step], constants: set[str], sites: set[str]
-) -> tuple[list[Step], list[Step], list[Step]]:
+def _partition(steps: list[Step], constants: set[str], sites: set[str]) -> tuple[list[Step], list[Step], list[Step]]:
     """Splits steps into those of constants alone, those of weights, and those of the input."""
     fixed_values, weight_values = constants - sites, set(sites)
     fixed, weight, active = [], [], []
@@ -255,7 +250,14 @@ def _scores(output: ir.Value) -> str:
     """Name of the value in front of a final softmax and the quantisers around it, or of the output itself."""
     value, found = output, str(output.name)
     while (node := value.producer()) is not None:
-        if node.op_type not in ("Softmax", "QuantizeLinear", "DequantizeLinear", "QLinearSoftmax", "Identity", "Cast"):
+        if node.op_type not in (
+            "Softmax",
+            "QuantizeLinear",
+            "DequantizeLinear",
+            "QLinearSoftmax",
+            "Identity",
+            "Cast",
+        ):
             break
         operand = node.inputs[0]
         if operand is None or operand.is_initializer():

@@ -26,7 +26,8 @@ class _Quantise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, scale: float, low: float, high: float) -> Tensor:
         codes = torch.div(x, scale).round_()
         clamped = codes.clamp(low, high)
-        ctx.save_for_backward(clamped == codes)
+        # In place and in x's own type: a boolean mask is slower to make, and slower to multiply with.
+        ctx.save_for_backward(codes.eq_(clamped))
         return clamped.mul_(scale)
 
     @staticmethod
@@ -73,9 +74,7 @@ def _join(first: Step, second: Step, constants: dict[str, Tensor]) -> Step | Non
         result: Tensor = _Quantise.apply(x, step, low, high)  # type: ignore[no-untyped-call]
         return result
 
-    return replace(
-        first, entry=Entry(kernel, 1, 10**6), attributes={}, inputs=first.inputs[:1], outputs=second.outputs
-    )
+    return replace(first, entry=Entry(kernel, 1, 10**6), attributes={}, inputs=first.inputs[:1], outputs=second.outputs)
 
 
 def _in_order(steps: list[Step], unmatched: list[Step]) -> list[Step]:

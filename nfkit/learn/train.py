@@ -23,6 +23,7 @@ from nfkit.learn.batches import Batches
 from nfkit.learn.checkpoint import Checkpoint
 from nfkit.learn.chips import PerturbedCopies
 from nfkit.learn.differentiable import FrozenGraph
+from nfkit.learn.memory import keep_freed_memory
 from nfkit.learn.objective import ModelInput, protect
 from nfkit.learn.phases import Losses
 from nfkit.models.generators import build
@@ -155,6 +156,7 @@ def train(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = _choose_dtype(config.precision, device)
+    keep_freed_memory()
     torch.manual_seed(config.seed)
     frozen = FrozenGraph(model, sites, dtype=dtype, device=device)
     entry = ModelInput(spec, device)
@@ -166,7 +168,13 @@ def train(
         classes=classes, per_step=config.copies, weight=config.weight, amplitude=config.amplitude,
     ).to(device)  # fmt: skip
     batches = Batches(
-        data, spec, size=config.batch, seed=config.seed, mirror=config.mirror, shift=config.shift, device=device
+        data,
+        spec,
+        size=config.batch,
+        seed=config.seed,
+        mirror=config.mirror,
+        shift=config.shift,
+        device=device,
     )
     judge = _Judge(generator, frozen, entry, copies, spec, held_out)
     phases = losses.schedule(config.warm_start)
@@ -277,5 +285,3 @@ _BF16 = ("AVX512", "AVX512_VNNI", "AMX")
 def _has_bf16() -> bool:
     known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(known and known())
-
-

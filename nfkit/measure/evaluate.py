@@ -85,8 +85,7 @@ class Evaluation:
             "clean": clean,
             "rows": [row.to_dict() for row in self.rows],
             "summary": [
-                {k: v.to_dict() if isinstance(v, Spread) else v for k, v in entry.items()}
-                for entry in self.summary()
+                {k: v.to_dict() if isinstance(v, Spread) else v for k, v in entry.items()} for entry in self.summary()
             ],
         }
 
@@ -173,9 +172,7 @@ def _generator_sites(model: ir.Model) -> list[WeightSite]:
     return [site for site in fault_sites(model, generator=True) if site.part == "generator"]
 
 
-def _read(
-    chip: Chip, errors: BitErrors, sites: list[WeightSite], stored: Codes
-) -> tuple[Codes, int, int]:
+def _read(chip: Chip, errors: BitErrors, sites: list[WeightSite], stored: Codes) -> tuple[Codes, int, int]:
     """The codes that a chip returns, its faulty cells, and how many bits flipped."""
     read, cells, bits = {}, 0, 0
     for site in sites:

@@ -77,11 +77,10 @@ class Runner:
         self._input = self._session.get_inputs()[0]
 
     @property
-    def input_type(self) -> str:
-        """NumPy name of the input's type."""
-        return {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}.get(
-            self._input.type, self._input.type.removeprefix("tensor(").removesuffix(")")
-        )
+    def fixed_batch(self) -> int | None:
+        """The batch size that the model insists on, if it does."""
+        size = self._input.shape[0]
+        return size if isinstance(size, int) else None
 
     def __call__(
         self, x: npt.NDArray[Any], *, batch: int = 128, extra: Mapping[str, npt.NDArray[Any]] | None = None
@@ -96,14 +95,13 @@ class Runner:
         Raises:
             ModelError: When ONNX Runtime fails on the samples.
         """
-        fixed = self._input.shape[0]
-        step = fixed if isinstance(fixed, int) else batch
+        step = self.fixed_batch or batch
         outputs = []
         for start in range(0, len(x), step):
             part = x[start : start + step]
             used = len(part)
-            if isinstance(fixed, int) and used < fixed:
-                part = np.concatenate([part, np.repeat(part[-1:], fixed - used, axis=0)])
+            if self.fixed_batch and used < step:
+                part = np.concatenate([part, np.repeat(part[-1:], step - used, axis=0)])
             try:
                 result = self._session.run(None, {self._input.name: part, **(extra or {})})[0]
             except Exception as error:

@@ -137,7 +137,5 @@ def test_without_pillow_the_message_names_the_extra(tmp_path: Path) -> None:
         "except DataError as error:\n"
         "    print(error)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "pip install 'nfkit[images]'" in result.stdout

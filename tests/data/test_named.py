@@ -135,9 +135,7 @@ class Intruder:
     ],
     ids=["code", "objects", "list", "damaged", "missing"],
 )
-def test_cifar10_archive_that_is_not_one(
-    publish: Publish, tmp_path: Path, batch: bytes | None, sentence: str
-) -> None:
+def test_cifar10_archive_that_is_not_one(publish: Publish, tmp_path: Path, batch: bytes | None, sentence: str) -> None:
     archive = publish("c.tar.gz", tar({} if batch is None else {"test_batch": batch}))
     with pytest.raises(DataError, match=sentence):
         load_cifar10("test", tmp_path, archive)

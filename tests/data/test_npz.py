@@ -38,9 +38,7 @@ def test_features_keep_their_shape(tmp_path: Path) -> None:
 def test_missing_arrays_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "odd.npz"
     np.savez(path, x_train=GREY, y_train=[0, 1], extra=1)
-    with pytest.raises(
-        DataError, match=r"neither x_test and y_test nor x and y, but extra, x_train, y_train;"
-    ):
+    with pytest.raises(DataError, match=r"neither x_test and y_test nor x and y, but extra, x_train, y_train;"):
         load(str(path), "test")
 
 

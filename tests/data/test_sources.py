@@ -24,8 +24,7 @@ def test_function_with_split(here: Path) -> None:
     write_module(
         here,
         "nfkit_case_split",
-        "def get(split):\n    n = {'train': 3, 'test': 2}[split]\n"
-        "    return np.zeros((n, 4)), np.arange(n)\n",
+        "def get(split):\n    n = {'train': 3, 'test': 2}[split]\n    return np.zeros((n, 4)), np.arange(n)\n",
     )
     before = list(sys.path)
     assert len(load("nfkit_case_split:get", "train")) == 3

@@ -51,8 +51,7 @@ WEIGHTS = ("w_down", "w_up", "w_last")
 def network(opset: int = 18) -> ir.Model:
     generator = np.random.default_rng(5)
     tensors = [
-        ir.tensor(generator.normal(0, 0.1, shape).astype(np.float32), name=name)
-        for name, shape in SHAPES.items()
+        ir.tensor(generator.normal(0, 0.1, shape).astype(np.float32), name=name) for name, shape in SHAPES.items()
     ]
     model = ir.from_onnx_text(MODEL.replace("OPSET", str(opset)), initializers=tensors)
     for tensor in tensors:

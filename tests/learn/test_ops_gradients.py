@@ -143,9 +143,7 @@ def test_indexing() -> None:
     gather, cut = _kernel("Gather"), _kernel("Slice")
     assert torch.autograd.gradcheck(lambda x: gather(x, torch.tensor([[0, -1]]), axis=1), (x,))
     ends, steps = torch.tensor([-100]), torch.tensor([-2])
-    assert torch.autograd.gradcheck(
-        lambda x: cut(x, torch.tensor([-1]), ends, torch.tensor([1]), steps), (x,)
-    )
+    assert torch.autograd.gradcheck(lambda x: cut(x, torch.tensor([-1]), ends, torch.tensor([1]), steps), (x,))
 
 
 def _gradient(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -39,17 +39,13 @@ def _both(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     wanted = [torch.from_numpy(np.asarray(value)) for value in session.run(None, {"i0": first})]
     entry = find(name, version)
     assert entry is not None
     if name == "Split":
         attributes.setdefault("num_outputs", outputs)
-    got = entry.kernel(
-        *[None if value is None else torch.from_numpy(value) for value in arrays], **attributes
-    )
+    got = entry.kernel(*[None if value is None else torch.from_numpy(value) for value in arrays], **attributes)
     return wanted, list(got)[:outputs] if isinstance(got, tuple) else [got]
 
 
@@ -82,9 +78,7 @@ _OLD: list[tuple[str, int, tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "version", "inputs", "attributes"), _OLD, ids=[f"{o[0]}-{o[1]}" for o in _OLD]
-)
+@pytest.mark.parametrize(("name", "version", "inputs", "attributes"), _OLD, ids=[f"{o[0]}-{o[1]}" for o in _OLD])
 def test_old_opsets(name: str, version: int, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> None:
     _agree(name, version, *inputs, **attributes)
 
@@ -111,9 +105,7 @@ def test_windows(seed: int) -> None:
     window, dilations = _window(rng)
     kernel, group = window["kernel_shape"], rng.choice([1, 2])
     x = _floats(2, 2, rng.randint(8, 12), rng.randint(8, 12))
-    _agree(
-        "Conv", 11, x, _floats(4, 2 // group, *kernel), _floats(4), dilations=dilations, group=group, **window
-    )
+    _agree("Conv", 11, x, _floats(4, 2 // group, *kernel), _floats(4), dilations=dilations, group=group, **window)
     more = {"output_padding": [s - 1 for s in window["strides"]]} if "pads" in window else {}
     weights, bias = _floats(2, 2, *kernel), _floats(2 * group)
     _agree("ConvTranspose", 11, x, weights, bias, dilations=dilations, group=group, **more, **window)

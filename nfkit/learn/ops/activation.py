@@ -25,9 +25,7 @@ op("Gelu")(lambda x, *, approximate="none": F.gelu(x, approximate=approximate))
 
 
 @op("Selu")
-def selu(
-    x: Tensor, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875
-) -> Tensor:
+def selu(x: Tensor, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875) -> Tensor:
     """Scaled exponential linear unit."""
     return gamma * F.elu(x, alpha)
 

@@ -118,7 +118,5 @@ def conv_integer(
         codes = codes - x_zero_point.to(dtype)
     if w_zero_point is not None:
         weights = weights - w_zero_point.to(dtype).reshape(-1, *[1] * (w.ndim - 1))
-    y: Tensor = conv(
-        codes, weights, strides=strides, pads=pads, dilations=dilations, group=group, auto_pad=auto_pad
-    )
+    y: Tensor = conv(codes, weights, strides=strides, pads=pads, dilations=dilations, group=group, auto_pad=auto_pad)
     return y if x.is_floating_point() else y.to(torch.int32)

@@ -75,9 +75,7 @@ def gather_elements(x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
 
 
 @op("ScatterElements")
-def scatter_elements(
-    x: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0, reduction: str = "none"
-) -> Tensor:
+def scatter_elements(x: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0, reduction: str = "none") -> Tensor:
     """Replaces single elements along an axis, or reduces the updates into them."""
     places = _counted_from_start(indices, x.shape[axis], x.device)
     if reduction == "none":

@@ -19,9 +19,7 @@ _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 
 
 def _native(padding: window.Pads, kernel: Sequence[int]) -> bool:
     """Whether torch's pools take this padding: alike at both ends and at most half the kernel."""
-    return window.symmetric(padding) and all(
-        2 * begin <= k for (begin, _), k in zip(padding, kernel, strict=True)
-    )
+    return window.symmetric(padding) and all(2 * begin <= k for (begin, _), k in zip(padding, kernel, strict=True))
 
 
 @op("MaxPool")
@@ -87,9 +85,7 @@ def average_pool(
     extra = window.overhang(sizes, covered, stride, padding, ceil_mode)
     if rank in _AVERAGE and _native(padding, kernel_shape) and not any(extra) and set(dilation) == {1}:
         begins = [begin for begin, _ in padding]
-        return _AVERAGE[rank](
-            x, list(kernel_shape), stride, begins, count_include_pad=bool(count_include_pad)
-        )
+        return _AVERAGE[rank](x, list(kernel_shape), stride, begins, count_include_pad=bool(count_include_pad))
     y = window.pad(x, [(begin, end + more) for (begin, end), more in zip(padding, extra, strict=True)])
     for axis in range(rank):
         begin, end = padding[axis]

@@ -87,9 +87,7 @@ def _by_attribute(function: Reduction) -> Kernel:
 
 
 def _by_input(function: Reduction) -> Kernel:
-    def kernel(
-        x: Tensor, axes: Tensor | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-    ) -> Tensor:
+    def kernel(x: Tensor, axes: Tensor | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
         chosen = None if axes is None else integers(axes)
         if not chosen and noop_with_empty_axes:
             return function(x.unsqueeze(-1), [x.ndim], False)

@@ -107,8 +107,7 @@ def _resize(
         sources = places.clamp(0, size - 1).long().to(x.device)
         weights = weights.to(x)
         parts = (
-            x.index_select(axis, sources[:, k]) * along(weights[:, k], axis, x.ndim)
-            for k in range(weights.shape[1])
+            x.index_select(axis, sources[:, k]) * along(weights[:, k], axis, x.ndim) for k in range(weights.shape[1])
         )
         x = functools.reduce(torch.add, parts)
     return x

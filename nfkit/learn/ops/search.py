@@ -36,9 +36,7 @@ def top_k_attribute(x: Tensor, *, k: int, axis: int = -1) -> tuple[Tensor, Tenso
 
 
 @op("TopK", since=10)
-def top_k(
-    x: Tensor, k: Tensor, *, axis: int = -1, largest: int = 1, sorted: int = 1
-) -> tuple[Tensor, Tensor]:
+def top_k(x: Tensor, k: Tensor, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Tensor, Tensor]:
     """The k largest or smallest values and their indices, always in order."""
     return _top(x, integers(k)[0], axis, bool(largest))
 

@@ -1,0 +1,121 @@
+"""What commands print: tables and records to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nfkit.model import check_writable, write_atomically
+
+if TYPE_CHECKING:
+    from nfkit.learn.train import Progress
+    from nfkit.measure.evaluate import Evaluation
+    from nfkit.protection import Protection
+
+
+def check_json(target: str | None) -> None:
+    """Fails before the work where the record could not be written after it."""
+    if target not in (None, "-"):
+        check_writable(Path(str(target)))
+
+
+def write_json(record: dict[str, Any], target: str | None) -> None:
+    """Writes a record to a file, or to stdout for `-`."""
+    if target is None:
+        return
+    text = json.dumps(record, indent=1) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        write_atomically(Path(target), text.encode())
+
+
+def note(text: str) -> None:
+    """One line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_table(headers: list[str], rows: list[list[str]]) -> None:
+    """A plain table: the first column to the left, numbers to the right."""
+    widths = [max(len(line[i]) for line in (headers, *rows)) for i in range(len(headers))]
+    for line in (headers, ["-" * w for w in widths], *rows):
+        cells = [
+            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def print_evaluation(result: Evaluation) -> None:
+    """The summary of an evaluation, with what the numbers mean."""
+    faults = result.settings["faults"]
+    chips = len({row.chip for row in result.rows})
+    print(
+        f"{faults['kind']} faults, layout {faults['layout']}, {chips} chips, {result.settings['data']['n']} samples of "
+        f"{result.settings['data']['name']}; accuracy in %, mean ± standard deviation over chips"
+    )
+    clean = f"without errors: base {100 * result.clean_base:.1f}"
+    if result.clean_protected is not None:
+        clean += f", protected {100 * result.clean_protected:.1f}"
+    print(clean)
+    protected = result.clean_protected is not None
+    headers = ["bit error rate", "base", *(["protected", "recovered"] if protected else []), "95 % interval"]
+    headers += ["faulty cells", "flipped bits"]
+    rows = []
+    for entry in result.summary():
+        at = [row for row in result.rows if row.ber == entry["ber"]]
+        interval = entry["protected" if protected else "base"].ci95
+        rows.append(
+            [
+                f"{100 * entry['ber']:g} %",
+                entry["base"].percent(),
+                *([entry["protected"].percent(), entry["recovery"].percent(signed=True)] if protected else []),
+                f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
+                f"{sum(r.faulty_cells for r in at) / len(at):.0f}",
+                f"{sum(r.flipped_bits for r in at) / len(at):.0f}",
+            ]
+        )
+    print_table(headers, rows)
+
+
+def print_protection(result: Protection) -> None:
+    """What `protect` made, and how good it is."""
+    size = result.output.stat().st_size
+    print(f"{result.output}: {size / 1024:.0f} KiB, made in {_duration(result.seconds)} min")
+    print(
+        f"generator {result.generator}: {result.parameters:,} parameters, {result.macs / 1e6:.2f} M MACs, "
+        f"{result.precision}; parity with torch {result.parity_max_abs:.2g}"
+        + ("; training was ended early" if result.interrupted else "")
+    )
+    print_evaluation(result.evaluation)
+    if result.float_evaluation is not None:
+        reference, measured = result.float_evaluation, result.evaluation
+        lost = [
+            (reference.clean_protected or 0) - (measured.clean_protected or 0),
+            reference.summary()[0]["protected"].mean - measured.summary()[0]["protected"].mean,
+        ]
+        print(f"int8 against a float generator: clean {-100 * lost[0]:+.1f}, faulty {-100 * lost[1]:+.1f} points")
+
+
+class TrainingDisplay:
+    """Shows a training run on stderr: a line at each measurement, and in a terminal the step in between."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        """Shows the state after one step."""
+        line = (
+            f"{100 * progress.done:3.0f} %  {progress.phase:<8}  step {progress.step:>6}  loss {progress.loss:8.3f}  "
+            f"{_duration(progress.seconds_left)} left"
+        )
+        if progress.clean is not None and progress.perturbed is not None:
+            note(f"{chr(13) * self._live}{line}  held out: clean {progress.clean:.1%}, faulty {progress.perturbed:.1%}")
+        elif self._live:
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,79 @@
+"""`nfkit evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfkit.cli import options
+from nfkit.errors import OptionError
+
+
+def evaluate(
+    model: Annotated[
+        Path | None, typer.Argument(help="ONNX file; by default the only *.nf.onnx in this folder.")
+    ] = None,
+    data: options.Data = "",
+    ber: Annotated[
+        list[float] | None, typer.Option("--ber", help="Bit error rate per cell; repeat for several.")
+    ] = None,
+    kind: options.Kind = "stuck",
+    layout_map: options.LayoutName = "iid",
+    set_share: options.SetShare = 0.5,
+    protect_bit: options.ProtectBits = None,
+    protect_site: options.ProtectSites = None,
+    chips: Annotated[int, typer.Option("--chips", min=1, help="How many chips to measure.")] = 10,
+    first_chip: Annotated[int, typer.Option("--first-chip", min=0, help="Seed of the first chip.")] = 50_000,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Use only the first samples.")] = None,
+    fault_generator: Annotated[
+        bool, typer.Option("--fault-generator", help="Let errors hit the generator's weights as well.")
+    ] = False,
+    optimization: options.Level = "all",
+    layout: options.InputLayout = None,
+    range_: options.Range = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    json: options.Json = None,
+) -> None:
+    """Measure accuracy under bit errors: rates x chips, of the base and of the protected model."""
+    from nfkit.cli import console
+    from nfkit.data import load as load_data
+    from nfkit.faults import parse_layout
+    from nfkit.measure.evaluate import evaluate as measure
+    from nfkit.model import load
+    from nfkit.provenance import describe
+
+    console.check_json(json)
+    path = model or _only_fused_file()
+    graph = load(path)
+    errors = options.make_errors(ber or [0.01], kind, set_share, protect_bit, protect_site)
+    if not data:
+        raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
+    dataset = load_data(data, "test")
+    dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
+    result = measure(
+        graph,
+        dataset,
+        options.make_spec(graph, layout, range_, mean, std),
+        errors,
+        chips=range(first_chip, first_chip + chips),
+        layout=parse_layout(layout_map),
+        fault_generator=fault_generator,
+        level=optimization,  # type: ignore[arg-type]
+    )
+    result.settings.update(describe(path, graph, dataset))
+    if json != "-":
+        console.print_evaluation(result)
+    console.write_json(result.to_dict(), json)
+
+
+def _only_fused_file() -> Path:
+    found = sorted(Path().glob("*.nf.onnx"))
+    if len(found) != 1:
+        listed = ", ".join(f"'{path}'" for path in found) or "none"
+        raise OptionError(
+            f"which model? This folder's protected models (*.nf.onnx): {listed}; name the file to measure"
+        )
+    return found[0]

@@ -1,0 +1,66 @@
+"""`nfkit inject`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfkit.cli import options
+from nfkit.errors import OptionError
+
+
+def inject(
+    model: Annotated[Path, typer.Argument(help="ONNX file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")],
+    ber: Annotated[float, typer.Option("--ber", help="Bit error rate per cell.")] = 0.01,
+    kind: options.Kind = "stuck",
+    layout_map: options.LayoutName = "iid",
+    set_share: options.SetShare = 0.5,
+    protect_bit: options.ProtectBits = None,
+    protect_site: options.ProtectSites = None,
+    chip: Annotated[int, typer.Option("--chip", min=0, help="Seed of the chip.")] = 50_000,
+    mode: Annotated[
+        str, typer.Option("--mode", help="node, input (masks can be fed) or baked (flipped codes).")
+    ] = "node",
+    biases: Annotated[bool, typer.Option("--biases", help="Fault biases and other constants as well.")] = False,
+    fault_generator: Annotated[
+        bool, typer.Option("--fault-generator", help="Fault the generator of a fused file too.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take injected faults out again.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    json: options.Json = None,
+) -> None:
+    """Write a copy of a model with the bit errors of one chip in it, or take them out again."""
+    from nfkit.cli import console
+    from nfkit.faults import Chip, parse_layout
+    from nfkit.graph.inject import MODES, count_faults
+    from nfkit.graph.inject import inject as inject_faults
+    from nfkit.graph.inject import remove as remove_faults
+    from nfkit.graph.sites import fault_sites
+    from nfkit.model import check_output, load, save
+
+    console.check_json(json)
+    check_output(output, model, force)
+    if mode not in MODES:
+        raise OptionError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
+    graph = load(model)
+    record: dict[str, object] = {"schema": "nfkit.inject/1", "output": str(output)}
+    if remove:
+        result, done = remove_faults(graph), "faults removed"
+    else:
+        errors = options.make_errors([ber], kind, set_share, protect_bit, protect_site)[0]
+        roles = ("weight", "bias", "constant") if biases else ("weight",)
+        sites = fault_sites(graph, generator=fault_generator, roles=roles)  # type: ignore[arg-type]
+        device = Chip(chip, parse_layout(layout_map))
+        result = inject_faults(graph, sites, device, errors, mode)  # type: ignore[arg-type]
+        cells, bits = count_faults(graph, sites, device, errors)
+        record |= {"ber": ber, "chip": chip, **errors.to_dict(), "faulty_cells": cells, "flipped_bits": bits}
+        done = f"chip {chip} at {100 * ber:g} %: {cells} faulty cells, {bits} flipped bits in {len(sites)} sites"
+        if mode == "input":
+            done += "; the file is fault-free until the masks are fed"
+    save(result, output)
+    if json != "-":
+        print(f"{output}: {done}")
+    console.write_json(record, json)

@@ -1,0 +1,97 @@
+"""`nfkit inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nfkit.cli import options
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="ONNX file.")],
+    layout: options.InputLayout = None,
+    range_: options.Range = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    json: options.Json = None,
+) -> None:
+    """Show what a model stores as integers, what it takes, and what stands against protecting it."""
+    from nfkit.cli import console
+    from nfkit.errors import NfkitError
+    from nfkit.graph.fuse import is_fused
+    from nfkit.graph.sites import find_sites
+    from nfkit.model import load, sha256
+
+    console.check_json(json)
+    graph = load(model)
+    sites = find_sites(graph)
+    try:
+        taken: dict[str, Any] = options.make_spec(graph, layout, range_, mean, std).to_dict()
+    except NfkitError as error:
+        taken = {"error": str(error)}
+    record = {
+        "schema": "nfkit.inspect/1",
+        "model": {"path": str(model), "sha256": sha256(model), "protected": is_fused(graph)},
+        "ir_version": graph.ir_version,
+        "opset": {domain or "ai.onnx": version for domain, version in graph.opset_imports.items()},
+        "input": taken,
+        "sites": [site.to_dict() for site in sites if site.role == "weight"],
+        "other_initializers": [site.to_dict() for site in sites if site.role != "weight"],
+        "unsupported": _unsupported(graph),
+        "metadata": {k: v for k, v in graph.metadata_props.items() if k.startswith("nfkit.")},
+    }
+    if json != "-":
+        _show(record)
+    console.write_json(record, json)
+
+
+def _unsupported(graph: Any) -> list[dict[str, Any]] | None:
+    """Operators without a gradient; None where torch is not installed to tell."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        return None
+    from nfkit.learn.differentiable import find_unsupported
+
+    return [entry.to_dict() for entry in find_unsupported(graph)]
+
+
+def _show(record: dict[str, Any]) -> None:
+    from nfkit.cli.console import print_table
+
+    taken = record["input"]
+    print(f"{record['model']['path']}: IR {record['ir_version']}, opset {record['opset']}")
+    if "error" in taken:
+        print(f"input: {taken['error']}")
+    else:
+        known = taken["low"] is not None
+        span = f"{min(taken['low']):g} to {max(taken['high']):g}" if known else "unknown (give --range or --mean/--std)"
+        shape = f"{taken['dtype']} {taken['layout']} {list(taken['shape'])}"
+        print(f"input '{taken['name']}': {shape}, batch {taken['batch']}")
+        print(f"valid range: {span} ({taken['source']})")
+    sites = record["sites"]
+    stored, bits = sum(s["count"] for s in sites), sum(s["count"] * s["bits"] for s in sites)
+    print(f"weight sites: {len(sites)}, {stored} codes, {bits} bits")
+    if sites:
+        rows = [
+            [
+                s["name"],
+                s["dtype"],
+                "x".join(map(str, s["shape"])),
+                str(s["count"]),
+                ", ".join(s["consumers"]),
+            ]
+            for s in sites
+        ]
+        print_table(["initializer", "type", "shape", "codes", "used by"], rows)
+    else:
+        print("no weights are stored as integers: quantise the model first, or check that no optimiser folded them")
+    if record["unsupported"] is None:
+        print("gradients: not checked (install nfkit[train])")
+    elif not record["unsupported"]:
+        print("gradients: all operators supported")
+    for entry in record["unsupported"] or []:
+        print(f"no gradient: {entry['op']} ({entry['reason']}) in {', '.join(entry['nodes'][:5])}")

@@ -1,0 +1,57 @@
+"""The `nfkit` program."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nfkit.cli.evaluate import evaluate
+from nfkit.cli.inject import inject
+from nfkit.cli.inspect import inspect
+from nfkit.cli.protect import protect
+from nfkit.cli.split import split
+from nfkit.errors import NfkitError
+from nfkit.version import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (protect, evaluate, inspect, inject, split):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"nfkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nfkit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Protect frozen quantised ONNX models against the bit errors of low-voltage SRAM.
+
+    Results go to stdout, progress to stderr. Exit codes: 0 done, 1 something that you can mend, 2 wrong usage.
+    The same model, data, seed and version give the same faults on every machine.
+    """
+
+
+def main() -> None:
+    """Runs the program; what the user can mend is one sentence, anything else a traceback."""
+    try:
+        app()
+    except NfkitError as error:
+        print(f"nfkit: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("nfkit: interrupted", file=sys.stderr)
+        sys.exit(130)

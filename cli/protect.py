@@ -1,0 +1,94 @@
+"""`nfkit protect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfkit.cli import options
+
+
+def protect(
+    model: Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")],
+    data: options.Data,
+    test_data: Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside it.")] = None,
+    generator: Annotated[str, typer.Option("--generator", help="Architecture; see the documentation.")] = "unet-l",
+    ber: Annotated[float, typer.Option("--ber", help="Bit error rate per cell to train against.")] = 0.01,
+    kind: options.Kind = "stuck",
+    layout_map: options.LayoutName = "iid",
+    set_share: options.SetShare = 0.5,
+    protect_bit: options.ProtectBits = None,
+    protect_site: options.ProtectSites = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Training budget; 10 by default.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Budget in epochs instead: reproducible.")] = None,
+    copies: Annotated[int, typer.Option("--copies", help="Perturbed copies a step (N).")] = 1,
+    weight: Annotated[float, typer.Option("--weight", help="Weight of perturbed against clean (lambda).")] = 5.0,
+    batch: Annotated[int, typer.Option("--batch", help="Samples a step.")] = 128,
+    warm_start: Annotated[bool, typer.Option(help="Prepare the generator before EOPM.")] = True,
+    amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the warm start's class patterns.")] = 0.5,
+    shift: Annotated[int, typer.Option("--shift", help="Augment: largest random shift in pixels.")] = 0,
+    mirror: Annotated[
+        bool | None,
+        typer.Option("--mirror/--no-mirror", help="Augment: mirror images; by default as the data set says."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    precision: Annotated[str, typer.Option("--precision", help="Training: auto, float32 or bfloat16.")] = "auto",
+    generator_precision: Annotated[
+        str, typer.Option("--generator-precision", help="In the file: int8 or float.")
+    ] = "int8",
+    chips: Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure the result on.")] = 10,
+    optimization: options.Level = "all",
+    layout: options.InputLayout = None,
+    range_: options.Range = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    json: options.Json = None,
+) -> None:
+    """Train a generator for a frozen model and fuse the two into one file that withstands bit errors.
+
+    Ctrl-C ends the training early and still gives a valid file. A run that was killed goes on when the same command
+    is given again.
+    """
+    from nfkit.cli import console
+    from nfkit.data import load_for_training
+    from nfkit.faults import parse_layout
+    from nfkit.model import default_output, load
+    from nfkit.protection import protect as protect_model
+    from nfkit.protection import require_torch
+
+    require_torch()
+    from nfkit.learn.train import TrainConfig
+
+    console.check_json(json)
+    graph = load(model)
+    spec = options.make_spec(graph, layout, range_, mean, std)
+    train, test = load_for_training(data, test_data, seed)
+    config = TrainConfig(
+        generator=generator,
+        errors=options.make_errors([ber], kind, set_share, protect_bit, protect_site)[0],
+        layout=parse_layout(layout_map),
+        epochs=epochs,
+        minutes=minutes if minutes or epochs else 10.0,
+        copies=copies,
+        weight=weight,
+        batch=batch,
+        warm_start=warm_start,
+        amplitude=amplitude,
+        mirror=train.mirror if mirror is None else mirror,
+        shift=shift,
+        seed=seed,
+        precision=precision,
+    )
+    result = protect_model(
+        model, train, test, spec, config, output or default_output(model),
+        generator_precision=generator_precision,  # type: ignore[arg-type]
+        chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
+        on_stage=console.note, on_progress=console.TrainingDisplay(),
+    )  # fmt: skip
+    if json != "-":
+        console.print_protection(result)
+    console.write_json(result.to_dict(), json)

@@ -1,0 +1,43 @@
+"""`nfkit split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfkit.cli import options
+
+
+def split(
+    model: Annotated[Path, typer.Argument(help="A protected model (*.nf.onnx).")],
+    base: Annotated[Path | None, typer.Option("--base", help="Where to write the frozen base.")] = None,
+    generator: Annotated[Path | None, typer.Option("--generator", help="Where to write the generator.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+    json: options.Json = None,
+) -> None:
+    """Take a protected model apart into generator and base, and prove that the base is what was protected."""
+    from nfkit.cli import console
+    from nfkit.errors import OptionError
+    from nfkit.graph.fuse import split as split_model
+    from nfkit.model import check_output, load, save, sha256
+
+    console.check_json(json)
+    if base is not None and base == generator:
+        raise OptionError(f"base and generator would both be written to '{base}': give two names")
+    for path in (base, generator):
+        if path is not None:
+            check_output(path, model, force)
+    prefix, frozen = split_model(load(model))
+    for part, path in ((frozen, base), (prefix, generator)):
+        if path is not None:
+            save(part, path)
+    record = {
+        "schema": "nfkit.split/1",
+        "base": {"path": str(base) if base else None, "graph_sha256": sha256(frozen)},
+        "generator": {"path": str(generator) if generator else None, "graph_sha256": sha256(prefix)},
+    }
+    if json != "-":
+        print(f"{model}: the base is what was protected (graph {sha256(frozen)[:16]})")
+    console.write_json(record, json)

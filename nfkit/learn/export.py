@@ -1,0 +1,147 @@
+"""A trained generator as an ONNX graph at the base's opset, in float or with int8 weights and activations.
+
+The graph computes F(x) = clip(x + G(x), -1, 1) from images [N, C, H, W] in [-1, 1]. Only G is quantised: x itself
+passes untouched, since rounding it to 8 bits would cost the base accuracy for nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+import torch
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
+
+from nfkit.errors import UnsupportedError
+from nfkit.graph.quantize import quantize_static
+from nfkit.models.generators.base import Generator
+from nfkit.models.generators.folding import fold_batch_norm
+
+_EXPORTER_MIN, _EXPORTER_MAX = 18, 23  # opsets that torch's exporter writes without a converter
+_LOWEST = 13  # per-axis quantisation, which int8 generators need, begins here
+
+
+def export_generator(
+    generator: Generator,
+    image_shape: tuple[int, int, int],
+    *,
+    opset: int,
+    batch: int | str,
+    calibration: npt.NDArray[np.float32] | None = None,
+) -> ir.Model:
+    """Exports F(x) = clip(x + G(x), -1, 1).
+
+    Args:
+        generator: A trained generator.
+        image_shape: (channels, height, width).
+        opset: Opset of the base.
+        batch: Fixed batch size, or the name of the free batch axis.
+        calibration: Images [M, C, H, W] in [-1, 1] to choose the ranges of an int8 generator; float without.
+
+    Returns:
+        A model with one input `image` and one output `protected`.
+
+    Raises:
+        UnsupportedError: When the generator cannot be expressed at the opset.
+    """
+    if opset < _LOWEST:
+        raise UnsupportedError(
+            f"the model has opset {opset}, a generator needs at least {_LOWEST}: lift the model with "
+            "onnx.version_converter, and check that its accuracy stays"
+        )
+    model = _export(fold_batch_norm(generator), image_shape, min(max(opset, _EXPORTER_MIN), _EXPORTER_MAX), batch)
+    if calibration is not None:
+        model = quantize_static(model, calibration, per_channel=True) if _has_weights(model) else model
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    _close(model)
+    return _at_opset(model, opset)
+
+
+def _export(generator: Generator, image_shape: tuple[int, int, int], opset: int, batch: int | str) -> ir.Model:
+    example = torch.zeros(batch if isinstance(batch, int) else 2, *image_shape)
+    free = None if isinstance(batch, int) else ({0: torch.export.Dim("batch")},)
+    with _quiet():
+        program = torch.onnx.export(
+            generator.eval(), (example,), dynamo=True, external_data=False, opset_version=opset,
+            input_names=["image"], output_names=["residual"], dynamic_shapes=free, verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    model: ir.Model = ir.from_proto(program.model_proto)
+    if not isinstance(batch, int):
+        for value in (*model.graph.inputs, *model.graph.outputs):
+            value.shape = ir.Shape([batch, *image_shape])
+    for node in model.graph:  # the exporter writes the user's file paths into every node
+        node.metadata_props.clear()
+        node.doc_string = None
+    for value in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    model.metadata_props.clear()
+    return model
+
+
+def _close(model: ir.Model) -> None:
+    """Appends the float half of F: protected = clip(image + residual, -1, 1)."""
+    graph = model.graph
+    image, residual = graph.inputs[0], graph.outputs[0]
+    bounds = []
+    for name, number in (("clip_low", -1.0), ("clip_high", 1.0)):
+        tensor = ir.tensor(np.array(number, np.float32), name=name)
+        bound = ir.Value(name=name, shape=ir.Shape([]), type=ir.TensorType(tensor.dtype), const_value=tensor)
+        graph.register_initializer(bound)
+        bounds.append(bound)
+    total = ir.node("Add", [image, residual], name="add_residual")
+    clip = ir.node("Clip", [total.outputs[0], *bounds], name="clip_to_range")
+    total.outputs[0].name, clip.outputs[0].name = "unclipped", "protected"
+    clip.outputs[0].shape, clip.outputs[0].type = image.shape, image.type
+    graph.extend([total, clip])
+    graph.outputs[0] = clip.outputs[0]
+
+
+def _at_opset(model: ir.Model, opset: int) -> ir.Model:
+    """States the base's opset, where every operator of the generator means the same there.
+
+    What generators use (convolutions, pooling, resizing, concatenation, Q/DQ) has only gained attributes since
+    opset 13; those that have their default value are dropped, anything else is refused.
+    """
+    written = model.opset_imports[""]
+    for node in model.graph:
+        known = onnx.defs.get_schema(node.op_type, opset, "").attributes
+        latest = onnx.defs.get_schema(node.op_type, written, "").attributes
+        for name in [n for n in node.attributes if n not in known]:
+            default = onnx.helper.get_attribute_value(latest[name].default_value)
+            default = default.decode() if isinstance(default, bytes) else default
+            if node.attributes[name].value != default:
+                raise UnsupportedError(
+                    f"{node.op_type} with {name}={node.attributes[name].value} does not exist at opset {opset}: "
+                    f"lift the model to opset {written} with onnx.version_converter"
+                )
+            del node.attributes[name]
+    model.opset_imports[""] = opset
+    imports = [onnx.helper.make_opsetid("", opset)]
+    model.ir_version = onnx.helper.find_min_ir_version_for(imports)
+    return model
+
+
+def _has_weights(model: ir.Model) -> bool:
+    return any(node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") for node in model.graph)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter's progress and advice, which speak to its developers, off the user's terminal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,46 @@
+"""What a result depends on besides its settings: digests of model and data, and versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+
+from nfkit.data import Dataset
+from nfkit.graph.fuse import BASE_SOURCE_KEY, is_fused
+from nfkit.model import ModelLike, sha256
+from nfkit.version import __version__
+
+
+def describe(source: ModelLike, model: ir.Model, data: Dataset) -> dict[str, Any]:
+    """Provenance of a measurement, for its record.
+
+    Args:
+        source: Where the model came from, or is going to.
+        model: The model as read.
+        data: The samples.
+    """
+    named = isinstance(source, (str, os.PathLike))
+    digest = sha256(source) if named and os.path.exists(source) else sha256(model)
+    fused = is_fused(model)
+    return {
+        "model": {
+            "path": os.fspath(source) if named else model.graph.name,  # type: ignore[arg-type]
+            "sha256": digest,
+            "base_sha256": model.metadata_props.get(BASE_SOURCE_KEY) if fused else digest,
+            "protected": fused,
+        },
+        "data": {"name": data.name, "n": len(data), "sha256": data.sha256},
+        "versions": {
+            "nfkit": __version__,
+            "onnxruntime": onnxruntime.__version__,
+            "onnx": onnx.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
