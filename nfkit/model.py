@@ -59,7 +59,8 @@ def describe(source: ModelLike) -> str:
 
 def to_bytes(model: ir.Model) -> bytes:
     """The model as one serialised protobuf message, external data included; the same model gives the same bytes."""
-    return ir.to_proto(model).SerializeToString(deterministic=True)
+    content: bytes = ir.to_proto(model).SerializeToString(deterministic=True)
+    return content
 
 
 def save(model: ir.Model, path: str | os.PathLike[str]) -> Path:

@@ -78,7 +78,7 @@ class Protection:
 
     def to_dict(self) -> dict[str, Any]:
         """The record `nfkit.protect/1`."""
-        record = {k: v for k, v in vars(self).items() if not isinstance(v, Evaluation)}
+        record = {k: v for k, v in vars(self).items() if k not in ("evaluation", "float_evaluation")}
         record["output"] = str(self.output)
         record["evaluate"] = self.evaluation.to_dict()
         if self.float_evaluation is not None:
@@ -87,7 +87,6 @@ class Protection:
                 "clean": self.float_evaluation.clean_protected,
                 "protected": entry["protected"].to_dict(),
             }
-        del record["float_evaluation"]
         return {"schema": "nfkit.protect/1", **record}
 
 

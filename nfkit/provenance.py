@@ -25,12 +25,12 @@ def describe(source: ModelLike, model: ir.Model, data: Dataset) -> dict[str, Any
         model: The model as read.
         data: The samples.
     """
-    named = isinstance(source, (str, os.PathLike))
-    digest = sha256(source) if named and os.path.exists(source) else sha256(model)
+    path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    digest = sha256(path) if path is not None and os.path.exists(path) else sha256(model)
     fused = is_fused(model)
     return {
         "model": {
-            "path": os.fspath(source) if named else model.graph.name,  # type: ignore[arg-type]
+            "path": path if path is not None else model.graph.name,
             "sha256": digest,
             "base_sha256": model.metadata_props.get(BASE_SOURCE_KEY) if fused else digest,
             "protected": fused,

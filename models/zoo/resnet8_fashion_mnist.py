@@ -16,14 +16,14 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-import onnxruntime
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 
 from nfkit.graph.quantize import quantize_static
+from nfkit.measure.session import Runner
+from nfkit.measure.session import accuracy as measure
 
 NAME = "resnet8_fashion_mnist_int8"
 OPSET = 18  # the lowest that torch writes natively
@@ -148,13 +148,9 @@ def export(model: nn.Sequential) -> ir.Model:
     return program.model
 
 
-def accuracy(model: onnx.ModelProto, pixels: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(model: ir.Model, pixels: np.ndarray, labels: np.ndarray) -> float:
     """Share of images uint8 [N, 28, 28] that ONNX Runtime, at its basic level, classifies rightly."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {"image": normalise(pixels)})
-    return float((logits.argmax(1) == labels).mean())
+    return measure(Runner(model, level="basic"), normalise(pixels), labels)
 
 
 def write_slice(folder: Path, path: Path) -> None:
@@ -193,8 +189,8 @@ def main() -> None:
 
     test = read(arguments.data, "t10k")
     first = (test[0][: SLICE["test"]], test[1][: SLICE["test"]])
-    for kind, proto in (("float", ir.to_proto(floating)), ("int8", onnx.load(path))):
-        print(f"{kind}: {accuracy(proto, *test):.2%} of all, {accuracy(proto, *first):.1%} of the slice")
+    for kind, graph in (("float", floating), ("int8", ir.load(path))):
+        print(f"{kind}: {accuracy(graph, *test):.2%} of all, {accuracy(graph, *first):.1%} of the slice")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def _node_macs(node: ir.Node) -> int:
     if node.op_type == "ConvTranspose":  # weights [Cin, Cout / group, *kernel]
         return prod(left[1:]) * prod(right[1:])
     output = _shape(node, node.outputs[0])
-    transposed = node.op_type == "Gemm" and node.attributes.get_int("transA", 0)
+    transposed = node.op_type == "Gemm" and "transA" in node.attributes and node.attributes["transA"].as_int()
     return prod(output[1:]) * (left[0] if transposed else left[-1])
 
 

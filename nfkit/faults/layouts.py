@@ -160,8 +160,9 @@ def parse_layout(text: str) -> Layout:
         OptionError: When the text names no layout.
     """
     name, _, size = text.partition(":")
-    if text in ("iid", "reference", "array"):
-        return {"iid": Iid(), "reference": Reference(), "array": Array()}[text]
+    presets: dict[str, Layout] = {"iid": Iid(), "reference": Reference(), "array": Array()}
+    if text in presets:
+        return presets[text]
     rows, _, columns = size.partition("x")
     if name == "array" and rows.isdecimal() and columns.isdecimal():
         return Array(int(rows), int(columns))

@@ -9,6 +9,8 @@ when one operand is broadcast.
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx_ir as ir
 from onnxscript import opset18, script, values
 
@@ -39,7 +41,7 @@ def DirectedFlip(weight, zero_to_one, one_to_zero):  # type: ignore[no-untyped-d
     return opset18.BitwiseXor(weight, opset18.BitwiseOr(rising, falling))
 
 
-_FUNCTIONS = {"stuck": StuckAt, "flip": BitFlip, "asymmetric": DirectedFlip}
+_FUNCTIONS: dict[str, Any] = {"stuck": StuckAt, "flip": BitFlip, "asymmetric": DirectedFlip}
 
 
 def fault_function(kind: str, opset: int) -> ir.Function:
@@ -49,4 +51,5 @@ def fault_function(kind: str, opset: int) -> ir.Function:
     for entry in proto.opset_import:
         if entry.domain == "":
             entry.version = opset
-    return ir.from_proto(proto)
+    function: ir.Function = ir.from_proto(proto)
+    return function

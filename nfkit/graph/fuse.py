@@ -75,7 +75,7 @@ def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[st
     protected = _adopt(generator, levels, nodes, graph)
     protected = _from_levels(protected, spec, nodes, graph)
     protected.name = _JOINT
-    protected.dtype, protected.shape = image.dtype, image.shape
+    protected.type, protected.shape = image.type, image.shape
 
     for node in nodes:
         node.metadata_props[ROLE_KEY] = "generator"
@@ -91,7 +91,7 @@ def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[st
     base.metadata_props[_BASE_HEADER_KEY] = json.dumps(header, sort_keys=True)
     base.metadata_props[INPUT_KEY] = json.dumps(spec.to_dict(), sort_keys=True)
     try:
-        CheckerPass(full_check=False)(base)
+        CheckerPass(full_check=False)(base.clone())  # the pass reorders large initializers
     except Exception as error:
         raise ModelError(f"the fused model is invalid ({error}): please report this model") from error
     return base

@@ -98,7 +98,7 @@ class InjectFaults(ir.passes.InPlacePass):
             mask = ir.Value(
                 name=name,
                 shape=weight.shape,
-                type=ir.TensorType(weight.dtype),  # type: ignore[arg-type]
+                type=weight.type,
                 const_value=ir.tensor(array, dtype=weight.dtype, name=name),
             )
             model.graph.register_initializer(mask)
@@ -114,7 +114,7 @@ class InjectFaults(ir.passes.InPlacePass):
             metadata_props={ROLE_KEY: "faults"},
         )
         node.outputs[0].name = f"{site.name}.faulty"
-        node.outputs[0].dtype, node.outputs[0].shape = weight.dtype, weight.shape
+        node.outputs[0].type, node.outputs[0].shape = weight.type, weight.shape
         for consumer, index in uses:
             consumer.replace_input_with(index, node.outputs[0])
         model.graph.insert_before(model.graph[0], node)

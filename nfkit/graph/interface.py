@@ -139,7 +139,7 @@ class InputSpec:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> InputSpec:
         """The inverse of `to_dict`, for what was stored in a file."""
-        tupled = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+        tupled: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
         return cls(**tupled)
 
     def _check_range(self, v: npt.NDArray[Any]) -> None:

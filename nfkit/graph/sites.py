@@ -126,9 +126,9 @@ def find_sites(model: ir.Model) -> list[WeightSite]:
     """Lists the integer initializers that a device would hold in memory, in the order of the file."""
     sites = []
     for value in model.graph.initializers.values():
-        bits = _NARROW.get(value.dtype) if value.dtype is not None else None
-        if bits is None or value.shape is None:
+        if value.dtype not in _NARROW or value.shape is None:
             continue
+        bits = _NARROW[value.dtype]
         uses = list(_readings(value))
         if not uses:
             continue

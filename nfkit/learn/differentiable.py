@@ -114,21 +114,21 @@ class FrozenGraph:
             for v in graph.initializers.values()
             if v.const_value is not None
         }
-        self.codes = {name: constants[name] for name in names}
         fixed, self._weight_steps, self._steps = _partition(steps, set(constants), names)
         for step in fixed:
             step.run(constants)
         self._steps = fuse_quantisers(self._steps, constants, keep={self.output, self.scores})
-        read = {name for step in (*self._steps, *self._weight_steps) for name in step.inputs}
-        self._constants = {name: self._place(t) for name, t in constants.items() if name in read}
-        self._exact = {name: t for name, t in constants.items() if name in read}
-        self._needed = [
-            name for step in self._weight_steps for name in step.outputs if name in read or name == self.output
-        ]
+        read = {name for step in self._steps for name in step.inputs} | {self.output}
+        self._constants = {name: self._place(tensor) for name, tensor in constants.items() if name in read}
+        # The weight steps compute in the model's own precision, on the host; only their results are converted.
+        self._exact = constants
+        for step in self._weight_steps:
+            step.run(self._exact)
+        made = [*sorted(names), *(name for step in self._weight_steps for name in step.outputs)]
+        self._clean = {name: self._place(self._exact[name]) for name in made if name in read}
         self._last_use = {name: i for i, step in enumerate(self._steps) for name in step.inputs if name is not None}
-        self._clean = self.weights()
 
-    def weights(self, codes: Mapping[str, npt.NDArray[Any] | Tensor] | None = None) -> Environment:
+    def weights(self, codes: Mapping[str, npt.NDArray[Any] | Tensor]) -> Environment:
         """Weights of a copy of the model that stores other codes.
 
         Args:
@@ -137,24 +137,13 @@ class FrozenGraph:
         Returns:
             Dequantised weights, to be given to `__call__`.
         """
-        given = {name: torch.as_tensor(array) for name, array in (codes or {}).items()}
-        if codes is not None:
-            touched = set(given)
-            steps = []
-            for step in self._weight_steps:
-                if touched.intersection(n for n in step.inputs if n):
-                    touched.update(step.outputs)
-                    steps.append(step)
-            values = {**self._exact, **self.codes, **self._clean_exact, **given}
-        else:
-            steps, values = self._weight_steps, {**self._exact, **self.codes}
-        for step in steps:
-            step.run(values)
-        if codes is None:
-            self._clean_exact = {n: values[n] for step in steps for n in step.outputs}
-            return {name: self._place(values[name]) for name in self._needed}
-        changed = {n for step in steps for n in step.outputs}
-        return {n: self._place(values[n]) if n in changed else self._clean[n] for n in self._needed}
+        values: Environment = {**self._exact, **{name: torch.as_tensor(array) for name, array in codes.items()}}
+        changed = set(codes)
+        for step in self._weight_steps:
+            if changed.intersection(name for name in step.inputs if name is not None):
+                step.run(values)
+                changed.update(step.outputs)
+        return {name: self._place(values[name]) if name in changed else own for name, own in self._clean.items()}
 
     def __call__(self, x: Tensor, weights: Environment | None = None, *, scores: bool = False) -> Tensor:
         """Runs the model.

@@ -47,6 +47,7 @@ def eopm_gradient(
     y: Tensor,
     copies: Iterable[Environment],
     weight: float,
+    passes: int | None = None,
 ) -> tuple[Tensor, float]:
     """Loss and its gradient at F(x), for all copies of the model.
 
@@ -58,17 +59,26 @@ def eopm_gradient(
         entry: The way to its input.
         protected: F(x), [N, C, H, W]; its own graph is not entered.
         y: Labels [N].
-        copies: Weights of the perturbed copies.
+        copies: Weights of the perturbed copies, Mp_1 ... Mp_N.
         weight: lambda.
+        passes: How many of the copies see each sample; all by default. With fewer, the copies divide the batch among
+            themselves: an unbiased estimate of the same loss, in which many chips cost no more than few.
 
     Returns:
         (gradient of the loss with respect to F(x), loss).
     """
     leaf = protected.detach().requires_grad_()
     copies = list(copies)
+    seen = len(y) * (passes or len(copies))
+    everything = torch.arange(len(y), device=y.device)
+    parts = (torch.arange(seen, device=y.device) % len(y)).tensor_split(len(copies))
+    terms: list[tuple[Environment | None, Tensor, float]] = [(None, everything, 1.0 / len(y))]
+    terms += [(copy, part, weight / seen) for copy, part in zip(copies, parts, strict=True) if len(part)]
     total = 0.0
-    for weights, share in [(None, 1.0), *((copy, weight / len(copies)) for copy in copies)]:
-        loss = share * nn.functional.cross_entropy(frozen(entry(leaf), weights, scores=True), y)
+    for weights, part, share in terms:
+        images = leaf[part].contiguous(memory_format=torch.channels_last)  # indexing forgets the layout
+        scores = frozen(entry(images), weights, scores=True)
+        loss = share * nn.functional.cross_entropy(scores.reshape(len(scores), -1), y[part], reduction="sum")
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     assert leaf.grad is not None

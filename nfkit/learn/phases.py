@@ -59,6 +59,7 @@ class Losses(nn.Module):
         copies: Source of perturbed copies.
         classes: Number of classes.
         per_step: Perturbed copies a step, N.
+        passes: How many of them see each sample.
         weight: Weight of the perturbed copies against the clean model, lambda.
         amplitude: Largest value of a class pattern, in units of the input's half range.
     """
@@ -72,12 +73,13 @@ class Losses(nn.Module):
         *,
         classes: int,
         per_step: int,
+        passes: int,
         weight: float,
         amplitude: float,
     ) -> None:
         super().__init__()
         self.generator, self.frozen, self.entry, self.copies = generator, frozen, entry, copies
-        self.per_step, self.weight, self.amplitude = per_step, weight, amplitude
+        self.per_step, self.passes, self.weight, self.amplitude = per_step, passes, weight, amplitude
         self.pattern = nn.Parameter(torch.zeros(classes, *entry.spec.image_shape))
         self.head = nn.Linear(max(1, generator.bottleneck_channels), classes)
 
@@ -88,10 +90,10 @@ class Losses(nn.Module):
             return [Phase("eopm", 1.0, 1e-3 if self.generator.bottleneck_channels else 1e-2, network, self._eopm)]
         with_head = [*network, *self.head.parameters()]
         return [
-            Phase("patterns", 0.1, 5e-2, [self.pattern], self._patterns),
-            Phase("labels", 0.3, 3e-3, with_head, self._labels),
-            Phase("paint", 0.15, 2e-3, with_head, self._paint),
-            Phase("eopm", 0.45, 1e-3, network, self._eopm),
+            Phase("patterns", 0.12, 5e-2, [self.pattern], self._patterns),
+            Phase("labels", 0.26, 3e-3, with_head, self._labels),
+            Phase("paint", 0.24, 2e-3, with_head, self._paint),
+            Phase("eopm", 0.38, 5e-4, network, self._eopm),
         ]
 
     def class_patterns(self) -> Tensor:
@@ -129,7 +131,7 @@ class Losses(nn.Module):
 
     def _through_models(self, protected: Tensor, y: Tensor, step: int) -> float:
         fresh = (self.copies.training(step * self.per_step + i) for i in range(self.per_step))
-        gradient, loss = eopm_gradient(self.frozen, self.entry, protected, y, fresh, self.weight)
+        gradient, loss = eopm_gradient(self.frozen, self.entry, protected, y, fresh, self.weight, self.passes)
         protected.backward(gradient)  # type: ignore[no-untyped-call]
         return loss
 

@@ -46,6 +46,7 @@ class TrainConfig:
         epochs: Budget in passes over the training data; a run is reproducible to the bit on one machine.
         minutes: Budget in minutes instead; how many steps fit depends on the machine.
         copies: Perturbed copies a step, N.
+        passes: How many of them see each sample; 1 divides the batch among them, N is the published loop.
         weight: Weight of the perturbed copies against the clean model, lambda.
         batch: Samples a step.
         warm_start: Whether to prepare the generator before EOPM; see `nfkit.learn.phases`.
@@ -61,11 +62,12 @@ class TrainConfig:
     layout: Layout
     epochs: float | None = None
     minutes: float | None = None
-    copies: int = 1
+    copies: int = 4
+    passes: int = 1
     weight: float = 5.0
     batch: int = 128
     warm_start: bool = True
-    amplitude: float = 0.3
+    amplitude: float = 0.5
     mirror: bool = False
     shift: int = 0
     seed: int = 0
@@ -77,6 +79,10 @@ class TrainConfig:
             raise OptionError("give the training budget either as --epochs or as --minutes")
         if (self.epochs or self.minutes or 0) <= 0 or self.copies < 1 or self.batch < 2 or self.seed < 0:
             raise OptionError("epochs or minutes, copies, batch (from 2) and seed must be positive")
+        if not 1 <= self.passes <= self.copies:
+            raise OptionError(
+                f"passes {self.passes}: each sample is seen by 1 to {self.copies} (--copies) of the copies"
+            )
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise OptionError(f"unknown precision {self.precision!r}: choose auto, float32 or bfloat16")
 
@@ -162,10 +168,11 @@ def train(
     entry = ModelInput(spec, device)
     copies = PerturbedCopies(model, sites, frozen, config.errors, config.layout, config.seed)
     channels, height, width = spec.image_shape
-    generator = build(config.generator, channels, (height, width)).to(device, memory_format=torch.channels_last)
+    generator = build(config.generator, channels, (height, width)).to(device)
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     losses = Losses(
         generator, frozen, entry, copies,
-        classes=classes, per_step=config.copies, weight=config.weight, amplitude=config.amplitude,
+        classes=classes, per_step=config.copies, passes=config.passes, weight=config.weight, amplitude=config.amplitude,
     ).to(device)  # fmt: skip
     batches = Batches(
         data,
@@ -201,7 +208,9 @@ def train(
                 state.step += 1
                 loss = value if math.isnan(loss) else 0.98 * loss + 0.02 * value
                 clean = perturbed = None
-                if phase.name in ("paint", "eopm") and done * REPORTS >= state.reports:
+                due = phase.name in ("paint", "eopm") and done * REPORTS >= state.reports
+                # Short runs cannot afford to measure often; runs by epochs must not depend on the clock.
+                if due and (config.epochs or judge.seconds <= 0.1 * (time.monotonic() - started)):
                     state.reports = math.floor(done * REPORTS) + 1
                     clean, perturbed = judge()
                     state.judge(generator, _score(clean, perturbed, config.weight), clean, perturbed)
@@ -244,18 +253,22 @@ class _Judge:
         self.x = images.contiguous(memory_format=torch.channels_last)
         self.y = torch.from_numpy(data.y).to(frozen.device)
         self.chips = copies.validation(VALIDATION_COPIES)
+        self.seconds = 0.0
 
     @torch.no_grad()
     def __call__(self) -> tuple[float, float]:
+        begun = time.monotonic()
         self.generator.eval()
-        v = torch.cat([self.entry(protect(self.generator, part)) for part in self.x.split(128)])
+        v = torch.cat([self.entry(protect(self.generator, part)) for part in torch.split(self.x, 128)])
         self.generator.train()
-        return self._accuracy(v, None), float(np.mean([self._accuracy(v, chip) for chip in self.chips]))
+        clean, perturbed = self._accuracy(v, None), [self._accuracy(v, chip) for chip in self.chips]
+        self.seconds += time.monotonic() - begun
+        return clean, float(np.mean(perturbed))
 
     def _accuracy(self, v: Tensor, weights: Any) -> float:
         hits = [
             (self.frozen(part, weights, scores=True).reshape(len(part), -1).argmax(1) == y).sum()
-            for part, y in zip(v.split(128), self.y.split(128), strict=True)
+            for part, y in zip(torch.split(v, 128), torch.split(self.y, 128), strict=True)
         ]
         return float(sum(hits)) / len(self.y)
 

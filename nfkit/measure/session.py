@@ -113,7 +113,7 @@ class Runner:
         """The class with the highest output, [N]; -1 where an output is not a number."""
         scores = self(x)
         flat = scores.reshape(len(scores), -1)
-        best = flat.argmax(axis=1)
+        best: npt.NDArray[np.int64] = flat.argmax(axis=1)
         if np.issubdtype(flat.dtype, np.floating):
             best[np.isnan(flat).any(axis=1)] = -1
         return best

@@ -1,0 +1,86 @@
+"""Models in ONNX text, for every test that needs one."""
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from hypothesis import settings
+
+settings.register_profile("nfkit", deadline=None, derandomize=True, max_examples=50, database=None)
+settings.load_profile("nfkit")
+
+CONVNET = """
+<ir_version: 10, opset_import: ["" : OPSET], producer_name: "someone", metadata_props: ["owner" : "someone"]>
+convnet (float[N, 2, 4, 4] image) => (float[N, 3] scores)
+<float s_image = {0.0078125}, int8 z = {0}, float[3] s_conv = {0.01, 0.02, 0.03}, int8[3] z_conv = {0, 0, 0},
+ float[3] s_bias = {0.0001, 0.0002, 0.0003}, float s_dense = {0.05}, uint8 z_dense = {128},
+ int32[3] b = {100, -200, 300}>
+{
+    image_q = QuantizeLinear (image, s_image, z)
+    image_f = DequantizeLinear (image_q, s_image, z)
+    w_f = DequantizeLinear <axis = 0> (w, s_conv, z_conv)
+    b_f = DequantizeLinear <axis = 0> (b, s_bias)
+    c = Conv <pads = [1, 1, 1, 1]> (image_f, w_f, b_f)
+    r = Relu (c)
+    p = GlobalAveragePool (r)
+    f = Flatten (p)
+    d_f = DequantizeLinear (d, s_dense, z_dense)
+    scores = MatMul (f, d_f)
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def parse():
+    """parse(text, name=array, ...): a model from ONNX text, and initializers that the text only names."""
+
+    def build(text, **arrays):
+        proto = onnx.parser.parse_model(text)
+        tensors = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer} | arrays
+        # As exporters store them: raw bytes, which the parser does not write.
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(onnx.numpy_helper.from_array(a, name) for name, a in tensors.items())
+        onnx.checker.check_model(proto)
+        return ir.from_proto(proto)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def convnet(parse):
+    """convnet(opset=18): a QDQ network with per-axis int8, per-tensor uint8 and int32 memories."""
+
+    def build(opset=18):
+        generator = np.random.default_rng(1)
+        return parse(
+            CONVNET.replace("OPSET", str(opset)),
+            w=generator.integers(-128, 128, (3, 2, 3, 3), np.int8),
+            d=generator.integers(0, 256, (3, 3), np.uint8),
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def execute():
+    """execute(model, feeds): the outputs, computed node by node by ONNX Runtime."""
+
+    def run(model, feeds, optimised=None):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        if optimised:
+            options.optimized_model_filepath = str(optimised)
+        content = ir.to_proto(model).SerializeToString()
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return session.run(None, feeds)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def serialised():
+    """serialised(model): bytes that differ where anything in the model does."""
+    return lambda model: ir.to_proto(model).SerializeToString(deterministic=True)

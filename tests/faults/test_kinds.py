@@ -1,0 +1,106 @@
+"""What may be said about bit errors, and what is refused."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nfkit.errors import OptionError
+from nfkit.faults import BitErrors
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("rate", [-0.01, -1e-12, 0.5000001, 1.0, math.inf, -math.inf, NAN])
+@pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])
+def test_rates_out_of_range_are_refused(rate, kind):
+    with pytest.raises(OptionError, match=r"bit error rate .* is out of range: rates per cell go from 0 to 0\.5"):
+        BitErrors(rate, kind)
+
+
+@pytest.mark.parametrize("rate", [0, 0.0, 1e-12, 0.5])
+@pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])
+def test_both_ends_of_the_range_are_rates(rate, kind):
+    assert BitErrors(rate, kind).rate == rate
+
+
+def test_rate_of_a_single_direction_counts_for_the_range():
+    assert BitErrors(0.25, "asymmetric", 1.0).directed_rates() == (0.5, 0.0)
+    with pytest.raises(OptionError, match="out of range"):
+        BitErrors(0.26, "asymmetric", 1.0)
+
+
+def test_unknown_kind_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(OptionError, match=r"unknown fault kind 'drift': choose one of stuck, flip, asymmetric"):
+        BitErrors(0.1, "drift")
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, NAN])
+def test_set_share_must_be_a_share(share):
+    with pytest.raises(OptionError, match="is no share"):
+        BitErrors(0.1, "stuck", share)
+
+
+def test_flips_take_no_set_share():
+    with pytest.raises(OptionError, match="flips go both ways"):
+        BitErrors(0.1, "flip", 0.4)
+
+
+def test_negative_bit_positions_are_refused():
+    with pytest.raises(OptionError, match="positions count up from 0"):
+        BitErrors(0.1, protected_bits=(3, -1))
+
+
+def test_directed_rates_of_each_kind():
+    assert BitErrors(0.1, "stuck").directed_rates() == (0.05, 0.05)
+    assert BitErrors(0.1, "stuck", 0.25).directed_rates() == (0.025, 0.1 * 0.75)
+    assert BitErrors(0.1, "flip").directed_rates() == (0.1, 0.1)
+    assert BitErrors(0.1, "asymmetric", 0.0).directed_rates() == (0.0, 0.2)
+
+
+@given(st.floats(0, 0.499), st.floats(0, 0.499))
+def test_asymmetric_keeps_both_rates(rising, falling):
+    # Going through mean and share rounds each rate a few times: 4 units in the last place of their sum.
+    slack = 4 * math.ulp(rising + falling)
+    got = BitErrors.asymmetric(rising, falling).directed_rates()
+    assert abs(got[0] - rising) <= slack
+    assert abs(got[1] - falling) <= slack
+
+
+@given(st.floats(0, 0.5))
+def test_asymmetric_takes_the_largest_rate(falling):
+    assert BitErrors.asymmetric(0.5, falling).kind == "asymmetric"
+    assert BitErrors.asymmetric(falling, 0.5).kind == "asymmetric"
+
+
+@pytest.mark.parametrize(("rising", "falling"), [(-0.1, 0.1), (0.1, -0.1), (-0.1, 0.3), (-0.2, -0.2), (NAN, 0.1)])
+def test_asymmetric_refuses_what_is_no_rate(rising, falling):
+    with pytest.raises(OptionError):
+        BitErrors.asymmetric(rising, falling)
+
+
+def test_patterns_protect_sites_by_whole_name_and_case():
+    errors = BitErrors(0.1, protected_sites=("conv*", "head.w"))
+    assert [errors.protects(n) for n in ("conv1.w", "head.w", "head.w2", "Conv1", "my.conv")] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_at_changes_the_rate_alone():
+    errors = BitErrors(0.1, "stuck", 0.25, (7,), ("w",))
+    assert errors.at(0.02) == BitErrors(0.02, "stuck", 0.25, (7,), ("w",))
+
+
+def test_records_hold_all_but_the_rate():
+    assert BitErrors(0.1, "stuck", 0.25, (7,), ("w",)).to_dict() == {
+        "kind": "stuck",
+        "set_share": 0.25,
+        "protected_bits": [7],
+        "protected_sites": ["w"],
+    }
+
+
+def test_repr_can_be_pasted_back():
+    errors = BitErrors(0.1, "stuck", 0.25, (7,), ("w",))
+    assert eval(repr(errors)) == errors
