@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,10 @@ def check_json(target: str | None) -> None:
 
 
 def write_json(record: dict[str, Any], target: str | None) -> None:
-    """Writes a record to a file, or to stdout for `-`."""
+    """Writes a record, and the command that made it, to a file, or to stdout for `-`."""
     if target is None:
         return
+    record = {"command": shlex.join(["nfkit", *sys.argv[1:]]), **record}
     text = json.dumps(record, indent=1) + "\n"
     if target == "-":
         sys.stdout.write(text)

@@ -62,7 +62,7 @@ def protect(
     from nfkit.protection import require_torch
 
     require_torch()
-    from nfkit.learn.train import TrainConfig
+    from nfkit.learn.config import TrainConfig
 
     console.check_json(json)
     graph = load(model)

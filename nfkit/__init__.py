@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nfkit.graph.interface import find_input as find_input
     from nfkit.graph.sites import WeightSite as WeightSite
     from nfkit.graph.sites import find_sites as find_sites
-    from nfkit.learn.train import TrainConfig as TrainConfig
+    from nfkit.learn.config import TrainConfig as TrainConfig
     from nfkit.measure.evaluate import evaluate as evaluate
     from nfkit.model import load as load_model  # noqa: F401
     from nfkit.protection import protect as protect
@@ -46,7 +46,7 @@ _HOMES = {
     "inject": "nfkit.graph.inject:inject",
     "remove": "nfkit.graph.inject:remove",
     # protection
-    "TrainConfig": "nfkit.learn.train:TrainConfig",
+    "TrainConfig": "nfkit.learn.config:TrainConfig",
     "protect": "nfkit.protection:protect",
     "fuse": "nfkit.graph.fuse:fuse",
     "split": "nfkit.graph.fuse:split",

@@ -30,7 +30,8 @@ from nfkit.provenance import describe
 from nfkit.version import __version__
 
 if TYPE_CHECKING:
-    from nfkit.learn.train import Progress, TrainConfig
+    from nfkit.learn.config import TrainConfig
+    from nfkit.learn.train import Progress
 
 CALIBRATION_SAMPLES = 512
 _PARITY_SAMPLES = 64

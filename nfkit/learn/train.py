@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from nfkit.data import Dataset
-from nfkit.errors import OptionError
-from nfkit.faults import BitErrors, Layout
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import WeightSite
 from nfkit.learn.batches import Batches
 from nfkit.learn.checkpoint import Checkpoint
 from nfkit.learn.chips import PerturbedCopies
+from nfkit.learn.config import TrainConfig
 from nfkit.learn.differentiable import FrozenGraph
 from nfkit.learn.memory import keep_freed_memory
 from nfkit.learn.objective import ModelInput, protect
@@ -33,62 +32,8 @@ HELD_OUT_SAMPLES = 512
 VALIDATION_COPIES = 4
 REPORTS = 20
 """How often a run measures itself on held-out data; each measurement may become the best so far."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What a training run depends on, besides model and data.
-
-    Attributes:
-        generator: Name of the architecture.
-        errors: Bit errors to train against.
-        layout: How chips hold the weights.
-        epochs: Budget in passes over the training data; a run is reproducible to the bit on one machine.
-        minutes: Budget in minutes instead; how many steps fit depends on the machine.
-        copies: Perturbed copies a step, N.
-        passes: How many of them see each sample; 1 divides the batch among them, N is the published loop.
-        weight: Weight of the perturbed copies against the clean model, lambda.
-        batch: Samples a step.
-        warm_start: Whether to prepare the generator before EOPM; see `nfkit.learn.phases`.
-        amplitude: Bound of the class patterns of the warm start, in units of the input's half range.
-        mirror: Whether to mirror half of the images.
-        shift: Largest random shift in pixels.
-        seed: Seed of everything random.
-        precision: `float32`, `bfloat16`, or `auto` for bfloat16 where the processor computes in it.
-    """
-
-    generator: str
-    errors: BitErrors
-    layout: Layout
-    epochs: float | None = None
-    minutes: float | None = None
-    copies: int = 4
-    passes: int = 1
-    weight: float = 5.0
-    batch: int = 128
-    warm_start: bool = True
-    amplitude: float = 0.5
-    mirror: bool = False
-    shift: int = 0
-    seed: int = 0
-    precision: str = "auto"
-    version: int = field(default=1, init=False)
-
-    def __post_init__(self) -> None:
-        if (self.epochs is None) == (self.minutes is None):
-            raise OptionError("give the training budget either as --epochs or as --minutes")
-        if (self.epochs or self.minutes or 0) <= 0 or self.copies < 1 or self.batch < 2 or self.seed < 0:
-            raise OptionError("epochs or minutes, copies, batch (from 2) and seed must be positive")
-        if not 1 <= self.passes <= self.copies:
-            raise OptionError(
-                f"passes {self.passes}: each sample is seen by 1 to {self.copies} (--copies) of the copies"
-            )
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise OptionError(f"unknown precision {self.precision!r}: choose auto, float32 or bfloat16")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The configuration for records and checkpoints."""
-        return asdict(self) | {"errors": asdict(self.errors), "layout": str(self.layout)}
+SAVE_EVERY = 60.0
+"""Seconds between checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +134,7 @@ def train(
 
     state = Checkpoint.resume(checkpoint, {**config.to_dict(), "identity": identity}, losses)
     started, interrupted, loss = time.monotonic() - state.seconds, False, math.nan
+    saved = time.monotonic()
     try:
         while state.phase < len(phases):
             phase = phases[state.phase]
@@ -214,7 +160,8 @@ def train(
                     state.reports = math.floor(done * REPORTS) + 1
                     clean, perturbed = judge()
                     state.judge(generator, _score(clean, perturbed, config.weight), clean, perturbed)
-                    state.seconds = time.monotonic() - started
+                if time.monotonic() - saved > SAVE_EVERY:
+                    state.seconds, saved = time.monotonic() - started, time.monotonic()
                     state.save(losses, optimiser)
                 if on_progress:
                     spent = time.monotonic() - started

@@ -1,0 +1,65 @@
+"""What a training run depends on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nfkit.errors import OptionError
+from nfkit.faults import BitErrors, Layout
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a training run depends on, besides model and data.
+
+    Attributes:
+        generator: Name of the architecture.
+        errors: Bit errors to train against.
+        layout: How chips hold the weights.
+        epochs: Budget in passes over the training data; a run is reproducible to the bit on one machine.
+        minutes: Budget in minutes instead; how many steps fit depends on the machine.
+        copies: Perturbed copies a step, N.
+        passes: How many of them see each sample; 1 divides the batch among them, N is the published loop.
+        weight: Weight of the perturbed copies against the clean model, lambda.
+        batch: Samples a step.
+        warm_start: Whether to prepare the generator before EOPM; see `nfkit.learn.phases`.
+        amplitude: Bound of the class patterns of the warm start, in units of the input's half range.
+        mirror: Whether to mirror half of the images.
+        shift: Largest random shift in pixels.
+        seed: Seed of everything random.
+        precision: `float32`, `bfloat16`, or `auto` for bfloat16 where the processor computes in it.
+    """
+
+    generator: str
+    errors: BitErrors
+    layout: Layout
+    epochs: float | None = None
+    minutes: float | None = None
+    copies: int = 4
+    passes: int = 1
+    weight: float = 5.0
+    batch: int = 128
+    warm_start: bool = True
+    amplitude: float = 0.5
+    mirror: bool = False
+    shift: int = 0
+    seed: int = 0
+    precision: str = "auto"
+    version: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.minutes is None):
+            raise OptionError("give the training budget either as --epochs or as --minutes")
+        if (self.epochs or self.minutes or 0) <= 0 or self.copies < 1 or self.batch < 2 or self.seed < 0:
+            raise OptionError("epochs or minutes, copies, batch (from 2) and seed must be positive")
+        if not 1 <= self.passes <= self.copies:
+            raise OptionError(
+                f"passes {self.passes}: each sample is seen by 1 to {self.copies} (--copies) of the copies"
+            )
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise OptionError(f"unknown precision {self.precision!r}: choose auto, float32 or bfloat16")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration for records and checkpoints."""
+        return asdict(self) | {"errors": asdict(self.errors), "layout": str(self.layout)}
