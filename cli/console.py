@@ -101,10 +101,11 @@ def print_protection(result: Protection) -> None:
 
 
 class TrainingDisplay:
-    """Shows a training run on stderr: a line at each measurement, and in a terminal the step in between."""
+    """Shows a training run on stderr: a line every few percent, and in a terminal the step in between."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
+        self._next = 0.0
 
     def __call__(self, progress: Progress) -> None:
         """Shows the state after one step."""
@@ -113,9 +114,13 @@ class TrainingDisplay:
             f"{_duration(progress.seconds_left)} left"
         )
         if progress.clean is not None and progress.perturbed is not None:
-            note(f"{chr(13) * self._live}{line}  held out: clean {progress.clean:.1%}, faulty {progress.perturbed:.1%}")
-        elif self._live:
-            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+            line += f"  held out: clean {progress.clean:.1%}, faulty {progress.perturbed:.1%}"
+        elif progress.done < self._next:
+            if self._live:
+                print(f"\r{line}", end="", file=sys.stderr, flush=True)
+            return
+        self._next = progress.done + 0.05
+        note(f"{chr(13) * self._live}{line}")
 
 
 def _duration(seconds: float) -> str:

@@ -59,6 +59,8 @@ def describe(source: ModelLike) -> str:
 
 def to_bytes(model: ir.Model) -> bytes:
     """The model as one serialised protobuf message, external data included; the same model gives the same bytes."""
+    if any(isinstance(v.const_value, ir.ExternalTensor) for v in model.graph.initializers.values()):
+        model = ir.external_data.load_to_model(model.clone())
     content: bytes = ir.to_proto(model).SerializeToString(deterministic=True)
     return content
 
@@ -79,7 +81,7 @@ def write_atomically(path: Path, content: bytes) -> Path:
         OutputError: When the folder does not exist or cannot be written.
     """
     check_writable(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:64]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -98,7 +100,11 @@ def check_writable(path: Path) -> None:
     Raises:
         OutputError: When the folder does not exist or takes no new files, or the path is a folder.
     """
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
+    if folder:
         raise OutputError(f"cannot write '{path}': it is a folder; give a file name")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write '{path}': there is no folder '{path.parent}'; create it first")

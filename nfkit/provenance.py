@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-import onnx
 import onnx_ir as ir
-import onnxruntime
 
 from nfkit.data import Dataset
 from nfkit.graph.fuse import BASE_SOURCE_KEY, is_fused
@@ -38,9 +36,7 @@ def describe(source: ModelLike, model: ir.Model, data: Dataset) -> dict[str, Any
         "data": {"name": data.name, "n": len(data), "sha256": data.sha256},
         "versions": {
             "nfkit": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            "onnx": onnx.__version__,
-            "numpy": np.__version__,
             "python": platform.python_version(),
+            **{package: version(package) for package in ("numpy", "onnx", "onnxruntime")},
         },
     }

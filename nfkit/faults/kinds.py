@@ -66,6 +66,9 @@ class BitErrors:
     @classmethod
     def asymmetric(cls, zero_to_one: float, one_to_zero: float) -> BitErrors:
         """Errors with the given rates, each per bit that holds the value it starts from."""
+        for rate in (zero_to_one, one_to_zero):
+            if not 0 <= rate <= MAX_RATE:
+                raise OptionError(f"bit error rate {rate} is out of range: rates per cell go from 0 to {MAX_RATE}")
         total = zero_to_one + one_to_zero
         return cls(total / 2, "asymmetric", zero_to_one / total if total else 0.5)
 
@@ -73,7 +76,10 @@ class BitErrors:
         """Rates of cells that set and of cells that clear, each per bit cell."""
         if self.kind == "stuck":
             return self.rate * self.set_share, self.rate * (1 - self.set_share)
-        return 2 * self.rate * self.set_share, 2 * self.rate * (1 - self.set_share)
+        rising, falling = 2 * self.rate * self.set_share, 2 * self.rate * (1 - self.set_share)
+        # A share that came from two rates may round them up by a last bit.
+        slack = MAX_RATE * (1 + 1e-12)
+        return tuple(min(r, MAX_RATE) if r <= slack else r for r in (rising, falling))  # type: ignore[return-value]
 
     def protects(self, site: str) -> bool:
         """Whether the cells of the weight site of this name never err."""

@@ -40,7 +40,9 @@ def _words(seed: int, name: str, stream: int, count: int) -> npt.NDArray[np.uint
     """The first `count` 64-bit words of one sub-stream of the memory `name` on chip `seed`."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
     # The sub-stream is the top word of Philox's 256-bit counter: 2^192 blocks apart, they never meet.
-    generator = np.random.Philox(key=[seed, key], counter=[0, 0, 0, stream])
+    # As uint64 arrays: NumPy would turn a list that mixes numbers below and above 2^63 into floats.
+    words = (np.array(w, np.uint64) for w in ([seed, key], [0, 0, 0, stream]))
+    generator = np.random.Philox(key=next(words), counter=next(words))
     return generator.random_raw(count).astype(np.uint64, copy=False)
 
 

@@ -14,9 +14,7 @@ from typing import Any
 import onnx_ir as ir
 from onnxscript import opset18, script, values
 
-DOMAIN = "nfkit"
-MIN_OPSET = 18
-"""BitwiseAnd, BitwiseOr and BitwiseXor exist from this opset on."""
+from nfkit.graph.inject import DOMAIN
 
 _nfkit = values.Opset(DOMAIN, 1)
 

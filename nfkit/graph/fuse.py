@@ -19,11 +19,13 @@ import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
 from nfkit.errors import ModelError, UnsupportedError
+from nfkit.graph.inject import FAULTS_KEY
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import ROLE_KEY
 from nfkit.model import sha256
 
 PREFIX = "nfkit/"
+_GENERATOR = PREFIX + "generator/"
 _JOINT = PREFIX + "protected"
 _BASE_HEADER_KEY = "nfkit.base.header"
 
@@ -64,6 +66,11 @@ def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[st
                 f"generator and base import versions {version} and {base.opset_imports[domain]} of operator set "
                 f"'{domain or 'ai.onnx'}': export the generator at the base's version"
             )
+    if FAULTS_KEY in base.metadata_props:
+        raise ModelError("the model holds injected faults: remove them first (nfkit inject --remove)")
+    taken = [*base.graph.initializers, *(str(value.name) for node in base.graph for value in node.outputs)]
+    if reserved := [name for name in taken if name.startswith(PREFIX)]:
+        raise ModelError(f"the base holds a value named '{reserved[0]}', a name that nfkit keeps for itself: rename it")
     digest, header = sha256(base), _header(base)
     base, generator = base.clone(), generator.clone()
     graph = base.graph
@@ -109,10 +116,13 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     """
     if not is_fused(fused):
         raise ModelError("the model has no generator in front: nothing to split")
+    if FAULTS_KEY in fused.metadata_props:
+        raise ModelError("the model holds injected faults: remove them first (nfkit inject --remove)")
+    entry = json.loads(fused.metadata_props[INPUT_KEY])["name"]
     base, prefix = fused.clone(), fused.clone()
 
     graph = base.graph
-    image = graph.inputs[0]
+    image = next(v for v in graph.inputs if v.name == entry)
     joint = next((n.outputs[0] for n in graph if n.outputs[0].name == _JOINT), None)
     if joint is None:
         raise ModelError(f"the model says it is fused, but has no value '{_JOINT}': it was changed after fusing")
@@ -141,6 +151,8 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     for key in [k for k in prefix.metadata_props if not k.startswith("nfkit.")]:
         del prefix.metadata_props[key]
     del prefix.metadata_props[BASE_DIGEST_KEY]
+    for value in [v for v in graph.inputs if v.name != entry]:
+        graph.inputs.remove(value)
     used = {n.domain for n in graph}
     for domain in [d for d in prefix.opset_imports if d not in used]:
         del prefix.opset_imports[domain]
@@ -153,16 +165,16 @@ def _adopt(generator: ir.Model, levels: ir.Value, nodes: list[ir.Node], graph: i
     source, result = theirs.inputs[0], theirs.outputs[0]
     theirs.outputs.clear()
     for value in list(theirs.initializers.values()):
-        name = PREFIX + str(value.name)
+        name = _GENERATOR + str(value.name)
         del theirs.initializers[str(value.name)]
         value.name = name
         graph.register_initializer(value)
     source.replace_all_uses_with(levels)
     for node in list(theirs):
         theirs.remove(node)
-        node.name = PREFIX + (node.name or node.op_type)
+        node.name = _GENERATOR + (node.name or node.op_type)
         for output in node.outputs:
-            output.name = PREFIX + str(output.name)
+            output.name = _GENERATOR + str(output.name)
         nodes.append(node)
     return result
 

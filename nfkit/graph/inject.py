@@ -23,11 +23,14 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.faults import BitErrors, Chip, SiteFaults, flipped_bits
-from nfkit.graph.functions import DOMAIN, MIN_OPSET, fault_function
 from nfkit.graph.sites import ROLE_KEY, WeightSite, codes
 
 Mode = Literal["node", "input", "baked"]
 MODES = get_args(Mode)
+
+DOMAIN = "nfkit"
+MIN_OPSET = 18
+"""BitwiseAnd, BitwiseOr and BitwiseXor, which the fault functions need, exist from this opset on."""
 
 FAULTS_KEY = "nfkit.faults"
 _UNDO_KEY = "nfkit.faults.undo"
@@ -64,16 +67,19 @@ class InjectFaults(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
+        # Here, not above: what authors the functions takes longer to import than everything else together.
+        from nfkit.graph.functions import fault_function
+
         undo = {}
+        function = fault_function(self.errors.kind, max(MIN_OPSET, model.opset_imports.get("", 0)))
         for site in self.sites:
             faults = self.chip.faults(site, self.errors)
             if self.mode == "baked":
                 undo[site.name] = _bake(model, site, faults)
             else:
-                self._insert_node(model, site, faults)
-        if self.mode != "baked":
+                self._insert_node(model, site, faults, function.name)
+        if self.mode != "baked" and self.sites:
             model.opset_imports[DOMAIN] = 1
-            function = fault_function(self.errors.kind, model.opset_imports[""])
             model.functions[function.identifier()] = function
         record = {
             "mode": self.mode,
@@ -87,14 +93,16 @@ class InjectFaults(ir.passes.InPlacePass):
             model.metadata_props[_UNDO_KEY] = json.dumps(undo, sort_keys=True)
         return ir.passes.PassResult(model, modified=bool(self.sites))
 
-    def _insert_node(self, model: ir.Model, site: WeightSite, faults: SiteFaults) -> None:
+    def _insert_node(self, model: ir.Model, site: WeightSite, faults: SiteFaults, function: str) -> None:
         weight = model.graph.initializers[site.name]
         uses = list(weight.uses())
         if self.mode == "input":  # fault-free until a chip's masks are fed
             faults = SiteFaults(site.bits, faults.setting[:0], faults.clearing[:0])
         masks = []
         for suffix, array in mask_operands(self.errors.kind, faults, codes(model, site)).items():
-            name = f"{site.name}.{suffix}"
+            name = mask_name(site, suffix)
+            if name in model.graph.initializers:
+                raise ModelError(f"the model holds a value named '{name}', which nfkit needs for its masks: rename it")
             mask = ir.Value(
                 name=name,
                 shape=weight.shape,
@@ -105,15 +113,14 @@ class InjectFaults(ir.passes.InPlacePass):
             if self.mode == "input":
                 model.graph.inputs.append(mask)
             masks.append(mask)
-        function = fault_function(self.errors.kind, MIN_OPSET)
         node = ir.Node(
             DOMAIN,
-            function.name,
+            function,
             [weight, *masks],
-            name=f"{site.name}.faults",
+            name=mask_name(site, "faults"),
             metadata_props={ROLE_KEY: "faults"},
         )
-        node.outputs[0].name = f"{site.name}.faulty"
+        node.outputs[0].name = mask_name(site, "faulty")
         node.outputs[0].type, node.outputs[0].shape = weight.type, weight.shape
         for consumer, index in uses:
             consumer.replace_input_with(index, node.outputs[0])
@@ -154,12 +161,12 @@ class RemoveFaults(ir.passes.InPlacePass):
 
 def inject(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node") -> ir.Model:
     """A copy of the model that holds the bit errors of a chip; see `InjectFaults`."""
-    return ir.passes.functionalize(InjectFaults(sites, chip, errors, mode))(model).model
+    return _run(InjectFaults(sites, chip, errors, mode), model)
 
 
 def remove(model: ir.Model) -> ir.Model:
     """A copy of the model without injected faults; see `RemoveFaults`."""
-    return ir.passes.functionalize(RemoveFaults())(model).model
+    return _run(RemoveFaults(), model)
 
 
 def count_faults(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors) -> tuple[int, int]:
@@ -187,8 +194,13 @@ def chip_inputs(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: Bi
     feeds = {}
     for site in sites:
         operands = mask_operands(errors.kind, chip.faults(site, errors), codes(model, site))
-        feeds.update({f"{site.name}.{suffix}": mask for suffix, mask in operands.items()})
+        feeds.update({mask_name(site, suffix): mask for suffix, mask in operands.items()})
     return feeds
+
+
+def mask_name(site: WeightSite, suffix: str) -> str:
+    """Name of a value that injection adds for a site."""
+    return f"{site.name}.nfkit.{suffix}"
 
 
 def mask_operands(kind: str, faults: SiteFaults, stored: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
@@ -211,8 +223,26 @@ def _bake(model: ir.Model, site: WeightSite, faults: SiteFaults) -> str:
 
 
 def _replace(value: ir.Value, array: npt.NDArray[Any]) -> None:
-    value.const_value = ir.tensor(np.ascontiguousarray(array), dtype=value.dtype, name=value.name)
+    if isinstance(value.const_value, ir.TensorProtoTensor):  # keep the file's own way of storing it
+        proto = ir.to_proto(value.const_value)
+        if proto.int32_data:
+            proto.int32_data[:] = array.ravel().tolist()
+        else:
+            proto.raw_data = array.tobytes()
+        value.const_value = ir.from_proto(proto)
+    else:
+        value.const_value = ir.tensor(array, dtype=value.dtype, name=value.name)
 
 
 def _word(array: npt.NDArray[Any]) -> np.dtype[Any]:
     return np.dtype(f"uint{array.dtype.itemsize * 8}")
+
+
+def _run(change: ir.passes.InPlacePass, model: ir.Model) -> ir.Model:
+    """Applies a pass to a copy; what it refuses is refused in its own words, not in those of the pass machinery."""
+    try:
+        return ir.passes.functionalize(change)(model).model
+    except ir.passes.PreconditionError as error:
+        if isinstance(error.__cause__, ModelError):
+            raise error.__cause__ from None
+        raise

@@ -146,7 +146,7 @@ class InputSpec:
         if self.low is None or self.high is None or np.issubdtype(v.dtype, np.integer):
             return
         slack = 0.02 * (max(self.high) - min(self.low))
-        if v.min() < min(self.low) - slack or v.max() > max(self.high) + slack:
+        if not (v.min() >= min(self.low) - slack and v.max() <= max(self.high) + slack):
             raise DataError(
                 f"the data spans {v.min():.4g} to {v.max():.4g}, input '{self.name}' takes {min(self.low):.4g} to "
                 f"{max(self.high):.4g} ({self.source}): preprocess the data as for the model, or give --range"

@@ -13,7 +13,7 @@ Its role follows from what reads it, directly or through DequantizeLinear and op
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -206,23 +206,31 @@ def _readings(value: ir.Value) -> Iterator[_Reading]:
             axis = attribute.as_int() if attribute is not None else 1
             names = tuple(name for _, name in ends)
             yield _Reading(node, role, names, operands[1], operands[2], axis)
-        elif key in _OPERANDS and index in _OPERANDS[key]:
+        elif key in _OPERANDS and index in _OPERANDS[key] and key != ("", "Gather"):
             at = _QUANTISATION.get(key, {}).get(index)
             operands = (*node.inputs, *[None] * 9)
             scale, zero_point = (operands[at[0]], operands[at[1]]) if at else (None, None)
             yield _Reading(node, _OPERANDS[key][index], (_label(node),), scale, zero_point, 0)
-        elif node.domain == "nfkit" or (node.op_type in _MOVES and not node.domain and index == 0):
-            for reading in _readings(node.outputs[0]):
-                yield _Reading(
-                    node, *(getattr(reading, f) for f in ("role", "consumers", "scale", "zero_point", "axis"))
-                )
+        elif _moves(node, index) or (key == ("", "Gather") and index == 0):
+            for reading in (r for output in node.outputs for r in _readings(output)):
+                # Rows that are looked up before they are dequantised are a table's, whatever is done with them.
+                table = node.op_type == "Gather" and reading.role == "constant"
+                yield replace(reading, node=node, role="weight" if table else reading.role)
+
+
+def _moves(node: ir.Node, index: int) -> bool:
+    """Whether a node passes the values of its operand on, unchanged but for their place, or faulted by nfkit."""
+    if node.domain:
+        return node.domain == "nfkit" and index == 0
+    return node.op_type in _MOVES and (index == 0 or node.op_type == "Concat")
 
 
 def _ends(value: ir.Value) -> Iterator[tuple[Role, str]]:
     """Roles and names of the nodes that finally use a dequantised value."""
     for node, index in value.uses():
-        if node.op_type in _MOVES and not node.domain:
-            yield from _ends(node.outputs[0])
+        if _moves(node, index):
+            for output in node.outputs:
+                yield from _ends(output)
         else:
             role = _OPERANDS.get((node.domain, node.op_type), {}).get(index, "constant")
             yield role, _label(node)

@@ -51,13 +51,13 @@ CASES = [
 # (asymmetric: 0.03 and 0.01).
 GOLDEN = {
     ("stuck", "iid"): (209, 204, "94e520ed20d05530da5ff9df7e8ac23cb771f94e0f24680c5f8fc0e4bf7e6311"),
-    ("stuck", "array"): (193, 190, "a768f869eebffd831fdfa625bafd41e096dec36933ef95a6d39edfa94922cd43"),
+    ("stuck", "array"): (206, 195, "3809ab4914bb6ccf33f8d581f59a5538d97fddc3244fbd964736efcb24fab152"),
     ("stuck", "reference"): (256, 296, "6fe84268bd32562b3eeeb3a63af850e5963cb995e0ecb74a0ad1c197fbe4d3f6"),
     ("flip", "iid"): (413, 413, "e1791c6c20c1b0915cf5a8f90d65d14bc9031d7ccdb34ff50de69935139503f9"),
-    ("flip", "array"): (383, 383, "4edf679cb5e8769c3269e3d886dfbab742018716ee9422c34518a5cbb80be084"),
+    ("flip", "array"): (401, 401, "a94de751f413ac249d55466ff75bcb3fcfc92b3a8d156033d8d4c1c62dfbe21f"),
     ("flip", "reference"): (552, 552, "3fd7b8de8524f13a6fa997b5c92c83e3ebebb028eb48f4bebf114521d9ed28ea"),
     ("asymmetric", "iid"): (1225, 413, "b7fd25b1e37f2e154430444541936ac2014626a8fd59e8988e4f1db19f359c43"),
-    ("asymmetric", "array"): (1167, 383, "13946f338556f8db674d9708ed2a0e3d1fec4513ee50fbbf232313e130eb149f"),
+    ("asymmetric", "array"): (1160, 401, "588e832c807824cecee1aee236d168c51b4de12ad5593486243f0a76b3964383"),
 }
 
 

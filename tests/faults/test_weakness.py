@@ -33,7 +33,7 @@ def test_golden_stuck_values():
     [
         (0, "w", 2**32 - 1, 1e-6, 4433, "2518be30708610d0"),
         (2**63 - 1, "conv1.weight", 100_000, 0.5, 69232, "893ab9f2ae3d09a1"),
-        (50000, "ünïcode", 12_345, 0.125, 1653, "5cecea921ffdefc4"),
+        (50000, "ünïcode", 12_345, 0.125, 1641, "8a86a2f4d0e948f0"),
     ],
 )
 def test_golden_streams(seed, name, cells, rate, count, digest):

@@ -344,7 +344,7 @@ def test_every_node_of_the_prefix_is_marked_and_named(case, generator_for):
     marked = [n for n in fused.graph if n.metadata_props.get("nfkit.role") == "generator"]
     assert [n.name.startswith("nfkit/") for n in marked] == [True] * added
     assert marked == list(itertools.islice(fused.graph, added))
-    assert {n.name for n in fused.graph} >= {"nfkit/first", "nfkit/second"}
+    assert {n.name for n in fused.graph} >= {"nfkit/generator/first", "nfkit/generator/second"}
 
 
 QUANTISED = """
@@ -367,10 +367,10 @@ def quantised(cases, parse):
 
 def test_sites_of_a_quantised_generator_are_marked(quantised):
     parts = {site.name: site.part for site in find_sites(quantised)}
-    assert parts["nfkit/w"] == "generator"
-    assert {name for name, part in parts.items() if part == "generator"} == {"nfkit/w"}
+    assert parts["nfkit/generator/w"] == "generator"
+    assert {name for name, part in parts.items() if part == "generator"} == {"nfkit/generator/w"}
     assert [site.name for site in fault_sites(quantised)] == ["w", "d"]
-    assert sorted(site.name for site in fault_sites(quantised, generator=True)) == ["d", "nfkit/w", "w"]
+    assert sorted(site.name for site in fault_sites(quantised, generator=True)) == ["d", "nfkit/generator/w", "w"]
 
 
 def test_sites_of_the_base_are_those_it_had(quantised, cases):

@@ -165,9 +165,15 @@ def test_shared_memory_is_faulted_once_for_all_its_readers(parse, execute, mode)
 def test_two_sites_in_input_mode_take_masks_of_their_own(convnet):
     model = convnet()
     injected = inject(model, fault_sites(model), Chip(50000), BitErrors(0.1), "input")
-    assert [v.name for v in injected.graph.inputs] == ["image", "w.and_mask", "w.or_mask", "d.and_mask", "d.or_mask"]
+    assert [v.name for v in injected.graph.inputs] == [
+        "image",
+        "w.nfkit.and_mask",
+        "w.nfkit.or_mask",
+        "d.nfkit.and_mask",
+        "d.nfkit.or_mask",
+    ]
     masks = chip_inputs(model, fault_sites(model), Chip(50000), BitErrors(0.1))
-    assert list(masks) == ["w.and_mask", "w.or_mask", "d.and_mask", "d.or_mask"]
+    assert list(masks) == ["w.nfkit.and_mask", "w.nfkit.or_mask", "d.nfkit.and_mask", "d.nfkit.or_mask"]
     for name, mask in masks.items():
         value = injected.graph.initializers[name]
         assert (mask.dtype, mask.shape) == (value.dtype.numpy(), tuple(value.shape.numpy()))
@@ -293,7 +299,7 @@ def test_counted_faults_are_the_bits_that_differ(convnet):
     masks = chip_inputs(model, sites, chip, errors)
     erring = 0
     for site in sites:
-        and_mask, or_mask = (masks[f"{site.name}.{suffix}"].view(np.uint8) for suffix in ("and_mask", "or_mask"))
+        and_mask, or_mask = (masks[f"{site.name}.nfkit.{suffix}"].view(np.uint8) for suffix in ("and_mask", "or_mask"))
         erring += int(np.bitwise_count(~and_mask | or_mask).sum())
     assert cells == erring
     assert 0 < bits < cells

@@ -1,0 +1,213 @@
+"""Accuracy under bit errors: what is measured, on which chips, and what the record says."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nfkit.data import Dataset
+from nfkit.errors import DataError, OptionError, UnsupportedError
+from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, Array, BitErrors, Chip
+from nfkit.graph.inject import inject
+from nfkit.graph.sites import codes, fault_sites
+from nfkit.measure.evaluate import evaluate
+from nfkit.measure.session import Runner, accuracy
+from nfkit.measure.stats import Spread
+from nfkit.model import to_bytes
+from nfkit.provenance import describe
+
+RATES = [BitErrors(0.0), BitErrors(0.01), BitErrors(0.03)]
+CHIPS = (50_000, 50_001)
+
+
+@pytest.fixture(scope="module")
+def bare(zoo):
+    """The zoo's model at three rates on two chips."""
+    return evaluate(zoo.model, zoo.test, zoo.spec, RATES, chips=CHIPS)
+
+
+@pytest.fixture(scope="module")
+def both(zoo, fused):
+    """The fused model, likewise."""
+    return evaluate(fused, zoo.test, zoo.spec, RATES, chips=CHIPS)
+
+
+def test_rows_are_rates_by_chips_in_order(bare, both):
+    expected = [(errors.rate, chip) for errors in RATES for chip in CHIPS]
+    for result in (bare, both):
+        assert [(row.ber, row.chip) for row in result.rows] == expected
+
+
+def test_clean_accuracy_is_that_of_the_model(zoo, bare, fused, both):
+    x = zoo.spec.encode(zoo.test.x)
+    assert bare.clean_base == both.clean_base == accuracy(Runner(zoo.model), x, zoo.test.y)
+    assert both.clean_protected == accuracy(Runner(fused), x, zoo.test.y)
+    assert bare.clean_base > 0.9
+
+
+def test_without_errors_every_chip_is_clean(bare, both):
+    for row in (*bare.rows[:2], *both.rows[:2]):
+        assert (row.faulty_cells, row.flipped_bits, row.base) == (0, 0, bare.clean_base)
+    assert {row.protected for row in both.rows[:2]} == {both.clean_protected}
+
+
+def test_accuracies_are_those_of_the_baked_models(zoo, fused, both):
+    x = zoo.spec.encode(zoo.test.x)
+    row = both.rows[-1]
+    chip, errors = Chip(row.chip), RATES[-1]
+    assert row.base == accuracy(Runner(inject(zoo.model, zoo.sites, chip, errors, "baked")), x, zoo.test.y)
+    assert row.protected == accuracy(Runner(inject(fused, fault_sites(fused), chip, errors, "baked")), x, zoo.test.y)
+    assert row.base < both.clean_base
+
+
+def test_base_is_the_same_bare_and_behind_a_generator(bare, both):
+    for one, other in zip(bare.rows, both.rows, strict=True):
+        assert (one.base, one.faulty_cells, one.flipped_bits) == (other.base, other.faulty_cells, other.flipped_bits)
+
+
+def test_only_fused_models_have_a_protected_column(bare, both):
+    assert bare.clean_protected is None
+    assert all(row.protected is None for row in bare.rows)
+    assert all(row.protected is not None for row in both.rows)
+    assert "protected" not in bare.to_dict()["clean"]
+    assert all(entry.keys() == {"ber", "base"} for entry in bare.to_dict()["summary"])
+    assert all("protected" not in row for row in bare.to_dict()["rows"])
+
+
+@pytest.mark.parametrize(
+    "errors", [BitErrors(0.02), BitErrors(0.02, "flip"), BitErrors(0.02, "asymmetric", 0.2)], ids=str
+)
+def test_faulty_cells_and_flipped_bits_are_counted_right(zoo, errors):
+    result = evaluate(zoo.model, zoo.test.take(1), zoo.spec, [errors], chips=CHIPS[:1])
+    cells = bits = 0
+    for site in zoo.sites:
+        stored = codes(zoo.model, site)
+        faults = Chip(CHIPS[0]).faults(site, errors)
+        setting, clearing = faults.masks(stored.shape, stored.dtype)
+        cells += int(np.unpackbits((setting | clearing).view(np.uint8)).sum())
+        bits += int(np.unpackbits((stored ^ faults.apply(stored)).view(np.uint8)).sum())
+    (row,) = result.rows
+    assert (row.faulty_cells, row.flipped_bits) == (cells, bits)
+    assert 0 < bits <= cells
+
+
+def test_the_same_settings_give_the_same_record(zoo, fused, both):
+    again = evaluate(fused, zoo.test, zoo.spec, RATES, chips=CHIPS)
+    assert again.to_dict() == both.to_dict()
+
+
+def test_a_chip_does_not_depend_on_the_others(zoo, bare):
+    alone = evaluate(zoo.model, zoo.test, zoo.spec, RATES[2:], chips=CHIPS[1:])
+    assert alone.rows == bare.rows[-1:]
+
+
+def test_faults_in_the_generator_change_the_protected_column_alone(zoo, fused):
+    # With the base's own memories spared, whatever changes is the generator's doing.
+    errors = BitErrors(0.2, protected_sites=("*.weight_quantized",))
+    spared = evaluate(fused, zoo.test, zoo.spec, [errors], chips=CHIPS)
+    result = evaluate(fused, zoo.test, zoo.spec, [errors], chips=CHIPS, fault_generator=True)
+    assert {row.protected for row in spared.rows} == {spared.clean_protected}
+    assert result.clean_protected == spared.clean_protected
+    for row in result.rows:
+        assert (row.base, row.faulty_cells, row.flipped_bits) == (result.clean_base, 0, 0)
+        assert row.protected != result.clean_protected
+        faulty = inject(fused, fault_sites(fused, generator=True), Chip(row.chip), errors, "baked")
+        assert row.protected == accuracy(Runner(faulty), zoo.spec.encode(zoo.test.x), zoo.test.y)
+    assert result.settings["faults"]["generator_faulted"] is True
+    assert spared.settings["faults"]["generator_faulted"] is False
+
+
+def test_the_layout_decides_which_cells_err(zoo, bare):
+    result = evaluate(zoo.model, zoo.test, zoo.spec, RATES[2:], chips=CHIPS, layout=Array(64, 128))
+    assert result.settings["faults"]["layout"] == "array:64x128"
+    assert [r.faulty_cells for r in result.rows] != [r.faulty_cells for r in bare.rows[4:]]
+
+
+def test_the_level_is_that_of_the_measurement(zoo):
+    result = evaluate(zoo.model, zoo.test, zoo.spec, RATES[:1], chips=CHIPS[:1], level="basic")
+    x = zoo.spec.encode(zoo.test.x)
+    assert result.settings["level"] == "basic"
+    assert result.clean_base == accuracy(Runner(zoo.model, level="basic"), x, zoo.test.y)
+
+
+def test_rows_are_reported_in_order(zoo):
+    seen = []
+    result = evaluate(zoo.model, zoo.test.take(5), zoo.spec, RATES, chips=CHIPS, on_row=seen.append)
+    assert tuple(seen) == result.rows
+
+
+def test_the_model_is_not_changed(zoo, fused):
+    before = to_bytes(fused)
+    evaluate(fused, zoo.test.take(2), zoo.spec, RATES[2:], chips=CHIPS[:1], fault_generator=True)
+    assert to_bytes(fused) == before
+
+
+def test_summary_is_the_spread_over_chips_and_the_paired_difference(both):
+    summary = both.summary()
+    assert [entry["ber"] for entry in summary] == [errors.rate for errors in RATES]
+    rows = both.rows[4:]
+    assert summary[2]["base"] == Spread.of([r.base for r in rows])
+    assert summary[2]["protected"] == Spread.of([r.protected for r in rows])
+    assert summary[2]["recovery"] == Spread.of([r.protected - r.base for r in rows])
+
+
+def test_chips_that_generators_are_trained_on_judge_no_generator(zoo, fused):
+    chips = [EVALUATION_CHIPS[0], TRAINING_CHIPS[0]]
+    with pytest.raises(OptionError, match=r"generators are trained on \(from 1000000 on\)"):
+        evaluate(fused, zoo.test, zoo.spec, RATES[2:], chips=chips)
+    assert len(evaluate(zoo.model, zoo.test.take(2), zoo.spec, RATES[2:], chips=chips).rows) == 2
+
+
+@pytest.mark.parametrize(("errors", "chips"), [([], CHIPS), (RATES, ())])
+def test_nothing_to_measure_is_refused(zoo, errors, chips):
+    with pytest.raises(OptionError, match="at least one bit error rate and one chip"):
+        evaluate(zoo.model, zoo.test, zoo.spec, errors, chips=chips)
+
+
+def test_labels_beyond_the_models_classes_are_refused(zoo):
+    data = Dataset("wrong", zoo.test.x, zoo.test.y + 5)
+    with pytest.raises(DataError, match="beyond the model's 10 classes"):
+        evaluate(zoo.model, data, zoo.spec, RATES, chips=CHIPS)
+
+
+def test_data_of_another_shape_is_refused(zoo):
+    data = Dataset("wrong", zoo.test.x[:, :20], zoo.test.y)
+    with pytest.raises(DataError, match=r"\[20, 28, 1\]"):
+        evaluate(zoo.model, data, zoo.spec, RATES, chips=CHIPS)
+
+
+def test_a_model_that_does_not_classify_is_refused(parse, zoo):
+    model = parse(
+        """
+        <ir_version: 10, opset_import: ["" : 18]>
+        filter (float[N, 1, 28, 28] image) => (float[N, 1, 28, 28] y)
+        <float s = {0.01}>
+        { k_f = DequantizeLinear (k, s)
+          y = Conv <pads = [1, 1, 1, 1]> (image, k_f) }
+        """,
+        k=np.ones((1, 1, 3, 3), np.int8),
+    )
+    with pytest.raises(UnsupportedError, match="accuracy needs one score a class"):
+        evaluate(model, zoo.test, zoo.spec, RATES, chips=CHIPS)
+
+
+def test_the_record_has_the_documented_keys_and_is_json(zoo, fused, both):
+    both.settings.update(describe("somewhere.nf.onnx", fused, zoo.test))
+    record = json.loads(json.dumps(both.to_dict(), allow_nan=False))
+    assert record["schema"] == "nfkit.evaluate/1"
+    assert {"schema", "model", "data", "faults", "clean", "rows", "summary", "level", "versions"} == record.keys()
+    assert record["model"]["path"] == "somewhere.nf.onnx"
+    assert record["model"]["protected"] is True
+    assert record["data"] == {"name": zoo.test.name, "n": 100, "sha256": zoo.test.sha256}
+    assert {"kind": "stuck", "layout": "iid"}.items() <= record["faults"].items()
+    assert record["clean"].keys() == {"base", "protected"}
+    assert len(record["rows"]) == 6
+    for row in record["rows"]:
+        assert row.keys() == {"ber", "chip", "faulty_cells", "flipped_bits", "base", "protected"}
+    assert len(record["summary"]) == 3
+    for entry in record["summary"]:
+        assert entry.keys() == {"ber", "base", "protected", "recovery"}
+        for name in ("base", "protected", "recovery"):
+            assert entry[name].keys() == {"mean", "std", "ci95"}
+            low, high = entry[name]["ci95"]
+            assert low <= entry[name]["mean"] <= high
