@@ -224,20 +224,11 @@ def check_parity(model: ir.Model, sample: np.ndarray[Any, Any]) -> float:
     Raises:
         ModelError: When the two disagree beyond rounding; gradients of such a graph would mislead.
     """
-    import torch
+    from nfkit.learn.differentiable import run
 
-    from nfkit.learn.differentiable import FrozenGraph
-
-    expected = Runner(model, level="basic")(sample).astype(np.float32).reshape(len(sample), -1)
-    frozen = FrozenGraph(model)
-    step = Runner(model, level="basic").fixed_batch or len(sample)
-    with torch.no_grad():
-        parts = [
-            frozen(torch.from_numpy(sample[i : i + step].astype(np.float32)))
-            for i in range(0, len(sample) - len(sample) % step, step)
-        ]
-    computed = torch.cat([p.reshape(step, -1) for p in parts]).numpy()
-    expected = expected[: len(computed)]
+    runner = Runner(model, level="basic")
+    computed = run(model, sample, runner.fixed_batch or len(sample))
+    expected = runner(sample[: len(computed)]).astype(np.float32).reshape(len(computed), -1)
     difference = np.abs(computed - expected)
     spread = float(expected.std()) or 1.0
     agreement = float((computed.argmax(1) == expected.argmax(1)).mean())

@@ -177,6 +177,22 @@ class FrozenGraph:
         return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
+def run(model: ir.Model, x: npt.NDArray[Any], batch: int) -> npt.NDArray[np.float32]:
+    """The first output of a model for every sample, computed here in float32: what parity is checked on.
+
+    Args:
+        model: The model.
+        x: Samples [N, ...] in its input space; a remainder that fills no batch is left out.
+        batch: Samples to run at once.
+    """
+    frozen = FrozenGraph(model)
+    whole = len(x) - len(x) % batch
+    with torch.no_grad():
+        parts = [frozen(torch.from_numpy(x[i : i + batch].astype(np.float32))) for i in range(0, whole, batch)]
+    output: npt.NDArray[np.float32] = torch.cat(parts).reshape(whole, -1).numpy()
+    return output
+
+
 def refuse_unsupported(model: ir.Model) -> None:
     """Raises an error that names every operator without a gradient.
 
