@@ -69,7 +69,8 @@ class SiteFaults:
 
     def faulty_cells(self) -> int:
         """Number of cells that err in at least one direction."""
-        return len(np.unique(np.concatenate([self.setting, self.clearing])))
+        cells = np.sort(np.concatenate([self.setting, self.clearing]))  # several times as fast as np.unique
+        return int(np.count_nonzero(np.diff(cells))) + bool(len(cells))
 
     def _split(self, cells: Cells) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         code = cells // np.uint64(self.bits)

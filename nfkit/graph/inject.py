@@ -229,7 +229,7 @@ def _replace(value: ir.Value, array: npt.NDArray[Any]) -> None:
             proto.int32_data[:] = array.ravel().tolist()
         else:
             proto.raw_data = array.tobytes()
-        value.const_value = ir.from_proto(proto)
+        value.const_value = ir.serde.deserialize_tensor(proto)
     else:
         value.const_value = ir.tensor(array, dtype=value.dtype, name=value.name)
 

@@ -14,9 +14,10 @@ from nfkit.errors import OptionError, UnsupportedError
 from nfkit.faults import TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Iid
 from nfkit.graph.interface import find_input
 from nfkit.graph.sites import fault_sites
+from nfkit.learn.config import TrainConfig
 from nfkit.learn.differentiable import FrozenGraph
 from nfkit.learn.objective import ModelInput, protect
-from nfkit.learn.train import TrainConfig, train
+from nfkit.learn.train import train
 
 CLASSIFIER = """
 <ir_version: 10, opset_import: ["" : 18]>
