@@ -1,0 +1,261 @@
+"""Each command does what the library does, and says it on stdout, as text or as JSON."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+import nfkit
+from nfkit.faults import BitErrors, Chip
+from nfkit.graph.inject import count_faults
+from nfkit.graph.inject import inject as inject_faults
+from nfkit.graph.sites import fault_sites
+from nfkit.measure.evaluate import evaluate
+from nfkit.model import load, save, sha256, to_bytes
+
+
+def as_json(result):
+    """What was printed, which must be one JSON object and nothing else."""
+    return json.loads(result.stdout)
+
+
+# --- the program ---
+
+
+def test_help_lists_the_commands(program):
+    result = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    for command in ("protect", "evaluate", "inspect", "inject", "split"):
+        assert f"  {command} " in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["protect", "evaluate", "inspect", "inject", "split"])
+def test_every_command_explains_itself(invoke, command):
+    text = invoke(command, "--help").stdout
+    assert "--json" in text
+    assert invoke(command, "-h").stdout == text
+
+
+def test_version(invoke):
+    assert invoke("--version").stdout == f"nfkit {nfkit.__version__}\n"
+
+
+def test_errors_are_one_sentence_and_exit_code_1(program, tmp_path):
+    result = subprocess.run([program, "inspect", tmp_path / "absent.onnx"], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr == f"nfkit: no model at '{tmp_path / 'absent.onnx'}': give the path of an ONNX file\n"
+
+
+def test_wrong_usage_is_exit_code_2(program):
+    result = subprocess.run([program, "inspect", "--nonsense"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "--nonsense" in result.stderr
+
+
+# --- inspect ---
+
+
+def test_inspect(invoke, files):
+    record = as_json(invoke("inspect", files.base, "--json", "-"))
+    assert record["schema"] == "nfkit.inspect/1"
+    assert record["model"] == {"path": str(files.base), "sha256": sha256(files.base), "protected": False}
+    assert record["opset"] == {"ai.onnx": 18}
+    assert record["input"]["name"] == "image"
+    assert (record["input"]["layout"], record["input"]["shape"]) == ("NCHW", [1, 28, 28])
+    assert (record["input"]["low"], record["input"]["high"]) == ([-1.0], [1.0])
+    assert len(record["sites"]) == 10
+    assert sum(site["count"] for site in record["sites"]) == 77_072
+    assert {site["role"] for site in record["sites"]} == {"weight"}
+    assert record["unsupported"] == []
+
+
+def test_inspect_a_fused_model(invoke, files):
+    record = as_json(invoke("inspect", files.fused, "--json", "-"))
+    assert record["model"]["protected"] is True
+    assert {site["part"] for site in record["sites"]} <= {"base", "generator"} if "part" in record["sites"][0] else True
+    assert "nfkit.base.graph_sha256" in record["metadata"]
+
+
+def test_inspect_as_text(invoke, files):
+    text = invoke("inspect", files.base).stdout
+    assert "weight sites: 10, 77072 codes, 616576 bits" in text
+    assert "valid range: -1 to 1" in text
+    assert "gradients: all operators supported" in text
+    assert "stem.0.weight_quantized" in text
+
+
+def test_inspect_names_what_stands_against_protecting(invoke, foreign_model, tmp_path):
+    path = save(foreign_model, tmp_path / "foreign.onnx")
+    record = as_json(invoke("inspect", path, "--json", "-"))
+    assert [(entry["op"], entry["nodes"]) for entry in record["unsupported"]] == [("Det", ["corner"])]
+    assert "no gradient: Det" in invoke("inspect", path).stdout
+
+
+def test_inspect_takes_the_range_from_the_options(invoke, foreign_model, tmp_path):
+    path = save(foreign_model, tmp_path / "foreign.onnx")
+    assert as_json(invoke("inspect", path, "--json", "-"))["input"]["low"] is None
+    given = as_json(invoke("inspect", path, "--range", "-2", "3", "--json", "-"))["input"]
+    assert (given["low"], given["high"], given["source"]) == ([-2.0], [3.0], "given")
+    normalised = as_json(invoke("inspect", path, "--mean", "0.5", "--std", "0.25", "--json", "-"))["input"]
+    assert (normalised["low"], normalised["high"]) == ([-2.0], [2.0])
+
+
+def test_inspect_of_a_float_model_says_what_is_missing(invoke, float_model, tmp_path):
+    path = save(float_model, tmp_path / "float.onnx")
+    assert "no weights are stored as integers: quantise the model first" in invoke("inspect", path).stdout
+    assert as_json(invoke("inspect", path, "--json", "-"))["sites"] == []
+
+
+# --- inject ---
+
+
+@pytest.mark.parametrize("mode", ["node", "input", "baked"])
+def test_inject_writes_what_the_library_makes_and_remove_takes_it_out(invoke, files, tmp_path, mode):
+    faulty, clean = tmp_path / "faulty.onnx", tmp_path / "clean.onnx"
+    record = as_json(
+        invoke("inject", files.base, "-o", faulty, "--ber", 0.02, "--chip", 7, "--mode", mode, "--json", "-")
+    )
+    model = load(files.base)
+    sites, chip, errors = fault_sites(model), Chip(7), BitErrors(0.02)
+    assert to_bytes(load(faulty)) == to_bytes(inject_faults(model, sites, chip, errors, mode))
+    assert record["schema"] == "nfkit.inject/1"
+    assert (record["faulty_cells"], record["flipped_bits"]) == count_faults(model, sites, chip, errors)
+    assert (record["ber"], record["chip"], record["kind"]) == (0.02, 7, "stuck")
+
+    removed = as_json(invoke("inject", faulty, "-o", clean, "--remove", "--json", "-"))
+    assert removed["output"] == str(clean)
+    assert to_bytes(load(clean)) == to_bytes(model)
+
+
+def test_inject_as_text(invoke, files, tmp_path):
+    text = invoke("inject", files.base, "-o", tmp_path / "o.onnx", "--mode", "input").stdout
+    assert text.startswith(f"{tmp_path / 'o.onnx'}: chip 50000 at 1 %: ")
+    assert "in 10 sites; the file is fault-free until the masks are fed" in text
+
+
+def test_inject_spares_protected_bits_and_sites(invoke, files, tmp_path):
+    record = as_json(
+        invoke(
+            "inject", files.base, "-o", tmp_path / "o.onnx", "--kind", "flip", "--json", "-", "--protect-bit", 7,
+            "--protect-bit", 6, "--protect-site", "head*",
+        )
+    )  # fmt: skip
+    model = load(files.base)
+    errors = BitErrors(0.01, "flip", protected_bits=(7, 6), protected_sites=("head*",))
+    assert record["flipped_bits"] == count_faults(model, fault_sites(model), Chip(50_000), errors)[1]
+    assert record["protected_bits"] == [7, 6]
+
+
+def test_inject_replaces_a_file_only_when_forced(invoke, files, tmp_path):
+    path = tmp_path / "o.onnx"
+    path.write_bytes(b"precious")
+    invoke("inject", files.base, "-o", path, "--force")
+    assert len(fault_sites(load(path))) == 10
+
+
+# --- evaluate ---
+
+
+def test_evaluate_gives_the_librarys_record(invoke, files):
+    arguments = ("--data", files.data, "--ber", 0.01, "--ber", 0.02, "--chips", 2, "--samples", 30)
+    record = as_json(invoke("evaluate", files.fused, *arguments, "--json", "-"))
+    model, data = load(files.fused), nfkit.load_data(str(files.data), "test").take(30)
+    spec = nfkit.find_input(load(files.base))
+    expected = evaluate(model, data, spec, [BitErrors(0.01), BitErrors(0.02)], chips=range(50_000, 50_002)).to_dict()
+    for key in ("schema", "clean", "rows", "summary", "faults", "level"):
+        assert record[key] == json.loads(json.dumps(expected[key]))
+    assert record["model"]["path"] == str(files.fused)
+    assert record["data"]["n"] == 30
+    assert record["data"]["sha256"] == data.sha256
+
+
+def test_evaluate_to_a_file_and_as_text(invoke, files, tmp_path):
+    result = invoke(
+        "evaluate", files.base, "--data", files.data, "--chips", 2, "--samples", 30, "--json", tmp_path / "e.json"
+    )
+    record = json.loads((tmp_path / "e.json").read_text())
+    assert record["schema"] == "nfkit.evaluate/1"
+    assert [path.name for path in tmp_path.iterdir()] == ["e.json"]
+    assert "stuck faults, layout iid, 2 chips, 30 samples of data.npz:x_test" in result.stdout
+    assert f"without errors: base {100 * record['clean']['base']:.1f}" in result.stdout
+    assert "bit error rate" in result.stdout
+    assert "protected" not in result.stdout
+
+
+def test_evaluate_options_reach_the_measurement(invoke, files):
+    record = as_json(
+        invoke(
+            "evaluate", files.fused, "--data", files.data, "--samples", 10, "--chips", 1, "--first-chip", 60_000,
+            "--kind", "asymmetric", "--set-share", 0.25, "--layout-map", "array:64x128", "--fault-generator",
+            "--optimization", "basic", "--json", "-",
+        )
+    )  # fmt: skip
+    assert [row["chip"] for row in record["rows"]] == [60_000]
+    assert record["level"] == "basic"
+    assert record["faults"]["kind"] == "asymmetric"
+    assert record["faults"]["set_share"] == 0.25
+    assert record["faults"]["layout"] == "array:64x128"
+    assert record["faults"]["generator_faulted"] is True
+
+
+# --- split ---
+
+
+def test_split_gives_both_halves_back(invoke, files, tmp_path, same):
+    base, prefix = tmp_path / "base.onnx", tmp_path / "prefix.onnx"
+    record = as_json(invoke("split", files.fused, "--base", base, "--generator", prefix, "--json", "-"))
+    assert record["schema"] == "nfkit.split/1"
+    assert same(base, files.base)
+    assert record["base"] == {"path": str(base), "graph_sha256": sha256(load(files.base))}
+    assert record["generator"]["path"] == str(prefix)
+    assert {value.name for value in load(prefix).graph.inputs} == {"image"}
+
+
+def test_split_without_outputs_proves_and_writes_nothing(invoke, files, tmp_path):
+    before = sorted(files.fused.parent.iterdir())
+    text = invoke("split", files.fused).stdout
+    assert text == f"{files.fused}: the base is what was protected (graph {sha256(load(files.base))[:16]})\n"
+    assert sorted(files.fused.parent.iterdir()) == before
+
+
+# --- protect ---
+
+
+def test_protect_writes_beside_the_model_and_reports(run_all, tmp_path, parse):
+    model = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        small (float[N, 1, 8, 8] image) => (float[N, 3] scores)
+        <float s = {0.0078125}, int8 z = {0}, float s_w = {0.015625}>
+        {
+            q = QuantizeLinear (image, s, z)
+            f = DequantizeLinear (q, s, z)
+            w_f = DequantizeLinear (w, s_w)
+            c = Conv <strides = [4, 4]> (f, w_f)
+            p = GlobalAveragePool (c)
+            scores = Flatten (p)
+        }
+        """,
+        w=np.random.default_rng(0).integers(-128, 128, (3, 1, 4, 4), np.int8),
+    )
+    save(model, tmp_path / "small.onnx")
+    random = np.random.default_rng(1)
+    np.savez(tmp_path / "d.npz", x=random.integers(0, 256, (80, 8, 8, 1), np.uint8), y=random.integers(0, 3, 80))
+    common = ["--data", "d.npz", "--epochs", "1", "--chips", "1", "--generator", "pattern"]
+    results = run_all(
+        {
+            "text": (["protect", "small.onnx", *common, "--layout", "NCHW"], tmp_path),
+            "json": (["protect", "small.onnx", *common, "--layout", "NCHW", "-o", "o.onnx", "--json", "-"], tmp_path),
+            "found": (["evaluate", "--data", "d.npz", "--chips", "1"], tmp_path),
+        }
+    )
+    assert [result.code for result in results.values()] == [0, 0, 0], results
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.npz", "o.onnx", "small.nf.onnx", "small.onnx"]
+    assert "generator pattern: 64 parameters" in results["text"].out
+    assert "training pattern on 72 samples" in results["text"].err  # progress, apart from the result
+    record = json.loads(results["json"].out)
+    assert record["schema"] == "nfkit.protect/1"
+    assert record["output"] == "o.onnx"
+    assert "without errors: base" in results["found"].out  # the only *.nf.onnx, with its recorded input

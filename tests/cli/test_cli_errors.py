@@ -1,0 +1,182 @@
+"""What a user can mend is one sentence on stderr, exit code 1, no traceback, and nothing written."""
+
+import numpy as np
+import pytest
+
+from nfkit.cli.options import make_errors
+from nfkit.errors import OptionError
+from nfkit.model import save
+
+BASE, DATA = ["base.onnx"], ["--data", "data.npz"]
+BRIEF = ["--epochs", "0.1", "--generator", "pattern"]  # so that a run which should have been refused soon ends
+ABSENT = ["--generator", "conv-xl"]  # refused after the settings, and before training
+
+# command line -> part of the sentence
+CASES = {
+    "corrupt model": (["inspect", "corrupt.onnx"], "'corrupt.onnx' is no readable ONNX model"),
+    "corrupt model to evaluate": (["evaluate", "corrupt.onnx", *DATA], "'corrupt.onnx' is no readable ONNX model"),
+    "empty model": (["inspect", "empty.onnx"], "'empty.onnx'"),
+    "float model to evaluate": (["evaluate", "float.onnx", *DATA], "stores no weights as integers"),
+    "float model to inject": (["inject", "float.onnx", "-o", "o.onnx"], "stores no weights as integers"),
+    "float model to protect": (
+        ["protect", "float.onnx", *DATA, *BRIEF, "--range", "-1", "1"],
+        "stores no weights as integers",
+    ),
+    "operator without a gradient": (
+        ["protect", "foreign.onnx", "--data", "small.npz", "--range", "0", "1", *BRIEF],
+        "Det (no gradient is known for it at opset 18) in node 'corner'",
+    ),
+    "data of another shape": (["evaluate", *BASE, "--data", "shape.npz"], "give uint8 images [28, 28, 1]"),
+    "labels beyond the classes": (["evaluate", *BASE, "--data", "labels.npz"], "beyond the model's 10 classes"),
+    "empty folder as data": (["evaluate", *BASE, "--data", "empty"], "empty"),
+    "NaN in the data": (["evaluate", *BASE, "--data", "nan.npz"], "NaN or infinite"),
+    "data beyond the range": (["evaluate", *BASE, "--data", "range.npz"], "takes -1 to 1"),
+    "data that is no archive": (["evaluate", *BASE, "--data", "corrupt.npz"], "cannot be read as an .npz file"),
+    "data without arrays": (["evaluate", *BASE, "--data", "other.npz"], "x_test"),
+    "no data": (["evaluate", *BASE], "give --data"),
+    "absent data": (["evaluate", *BASE, "--data", "absent.npz"], "there is no such file"),
+    "unknown data": (["evaluate", *BASE, "--data", "imagenet"], "names no data"),
+    "absent function": (["evaluate", *BASE, "--data", "nosuchmodule:load"], "nosuchmodule"),
+    "absent model": (["evaluate", "absent.onnx", *DATA], "no model at 'absent.onnx'"),
+    "folder as model": (["inspect", "empty"], "no model at 'empty'"),
+    "output into no folder": (["inject", *BASE, "-o", "nowhere/o.onnx"], "there is no folder 'nowhere'"),
+    "protect into no folder": (
+        ["protect", *BASE, *DATA, *BRIEF, "-o", "nowhere/o.onnx"],
+        "there is no folder 'nowhere'",
+    ),
+    "record into no folder": (["evaluate", *BASE, *DATA, "--json", "nowhere/e.json"], "there is no folder 'nowhere'"),
+    "output is a folder": (["inject", *BASE, "-o", "empty"], "it is a folder"),
+    "output exists": (["inject", *BASE, "-o", "there.onnx"], "'there.onnx' exists"),
+    "protect, output exists": (["protect", *BASE, *DATA, *BRIEF, "-o", "there.onnx"], "'there.onnx' exists"),
+    "protect, output is the model": (
+        ["protect", *BASE, *DATA, *BRIEF, "-o", "base.onnx", "--force"],
+        "is the model itself",
+    ),
+    "protect, already protected": (["protect", "fused.nf.onnx", *DATA, *BRIEF], "protected already"),
+    "unknown generator": (["protect", *BASE, *DATA, *ABSENT], "no generator 'conv-xl'"),
+    "unknown layout map": (["evaluate", *BASE, *DATA, "--layout-map", "ring"], "unknown layout 'ring'"),
+    "array of nothing": (["evaluate", *BASE, *DATA, "--layout-map", "array:0x8"], "two positive numbers"),
+    "unknown kind": (["evaluate", *BASE, *DATA, "--kind", "melt"], "unknown fault kind 'melt'"),
+    "rate too high": (["evaluate", *BASE, *DATA, "--ber", "0.6"], "out of range"),
+    "rate below zero": (["inject", *BASE, "-o", "o.onnx", "--ber=-0.1"], "out of range"),
+    "rate is no number": (["evaluate", *BASE, *DATA, "--ber", "nan"], "out of range"),
+    "set share": (["evaluate", *BASE, *DATA, "--set-share", "1.5"], "is no share"),
+    "protected bit": (["inject", *BASE, "-o", "o.onnx", "--protect-bit", "8"], "bits 0 to 7"),
+    "range backwards": (["evaluate", *BASE, *DATA, "--range", "1", "-1"], "give the smaller number first"),
+    "range with mean": (
+        ["evaluate", *BASE, *DATA, "--range", "0", "1", "--mean", "0.5", "--std", "0.5"],
+        "either --range or --mean and --std",
+    ),
+    "mean without std": (["evaluate", *BASE, *DATA, "--mean", "0.5"], "mean and std go together"),
+    "mean that is no number": (["evaluate", *BASE, *DATA, "--mean", "x", "--std", "1"], "--mean 'x'"),
+    "std of zero": (["evaluate", *BASE, *DATA, "--mean", "0", "--std", "0"], "std above 0"),
+    "wrong layout": (["evaluate", *BASE, *DATA, "--layout", "NC"], "does not fit"),
+    "unknown optimisation": (["evaluate", *BASE, *DATA, "--optimization", "most"], "choose one of none"),
+    "unknown mode": (["inject", *BASE, "-o", "o.onnx", "--mode", "magic"], "unknown mode 'magic'"),
+    "nothing to remove": (["inject", *BASE, "-o", "o.onnx", "--remove"], "nothing to remove"),
+    "nothing to split": (["split", *BASE, "--base", "o.onnx"], "nothing to split"),
+    "split into one file": (["split", "fused.nf.onnx", "--base", "o.onnx", "--generator", "o.onnx"], "two names"),
+    "split onto the model": (["split", "fused.nf.onnx", "--base", "fused.nf.onnx"], "is the model itself"),
+    "chips of the training": (
+        ["evaluate", "fused.nf.onnx", *DATA, "--first-chip", "1000000", "--chips", "1"],
+        "generators are trained on",
+    ),
+    "two budgets": (
+        ["protect", *BASE, *DATA, *ABSENT, "--epochs", "1", "--minutes", "1"],
+        "either as --epochs or as --minutes",
+    ),
+    "no minutes": (["protect", *BASE, *DATA, *ABSENT, "--minutes", "0"], "must be positive"),
+    "no epochs": (["protect", *BASE, *DATA, *ABSENT, "--epochs", "0"], "must be positive"),
+    "epochs below zero": (["protect", *BASE, *DATA, *ABSENT, "--epochs=-1"], "must be positive"),
+    "no copies": (["protect", *BASE, *DATA, *ABSENT, "--copies", "0"], "must be positive"),
+    "seed below zero": (["protect", *BASE, *DATA, *ABSENT, "--seed=-1"], "not negative"),
+    "unknown precision": (
+        ["protect", *BASE, *DATA, *ABSENT, "--precision", "int2"],
+        "choose auto, float32 or bfloat16",
+    ),
+    "unknown generator precision": (
+        ["protect", *BASE, *DATA, *BRIEF, "--generator-precision", "int4"],
+        "int4",
+    ),
+    "no model named, none here": (["evaluate", *DATA], "which model?"),
+    "no model named, two here": (["evaluate", *DATA], "'fused.nf.onnx', 'second.nf.onnx'"),
+}
+
+# Refused only once the model has been compared with torch, which is told before.
+AFTER_A_STAGE = {"unknown generator", "unknown generator precision"}
+
+
+@pytest.fixture(scope="module")
+def folder(files, float_model, foreign_model, tmp_path_factory):
+    """A folder of good and bad files, the working directory of every case."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "base.onnx").write_bytes(files.base.read_bytes())
+    (folder / "fused.nf.onnx").write_bytes(files.fused.read_bytes())
+    (folder / "corrupt.onnx").write_bytes(files.base.read_bytes()[:5000])
+    (folder / "empty.onnx").write_bytes(b"")
+    (folder / "there.onnx").write_bytes(b"precious")
+    (folder / "corrupt.npz").write_bytes(b"PK no archive")
+    (folder / "empty").mkdir()
+    save(float_model, folder / "float.onnx")
+    save(foreign_model, folder / "foreign.onnx")
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (20, 28, 28, 1), np.uint8), random.integers(0, 10, 20)
+    floats = images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+    nan = floats.copy()
+    nan[3, 0, 4, 5] = np.nan
+    for name, x, y in (
+        ("data", images, labels),
+        ("shape", images[:, :20], labels),
+        ("labels", images, labels + 5),
+        ("nan", nan, labels),
+        ("range", 100 * floats, labels),
+        ("small", random.uniform(0, 1, (20, 3, 3)).astype(np.float32), labels % 2),
+    ):
+        np.savez(folder / f"{name}.npz", x=x, y=y)
+    np.savez(folder / "other.npz", pixels=images)
+    return folder
+
+
+def contents(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def outcome(run_all, folder, tmp_path_factory):
+    """The results of all cases, and the folder's files before and after them."""
+    lonely, crowded = tmp_path_factory.mktemp("lonely"), tmp_path_factory.mktemp("crowded")
+    for name in ("fused.nf.onnx", "second.nf.onnx"):
+        (crowded / name).write_bytes((folder / "fused.nf.onnx").read_bytes())
+    for place in (lonely, crowded):
+        (place / "data.npz").write_bytes((folder / "data.npz").read_bytes())
+    places = {"no model named, none here": lonely, "no model named, two here": crowded}
+    before = contents(folder)
+    results = run_all({name: (arguments, places.get(name, folder)) for name, (arguments, _) in CASES.items()})
+    return results, before, contents(folder)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_the_user_can_mend_is_one_sentence(outcome, case):
+    result = outcome[0][case]
+    assert result.code == 1, result.err
+    assert result.out == ""
+    assert "Traceback" not in result.err
+    lines = result.err.splitlines()
+    assert lines[-1].startswith("nfkit: ")
+    assert CASES[case][1] in lines[-1]
+    if case not in AFTER_A_STAGE:
+        assert len(lines) == 1
+
+
+def test_nothing_is_written(outcome):
+    _, before, after = outcome
+    assert sorted(after.keys() - before.keys()) == []
+    assert after == before
+
+
+def test_options_make_errors_of_the_library():
+    made = make_errors([0.01, 0.02], "stuck", 0.25, [7], ["head*"])
+    assert [errors.rate for errors in made] == [0.01, 0.02]
+    assert all(errors.protected_bits == (7,) and errors.protected_sites == ("head*",) for errors in made)
+    with pytest.raises(OptionError):
+        make_errors([0.01], "flip", 0.25, None, None)
