@@ -16,7 +16,8 @@ DEMO_EVALUATE := --data $(DEMO_DATA) --ber 0.01 --ber 0.005
 .DELETE_ON_ERROR:
 
 test: $(VENV)/installed
-	$(BIN)/pytest -n 2 -q
+	# One thread a worker: the threads of two test processes would wait actively for each other.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
 
 demo: $(VENV)/installed
 	rm -rf demo

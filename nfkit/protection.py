@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 CALIBRATION_SAMPLES = 512
 _PARITY_SAMPLES = 64
+_EXPORT_TOLERANCE = 1e-3  # of images in [-1, 1]: float32 sums in another order, after folding batch norm
 
 
 def require_torch() -> None:
@@ -129,13 +130,16 @@ def protect(
     """
     require_torch()
     from nfkit.learn.differentiable import refuse_unsupported
-    from nfkit.learn.export import export_generator
+    from nfkit.learn.export import check_opset, export_generator, transform
     from nfkit.learn.train import train
 
     begun = time.monotonic()
     base = load(source)
     _check(base, source, output, force)
     refuse_unsupported(base)
+    check_opset(base.opset_imports.get("", 0))
+    if generator_precision not in ("int8", "float"):
+        raise OptionError(f"unknown generator precision {generator_precision!r}: choose int8 or float")
     sites = fault_sites(base)
     spec.bounds()
 
@@ -160,6 +164,9 @@ def protect(
     x = spec.normalise(spec.encode(rest.x[:CALIBRATION_SAMPLES]))
     opset, batch = base.opset_imports[""], spec.batch
     as_float = export_generator(trained.generator, spec.image_shape, opset=opset, batch=batch)
+    lost = np.abs(Runner(as_float, level="basic")(x) - transform(trained.generator, x)).max()
+    if not lost <= _EXPORT_TOLERANCE:
+        raise ModelError(f"the exported generator differs from the trained one by {lost:.3g}: please report the model")
     prefix = as_float
     if generator_precision == "int8":
         prefix = export_generator(trained.generator, spec.image_shape, opset=opset, batch=batch, calibration=x)

@@ -21,6 +21,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from nfkit.errors import UnsupportedError
 from nfkit.graph.quantize import quantize_static
+from nfkit.learn.objective import protect
 from nfkit.models.generators.base import Generator
 from nfkit.models.generators.folding import fold_batch_norm
 
@@ -51,17 +52,33 @@ def export_generator(
     Raises:
         UnsupportedError: When the generator cannot be expressed at the opset.
     """
-    if opset < _LOWEST:
-        raise UnsupportedError(
-            f"the model has opset {opset}, a generator needs at least {_LOWEST}: lift the model with "
-            "onnx.version_converter, and check that its accuracy stays"
-        )
+    check_opset(opset)
     model = _export(fold_batch_norm(generator), image_shape, min(max(opset, _EXPORTER_MIN), _EXPORTER_MAX), batch)
     if calibration is not None:
         model = quantize_static(model, calibration, per_channel=True) if _has_weights(model) else model
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     _close(model)
     return _at_opset(model, opset)
+
+
+def check_opset(opset: int) -> None:
+    """Refuses an opset at which no generator can be expressed.
+
+    Raises:
+        UnsupportedError: When it is too low.
+    """
+    if opset < _LOWEST:
+        raise UnsupportedError(
+            f"the model has opset {opset}, a generator needs at least {_LOWEST}: lift the model with "
+            "onnx.version_converter, and check that its accuracy stays"
+        )
+
+
+@torch.no_grad()
+def transform(generator: Generator, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """F(x) as torch computes it, for images [N, C, H, W] in [-1, 1]: what an exported graph must agree with."""
+    result: npt.NDArray[np.float32] = protect(generator.eval(), torch.from_numpy(x)).numpy()
+    return result
 
 
 def _export(generator: Generator, image_shape: tuple[int, int, int], opset: int, batch: int | str) -> ir.Model:
