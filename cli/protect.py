@@ -73,7 +73,7 @@ def protect(
         errors=options.make_errors([ber], kind, set_share, protect_bit, protect_site)[0],
         layout=parse_layout(layout_map),
         epochs=epochs,
-        minutes=minutes if minutes or epochs else 10.0,
+        minutes=10.0 if minutes is None and epochs is None else minutes,
         copies=copies,
         passes=passes,
         weight=weight,

@@ -144,7 +144,8 @@ def protect(
     spec.bounds()
 
     on_stage("comparing the model in torch with ONNX Runtime")
-    sample = spec.encode(data.x[:_PARITY_SAMPLES])
+    size = max(_PARITY_SAMPLES, spec.batch if isinstance(spec.batch, int) else 0)
+    sample = spec.encode(data.x[np.arange(size) % len(data)])
     check_parity(base, sample)
     runner = Runner(base, level=level)
     classes = runner.classes(sample)
@@ -167,8 +168,9 @@ def protect(
     lost = np.abs(Runner(as_float, level="basic")(x) - transform(trained.generator, x)).max()
     if not lost <= _EXPORT_TOLERANCE:
         raise ModelError(f"the exported generator differs from the trained one by {lost:.3g}: please report the model")
-    prefix = as_float
-    if generator_precision == "int8":
+    prefix, precision = as_float, "float"
+    if generator_precision == "int8" and count_macs(as_float):  # a generator without weights stays as it is
+        precision = "int8"
         prefix = export_generator(trained.generator, spec.image_shape, opset=opset, batch=batch, calibration=x)
     training = {
         "config": config.to_dict(),
@@ -195,7 +197,7 @@ def protect(
     measured = evaluate(fused, test, spec, errors, chips=seeds, layout=config.layout, level=level, on_row=on_row)
 
     unquantised = None
-    if generator_precision == "int8":
+    if precision == "int8":
         reference = fuse(as_float, base, spec, {})
         unquantised = evaluate(reference, test, spec, errors, chips=seeds, layout=config.layout, level=level)
     fused.metadata_props["nfkit.results"] = json.dumps(measured.to_dict()["summary"], sort_keys=True)
@@ -209,7 +211,7 @@ def protect(
         generator=config.generator,
         parameters=sum(p.numel() for p in trained.generator.parameters()),
         macs=count_macs(as_float),
-        precision=generator_precision,
+        precision=precision,
         float_evaluation=unquantised,
         parity_max_abs=parity,
         evaluation=measured,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -167,6 +168,14 @@ def inject(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErro
 def remove(model: ir.Model) -> ir.Model:
     """A copy of the model without injected faults; see `RemoveFaults`."""
     return _run(RemoveFaults(), model)
+
+
+def with_codes(model: ir.Model, stored: Mapping[str, npt.NDArray[Any]]) -> ir.Model:
+    """A copy of the model whose initializers of the given names store other codes, of the same type and shape."""
+    copy = model.clone()
+    for name, array in stored.items():
+        _replace(copy.graph.initializers[name], array)
+    return copy
 
 
 def count_faults(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors) -> tuple[int, int]:

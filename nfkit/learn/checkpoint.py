@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from nfkit.model import write_atomically
 
+_PROGRESS = ("phase", "step", "reports", "seconds", "best", "score", "clean", "perturbed")
+
 
 @dataclass
 class Checkpoint:
@@ -54,11 +56,12 @@ class Checkpoint:
             stored = torch.load(path, weights_only=True)
             if stored["settings"] != _canonical(settings):
                 return fresh
+            progress = {name: stored[name] for name in _PROGRESS}
+            optimiser = stored["optimiser"]
             losses.load_state_dict(stored["losses"])
         except Exception:  # a damaged or foreign file: start anew, it will be replaced
             return fresh
-        names = ("phase", "step", "reports", "seconds", "best", "score", "clean", "perturbed")
-        return cls(path, settings, **{n: stored[n] for n in names}, resumed=True, _optimiser=stored["optimiser"])
+        return cls(path, settings, **progress, resumed=True, _optimiser=optimiser)
 
     def restore(self, optimiser: torch.optim.Optimizer) -> None:
         """Gives a resumed phase its optimiser's state back, once."""
@@ -82,19 +85,11 @@ class Checkpoint:
                 "settings": _canonical(self.settings),
                 "losses": losses.state_dict(),
                 "optimiser": optimiser.state_dict() if optimiser else None,
-                **{
-                    n: getattr(self, n)
-                    for n in ("phase", "step", "reports", "seconds", "best", "score", "clean", "perturbed")
-                },
+                **{name: getattr(self, name) for name in _PROGRESS},
             },
             buffer,
         )
         write_atomically(self.path, buffer.getvalue())
-
-    def discard(self) -> None:
-        """Removes the file: the run is over."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
 
 
 def _canonical(settings: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -51,8 +52,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.minutes is None):
             raise OptionError("give the training budget either as --epochs or as --minutes")
-        if (self.epochs or self.minutes or 0) <= 0 or self.copies < 1 or self.batch < 2 or self.seed < 0:
-            raise OptionError("epochs or minutes, copies, batch (from 2) and seed must be positive")
+        positive = {"epochs": self.epochs, "minutes": self.minutes, "amplitude": self.amplitude}
+        for name, value in positive.items():
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise OptionError(f"--{name} {value}: give a number above 0")
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise OptionError(f"--weight {self.weight}: give a number from 0 on")
+        least = {"copies": 1, "batch": 2, "seed": 0, "shift": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise OptionError(f"--{name} {getattr(self, name)}: give a whole number from {minimum} on")
         if not 1 <= self.passes <= self.copies:
             raise OptionError(
                 f"passes {self.passes}: each sample is seen by 1 to {self.copies} (--copies) of the copies"

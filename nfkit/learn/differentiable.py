@@ -107,6 +107,7 @@ class FrozenGraph:
         self.input = next(str(v.name) for v in graph.inputs if v.name not in graph.initializers)
         self.output = str(graph.outputs[0].name)
         self.scores = _scores(graph.outputs[0])
+        self._chunk = _fixed_batch(model, self.input)
         names = {site.name for site in sites or []}
         steps = [_step(node, model) for node in graph]
         constants = {
@@ -137,7 +138,7 @@ class FrozenGraph:
         Returns:
             Dequantised weights, to be given to `__call__`.
         """
-        values: Environment = {**self._exact, **{name: torch.as_tensor(array) for name, array in codes.items()}}
+        values: Environment = {**self._exact, **{name: _as_tensor(array) for name, array in codes.items()}}
         changed = set(codes)
         for step in self._weight_steps:
             if changed.intersection(name for name in step.inputs if name is not None):
@@ -157,9 +158,16 @@ class FrozenGraph:
         Returns:
             float32 tensor, differentiable with respect to `x`.
         """
+        if self._chunk is None or len(x) == self._chunk:
+            return self._run(x, weights, self.scores if scores else self.output)
+        missing = -len(x) % self._chunk
+        padded = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) if missing else x
+        parts = [self(part, weights, scores=scores) for part in torch.split(padded, self._chunk)]
+        return torch.cat(parts)[: len(x)]
+
+    def _run(self, x: Tensor, weights: Environment | None, wanted: str) -> Tensor:
         values: Environment = {**self._constants, **(self._clean if weights is None else weights)}
         values[self.input] = x.to(self.dtype)
-        wanted = self.scores if scores else self.output
         for i, step in enumerate(self._steps):
             step.run(values)
             if wanted in step.outputs:
@@ -212,6 +220,23 @@ def refuse_unsupported(model: ir.Model) -> None:
         )
 
 
+def _fixed_batch(model: ir.Model, name: str) -> int | None:
+    """The only batch size that a model can run at: one that a Reshape inside it spells out."""
+    shape = next(v.shape for v in model.graph.inputs if v.name == name)
+    batch = shape[0] if shape is not None and len(shape) else None
+    for node in model.graph:
+        target = node.inputs[1].const_value if node.op_type == "Reshape" and node.inputs[1] is not None else None
+        if isinstance(batch, int) and target is not None and target.size and int(target.numpy().ravel()[0]) == batch:
+            return batch
+    return None
+
+
+def _as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
+    if isinstance(array, Tensor):
+        return array
+    return torch.from_numpy(array if array.flags.writeable else array.copy())  # torch shares memory, and may write
+
+
 def _step(node: ir.Node, model: ir.Model) -> Step:
     entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
     assert entry is not None  # refuse_unsupported has looked
@@ -253,23 +278,15 @@ def _partition(steps: list[Step], constants: set[str], sites: set[str]) -> tuple
 
 def _scores(output: ir.Value) -> str:
     """Name of the value in front of a final softmax and the quantisers around it, or of the output itself."""
-    value, found = output, str(output.name)
+    value = output
     while (node := value.producer()) is not None:
-        if node.op_type not in (
-            "Softmax",
-            "QuantizeLinear",
-            "DequantizeLinear",
-            "QLinearSoftmax",
-            "Identity",
-            "Cast",
-        ):
-            break
-        operand = node.inputs[0]
+        operand = node.inputs[0] if node.inputs else None
         if operand is None or operand.is_initializer():
             break
+        producer = operand.producer()
+        quantiser = node.op_type == "DequantizeLinear" and producer is not None and producer.op_type == "QuantizeLinear"
+        # Behind any other DequantizeLinear lie codes, which are no scores.
+        if not quantiser and node.op_type not in ("Softmax", "QuantizeLinear", "Identity", "Cast"):
+            break
         value = operand
-        if node.op_type in ("Softmax", "QuantizeLinear", "DequantizeLinear"):
-            found = str(value.name)
-    # Codes in front of a DequantizeLinear are no scores: stop behind it.
-    producer = value.producer()
-    return found if producer is None or producer.op_type != "QuantizeLinear" else str(output.name)
+    return str(value.name)

@@ -54,8 +54,8 @@ def export_generator(
     """
     check_opset(opset)
     model = _export(fold_batch_norm(generator), image_shape, min(max(opset, _EXPORTER_MIN), _EXPORTER_MAX), batch)
-    if calibration is not None:
-        model = quantize_static(model, calibration, per_channel=True) if _has_weights(model) else model
+    if calibration is not None and _has_weights(model):
+        model = quantize_static(model, calibration, per_channel=True)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     _close(model)
     return _at_opset(model, opset)
@@ -148,6 +148,7 @@ def _at_opset(model: ir.Model, opset: int) -> ir.Model:
 
 
 def _has_weights(model: ir.Model) -> bool:
+    """Whether there is anything to quantise; the universal pattern has no weights."""
     return any(node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") for node in model.graph)
 
 

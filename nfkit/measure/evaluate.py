@@ -1,6 +1,8 @@
 """Accuracy under bit errors: rates x chips, of the base and of the protected model, in ONNX Runtime.
 
 Every chip is a model of its own: the same file, with the codes that this chip returns in place of those it stores.
+They are written into the model before ONNX Runtime sees it: initializers that are overridden in a session come too late
+for some of its optimisations, which would then compute with the faultless codes.
 Errors hit the base's weights only, since the generator runs at nominal voltage; `fault_generator` is the stress case
 in which it does not.
 """
@@ -20,11 +22,11 @@ from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid, Layout, flipped_bits
 from nfkit.graph.fuse import is_fused, split
+from nfkit.graph.inject import with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import WeightSite, codes, fault_sites
 from nfkit.measure.session import Level, Runner, accuracy, cores
 from nfkit.measure.stats import Spread
-from nfkit.model import to_bytes
 
 Codes = dict[str, npt.NDArray[Any]]
 
@@ -136,21 +138,20 @@ def evaluate(
     stored_more = {site.name: codes(model, site) for site in more}
 
     x, y = spec.encode(data.x), data.y
-    base_bytes, fused_bytes = to_bytes(base), to_bytes(model) if fused else None
-    clean = Runner(base_bytes, level=level)
+    clean = Runner(base, level=level)
     data.check_labels(clean.classes(x))
     clean_base = accuracy(clean, x, y)
-    clean_protected = accuracy(Runner(fused_bytes, level=level), x, y) if fused_bytes is not None else None
+    clean_protected = accuracy(Runner(model, level=level), x, y) if fused else None
 
     def measure(setting: tuple[BitErrors, int]) -> Row:
         strength, seed = setting
         chip = Chip(seed, layout)
         read, cells, bits = _read(chip, strength, sites, stored)
-        faulty = Runner(base_bytes, weights=read, level=level, threads=threads)
+        faulty = Runner(with_codes(base, read), level=level, threads=threads)
         protected = None
-        if fused_bytes is not None:
+        if fused:
             read_more, _, _ = _read(chip, strength, more, stored_more)
-            runner = Runner(fused_bytes, weights={**read, **read_more}, level=level, threads=threads)
+            runner = Runner(with_codes(model, {**read, **read_more}), level=level, threads=threads)
             protected = accuracy(runner, x, y)
         return Row(strength.rate, seed, cells, bits, accuracy(faulty, x, y), protected)
 

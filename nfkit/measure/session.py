@@ -41,8 +41,6 @@ class Runner:
 
     Args:
         model: The model, or its serialised form.
-        weights: Initializers to replace, by name, with arrays of the same type and shape. The file's own are not
-            touched: this is how a chip's faulty codes get in without rewriting the model.
         level: Optimisation level.
         threads: Threads of one run; all cores by default.
 
@@ -54,7 +52,6 @@ class Runner:
         self,
         model: ir.Model | bytes,
         *,
-        weights: Mapping[str, npt.NDArray[Any]] | None = None,
         level: Level = "all",
         threads: int | None = None,
     ) -> None:
@@ -65,10 +62,6 @@ class Runner:
         options.intra_op_num_threads = threads or cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
-        # ORT refers to these arrays for as long as the session lives.
-        self._weights = {name: ort.OrtValue.ortvalue_from_numpy(a) for name, a in (weights or {}).items()}
-        for name, value in self._weights.items():
-            options.add_initializer(name, value)
         content = model if isinstance(model, bytes) else to_bytes(model)
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -7,6 +7,7 @@ import torch
 
 from nfkit.errors import UnsupportedError
 from nfkit.faults import BitErrors, Chip
+from nfkit.graph.inject import with_codes
 from nfkit.graph.sites import codes, fault_sites
 from nfkit.learn.differentiable import FrozenGraph, find_unsupported, refuse_unsupported
 from nfkit.measure.session import Runner
@@ -37,7 +38,7 @@ def test_exact_model_on_a_faulty_chip_equals_onnx_runtime_to_the_bit(exact, imag
     for seed in range(3):
         read = read_by(exact, Chip(seed), ERRORS)
         faulty = frozen(x, frozen.weights(read)).numpy()
-        assert np.array_equal(faulty, Runner(exact, weights=read, level="basic")(x.numpy()))
+        assert np.array_equal(faulty, Runner(with_codes(exact, read), level="basic")(x.numpy()))
         assert not np.array_equal(faulty, frozen(x).numpy())
 
 
@@ -45,7 +46,7 @@ def test_per_axis_and_uint8_weights_equal_onnx_runtime(convnet, images, read_by)
     model, x = convnet(), images(64, 2, 4, 4)
     frozen = FrozenGraph(model, fault_sites(model))
     for read in ({}, read_by(model, Chip(1), ERRORS)):
-        expected = Runner(model, weights=read, level="basic")(x.numpy())
+        expected = Runner(with_codes(model, read), level="basic")(x.numpy())
         # No quantiser behind the sums, which the two add in different orders: float32 rounding.
         np.testing.assert_allclose(frozen(x, frozen.weights(read)), expected, rtol=1e-5, atol=1e-5)
 
@@ -57,7 +58,7 @@ def test_zoo_model_equals_onnx_runtime_within_steps(zoo, faulty, read_by):
     read = read_by(zoo.model, Chip(50_001), BitErrors(0.01)) if faulty else {}
     with torch.no_grad():
         computed = frozen(torch.from_numpy(x), frozen.weights(read)).numpy()
-    expected = Runner(zoo.model, weights=read, level="basic")(x)
+    expected = Runner(with_codes(zoo.model, read), level="basic")(x)
     scale = zoo.model.graph.outputs[0].producer().inputs[1].const_value.numpy()
     steps = np.abs(computed - expected) / scale
     # Sums in another order may round an activation to the next code, and some of that may reach an output. The
@@ -129,7 +130,7 @@ def test_codes_of_one_site_leave_the_others_as_they_are(exact, images, name):
     site = next(s for s in fault_sites(exact) if s.name == name)
     other = codes(exact, site) ^ np.int8(64)
     frozen = FrozenGraph(exact, fault_sites(exact))
-    expected = Runner(exact, weights={name: other}, level="basic")(x.numpy())
+    expected = Runner(with_codes(exact, {name: other}), level="basic")(x.numpy())
     assert np.array_equal(frozen(x, frozen.weights({name: other})), expected)
     clean = Runner(exact, level="basic")(x.numpy())
     assert np.array_equal(frozen(x), clean)  # and no trace is left in the graph
@@ -155,7 +156,7 @@ def test_codes_that_an_operator_reads_directly_can_be_replaced(parse, images):
     frozen = FrozenGraph(model, [site])
     read = {"w": codes(model, site) ^ np.int8(64)}
     assert np.array_equal(frozen(x), Runner(model, level="basic")(x.numpy()))
-    expected = Runner(model, weights=read, level="basic")(x.numpy())
+    expected = Runner(with_codes(model, read), level="basic")(x.numpy())
     assert np.array_equal(frozen(x, frozen.weights(read)), expected)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from nfkit.errors import ModelError, OptionError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
-from nfkit.graph.inject import chip_inputs, inject
+from nfkit.graph.inject import chip_inputs, inject, with_codes
 from nfkit.graph.sites import fault_sites
 from nfkit.measure.session import Runner, accuracy
 from nfkit.model import to_bytes
@@ -31,7 +31,7 @@ def samples(count):
 def test_replaced_weights_give_the_bits_of_the_baked_model(zoo, read_by, level):
     x, chip = zoo.spec.encode(zoo.test.x[:16]), Chip(50_000)
     baked = Runner(inject(zoo.model, zoo.sites, chip, ERRORS, "baked"), level=level)(x)
-    replaced = Runner(zoo.model, weights=read_by(zoo.model, chip, ERRORS), level=level)(x)
+    replaced = Runner(with_codes(zoo.model, read_by(zoo.model, chip, ERRORS)), level=level)(x)
     assert np.array_equal(replaced, baked)
     assert not np.array_equal(replaced, Runner(zoo.model, level=level)(x))
 
@@ -89,7 +89,7 @@ def test_replaced_weights_of_any_form_give_the_bits_of_the_baked_model(parse, co
         shape = tuple(int(axis) for axis in axes.split(","))
     x, chip, errors = np.random.default_rng(1).uniform(-1, 1, (9, *shape)).astype(np.float32), Chip(7), BitErrors(0.1)
     baked = Runner(inject(model, fault_sites(model), chip, errors, "baked"), level=level)(x)
-    replaced = Runner(model, weights=read_by(model, chip, errors), level=level)(x)
+    replaced = Runner(with_codes(model, read_by(model, chip, errors)), level=level)(x)
     assert np.array_equal(replaced, baked)
     assert not np.array_equal(replaced, Runner(model, level=level)(x))
 
@@ -98,7 +98,7 @@ def test_replaced_weights_leave_model_and_other_runners_alone(zoo, read_by):
     x, before = zoo.spec.encode(zoo.test.x[:8]), to_bytes(zoo.model)
     clean = Runner(zoo.model)
     expected = clean(x)
-    Runner(before, weights=read_by(zoo.model, Chip(50_000), ERRORS))(x)
+    Runner(with_codes(zoo.model, read_by(zoo.model, Chip(50_000), ERRORS)))(x)
     assert np.array_equal(clean(x), expected)
     assert to_bytes(zoo.model) == before
 
