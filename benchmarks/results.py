@@ -1,4 +1,4 @@
-"""Writes docs/results.md from the records in docs/results, so that no published number is typed by hand.
+"""Writes docs/results.md and the README's table from the records, so that no published number is typed by hand.
 
 python benchmarks/results.py
 """
@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 INTRODUCTION = """# Results
 
@@ -31,11 +32,17 @@ def main() -> None:
     protected = {n: r for n, r in records.items() if r["schema"].startswith("nfkit.protect/")}
     evaluated = {n: r for n, r in records.items() if r["schema"].startswith("nfkit.evaluate/")}
     page = [INTRODUCTION, "## Protected models\n", *_protected(protected)]
-    page += ["\n## Faulty bases\n", *_evaluated(evaluated), "\n## Commands\n", *_commands(records)]
+    fused = {n: r for n, r in evaluated.items() if r["model"]["protected"]}
+    bare = {n: r for n, r in evaluated.items() if not r["model"]["protected"]}
+    page += ["\n## Protected files, measured again\n", *_recovered(fused)]
+    page += ["\n## Faulty bases\n", *_evaluated(bare), "\n## Commands\n", *_commands(records)]
     notes = DOCS / "results" / "notes.md"
     if notes.exists():
         page += ["", notes.read_text()]
     (DOCS / "results.md").write_text("\n".join(page).rstrip() + "\n")
+    before, _, rest = (ROOT / "README.md").read_text().partition("<!-- results -->")
+    table = "\n".join(["<!-- results -->", *_recovered(fused), "<!-- end of results -->"])
+    (ROOT / "README.md").write_text(before + table + rest.partition("<!-- end of results -->")[2])
 
 
 def _protected(records: dict[str, Any]) -> list[str]:
@@ -64,16 +71,32 @@ def _protected(records: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _recovered(records: dict[str, Any]) -> list[str]:
+    lines = ["| model | BER | CA | CA (NF) | PA | PA (NF) | RP |", "|---|---|---|---|---|---|---|"]
+    for record in records.values():
+        clean = record["clean"]
+        lines += [
+            f"| {_model(record['command']).removesuffix('.nf')} | {100 * entry['ber']:g} % | {100 * clean['base']:.1f} "
+            f"| {100 * clean['protected']:.1f} | {_spread(entry['base'])} | **{_spread(entry['protected'])}** "
+            f"| {_spread(entry['recovery'])} |"
+            for entry in record["summary"]
+        ]
+    return lines
+
+
 def _evaluated(records: dict[str, Any]) -> list[str]:
-    lines = ["| model | faults, map | CA | BER | PA | flipped bits | record |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| model | faults, map | chips | CA | BER | PA | flipped bits | record |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name, record in records.items():
         for entry in record["summary"]:
             rows = [row for row in record["rows"] if row["ber"] == entry["ber"]]
             flipped = sum(row["flipped_bits"] for row in rows) / len(rows)
             lines.append(
                 f"| {_model(record['command'])} | {record['faults']['kind']}, {record['faults']['layout']} "
-                f"| {100 * record['clean']['base']:.1f} | {100 * entry['ber']:g} % | {_spread(entry['base'])} "
-                f"| {flipped:.0f} | [json](results/{name}) |"
+                f"| {len(rows)} | {100 * record['clean']['base']:.1f} | {100 * entry['ber']:g} % "
+                f"| {_spread(entry['base'])} | {flipped:.0f} | [json](results/{name}) |"
             )
     return lines
 
