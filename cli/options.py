@@ -72,8 +72,9 @@ def make_spec(
     """The model's input: as recorded in a fused file, else from the graph and the options."""
     import json
 
+    from nfkit.graph.discovery import find_input
     from nfkit.graph.fuse import INPUT_KEY
-    from nfkit.graph.interface import InputSpec, find_input
+    from nfkit.graph.interface import InputSpec
 
     given = layout or value_range or mean or std
     if INPUT_KEY in model.metadata_props and not given:

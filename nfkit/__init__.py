@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from nfkit.faults import BitErrors as BitErrors
     from nfkit.faults import Chip as Chip
     from nfkit.faults import parse_layout as parse_layout
+    from nfkit.graph.discovery import find_input as find_input
     from nfkit.graph.fuse import fuse as fuse
     from nfkit.graph.fuse import split as split
     from nfkit.graph.inject import inject as inject
     from nfkit.graph.inject import remove as remove
     from nfkit.graph.interface import InputSpec as InputSpec
-    from nfkit.graph.interface import find_input as find_input
     from nfkit.graph.sites import WeightSite as WeightSite
     from nfkit.graph.sites import find_sites as find_sites
     from nfkit.learn.config import TrainConfig as TrainConfig
@@ -36,7 +36,7 @@ _HOMES = {
     "load_data": "nfkit.data:load",
     "Dataset": "nfkit.data:Dataset",
     "InputSpec": "nfkit.graph.interface:InputSpec",
-    "find_input": "nfkit.graph.interface:find_input",
+    "find_input": "nfkit.graph.discovery:find_input",
     # faults
     "BitErrors": "nfkit.faults:BitErrors",
     "Chip": "nfkit.faults:Chip",

@@ -15,8 +15,8 @@ import nfkit
 from nfkit.data import Dataset
 from nfkit.errors import DataError, ModelError, NfkitError, OptionError, OutputError, UnsupportedError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Iid
+from nfkit.graph.discovery import find_input
 from nfkit.graph.fuse import is_fused, split
-from nfkit.graph.interface import find_input
 from nfkit.graph.sites import find_sites
 from nfkit.learn.config import TrainConfig
 from nfkit.measure.evaluate import evaluate

@@ -45,10 +45,12 @@ class Batches:
 
         A batch depends on its step alone, so a resumed run goes on where it stopped.
         """
+        ordered = -1
         while True:
             epoch, index = divmod(step, self.per_epoch)
-            if index == 0 or step == 0 or "order" not in locals():
+            if epoch != ordered:
                 order = np.random.Generator(np.random.Philox(key=[self.seed, epoch])).permutation(len(self.data))
+                ordered = epoch
             chosen = order[index * self.size : (index + 1) * self.size]
             x = self.spec.normalise(self.spec.encode(self.data.x[chosen]))
             x = self._augment(x, np.random.Generator(np.random.Philox(key=[self.seed + 1, step])))

@@ -83,6 +83,7 @@ def train(
     classes: int,
     checkpoint: Path | None = None,
     identity: str = "",
+    on_resume: Callable[[int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Trained:
     """Trains a generator by EOPM.
@@ -97,6 +98,7 @@ def train(
         classes: Number of classes.
         checkpoint: File to keep the state of the run in; a run of the same settings goes on from it.
         identity: Digest of model and data, so that a checkpoint is not continued on others.
+        on_resume: Called with the step that an earlier run had reached, where this one goes on from it.
         on_progress: Called after every step.
 
     Returns:
@@ -133,6 +135,8 @@ def train(
     budget = config.minutes * 60 if config.minutes else math.ceil(config.epochs * batches.per_epoch)  # type: ignore[operator]
 
     state = Checkpoint.resume(checkpoint, {**config.to_dict(), "identity": identity}, losses)
+    if state.resumed and on_resume:
+        on_resume(state.step)
     started, interrupted, loss = time.monotonic() - state.seconds, False, math.nan
     saved = time.monotonic()
     try:

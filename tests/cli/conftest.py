@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nfkit.cli.main import app
+from nfkit.graph.discovery import find_input
 from nfkit.graph.fuse import fuse
-from nfkit.graph.interface import find_input
 from nfkit.model import load, save
 from nfkit.models import zoo as model_zoo
 

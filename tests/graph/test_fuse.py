@@ -10,9 +10,10 @@ import pytest
 
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
+from nfkit.graph.discovery import find_input
 from nfkit.graph.fuse import fuse, is_fused, split
 from nfkit.graph.inject import inject, remove
-from nfkit.graph.interface import InputSpec, find_input
+from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import fault_sites, find_sites
 from nfkit.model import load, save, to_bytes
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nfkit.errors import DataError, OptionError, UnsupportedError
-from nfkit.graph.interface import InputSpec, find_input
+from nfkit.graph.discovery import find_input
+from nfkit.graph.interface import InputSpec
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18]>\n'
 

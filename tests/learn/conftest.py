@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nfkit.data import load as load_data
-from nfkit.graph.interface import find_input
+from nfkit.graph.discovery import find_input
 from nfkit.graph.sites import codes, fault_sites
 from nfkit.model import load
 from nfkit.models import zoo as model_zoo

@@ -12,7 +12,7 @@ import torch
 from nfkit.data import Dataset
 from nfkit.errors import OptionError, UnsupportedError
 from nfkit.faults import TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Iid
-from nfkit.graph.interface import find_input
+from nfkit.graph.discovery import find_input
 from nfkit.graph.sites import fault_sites
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.differentiable import FrozenGraph

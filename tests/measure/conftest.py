@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nfkit.data import load as load_data
+from nfkit.graph.discovery import find_input
 from nfkit.graph.fuse import fuse
-from nfkit.graph.interface import find_input
 from nfkit.graph.sites import codes, fault_sites
 from nfkit.model import load
 from nfkit.models import zoo as model_zoo
