@@ -93,8 +93,9 @@ def _evaluated(records: dict[str, Any]) -> list[str]:
         for entry in record["summary"]:
             rows = [row for row in record["rows"] if row["ber"] == entry["ber"]]
             flipped = sum(row["flipped_bits"] for row in rows) / len(rows)
+            level = "" if record["level"] == "all" else f", level {record['level']}"
             lines.append(
-                f"| {_model(record['command'])} | {record['faults']['kind']}, {record['faults']['layout']} "
+                f"| {_model(record['command'])} | {record['faults']['kind']}, {record['faults']['layout']}{level} "
                 f"| {len(rows)} | {100 * record['clean']['base']:.1f} | {100 * entry['ber']:g} % "
                 f"| {_spread(entry['base'])} | {flipped:.0f} | [json](results/{name}) |"
             )

@@ -68,11 +68,11 @@ class Evaluation:
         entries = []
         for ber in dict.fromkeys(row.ber for row in self.rows):
             rows = [row for row in self.rows if row.ber == ber]
-            entry: dict[str, Any] = {"ber": ber, "base": Spread.of([r.base for r in rows])}
+            entry: dict[str, Any] = {"ber": ber, "base": Spread.of([r.base for r in rows], 0.0, 1.0)}
             pairs = [(r.base, r.protected) for r in rows if r.protected is not None]
             if pairs:
-                entry["protected"] = Spread.of([p for _, p in pairs])
-                entry["recovery"] = Spread.of([p - b for b, p in pairs])
+                entry["protected"] = Spread.of([p for _, p in pairs], 0.0, 1.0)
+                entry["recovery"] = Spread.of([p - b for b, p in pairs], -1.0, 1.0)
             entries.append(entry)
         return entries
 

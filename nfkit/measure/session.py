@@ -40,7 +40,7 @@ class Runner:
     """A model, ready to run.
 
     Args:
-        model: The model, or its serialised form.
+        model: The model.
         level: Optimisation level.
         threads: Threads of one run; all cores by default.
 
@@ -50,7 +50,7 @@ class Runner:
 
     def __init__(
         self,
-        model: ir.Model | bytes,
+        model: ir.Model,
         *,
         level: Level = "all",
         threads: int | None = None,
@@ -62,9 +62,8 @@ class Runner:
         options.intra_op_num_threads = threads or cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
-        content = model if isinstance(model, bytes) else to_bytes(model)
         try:
-            self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise ModelError(f"ONNX Runtime {ort.__version__} refuses the model: {_sentence(error)}") from error
         self._input = self._session.get_inputs()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from statistics import NormalDist, fmean, stdev
 from typing import Any
@@ -24,14 +25,14 @@ class Spread:
     ci95: tuple[float, float]
 
     @classmethod
-    def of(cls, values: list[float]) -> Spread:
-        """The spread of at least one value."""
+    def of(cls, values: list[float], least: float = -math.inf, most: float = math.inf) -> Spread:
+        """The spread of at least one value; the interval ends at the least and the most that a value can be."""
         mean, n = fmean(values), len(values)
         if n == 1:
             return cls(mean, 0.0, (mean, mean))
         std = stdev(values)
         reach = t975(n - 1) * std / n**0.5
-        return cls(mean, std, (mean - reach, mean + reach))
+        return cls(mean, std, (max(least, mean - reach), min(most, mean + reach)))
 
     def to_dict(self) -> dict[str, Any]:
         """The spread for a record."""

@@ -146,9 +146,9 @@ def test_summary_is_the_spread_over_chips_and_the_paired_difference(both):
     summary = both.summary()
     assert [entry["ber"] for entry in summary] == [errors.rate for errors in RATES]
     rows = both.rows[4:]
-    assert summary[2]["base"] == Spread.of([r.base for r in rows])
-    assert summary[2]["protected"] == Spread.of([r.protected for r in rows])
-    assert summary[2]["recovery"] == Spread.of([r.protected - r.base for r in rows])
+    assert summary[2]["base"] == Spread.of([r.base for r in rows], 0.0, 1.0)
+    assert summary[2]["protected"] == Spread.of([r.protected for r in rows], 0.0, 1.0)
+    assert summary[2]["recovery"] == Spread.of([r.protected - r.base for r in rows], -1.0, 1.0)
 
 
 def test_chips_that_generators_are_trained_on_judge_no_generator(zoo, fused):

@@ -52,3 +52,10 @@ def test_spread_as_a_record_and_as_text():
     assert spread.percent() == "60.0 ± 14.1"
     assert Spread.of([0.05]).percent(signed=True) == "+5.0 ± 0.0"
     assert Spread.of([-0.05]).percent(signed=True) == "-5.0 ± 0.0"
+
+
+def test_interval_ends_where_the_values_do():
+    wide = Spread.of([0.1, 0.9], 0.0, 1.0)
+    assert wide.ci95 == (0.0, 1.0)
+    assert Spread.of([0.1, 0.9]).ci95[0] < 0.0
+    assert (wide.mean, wide.std) == (Spread.of([0.1, 0.9]).mean, Spread.of([0.1, 0.9]).std)
