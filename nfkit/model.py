@@ -1,6 +1,8 @@
 """The rim: models come in as a path, a ModelProto or an onnx-ir model, and go out as one file, written at once.
 
 Inside nfkit there is only `ir.Model`. Nothing here, and nothing that calls it, changes the caller's model.
+
+A protobuf message ends at 2 GiB. A model beyond that is one file and its data beside it (`NAME.data`).
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
 
@@ -18,6 +21,9 @@ from nfkit.errors import ModelError, OptionError, OutputError
 
 ModelLike = Union[str, "os.PathLike[str]", onnx.ModelProto, ir.Model]
 """What every public function accepts as a model."""
+
+MESSAGE_LIMIT = 2**31 - 2**20
+"""Bytes of tensors up to which a model is one protobuf message; what remains of 2 GiB is for its nodes."""
 
 
 def load(source: ModelLike) -> ir.Model:
@@ -57,21 +63,58 @@ def describe(source: ModelLike) -> str:
     return f"'{os.fspath(source)}'"
 
 
+def tensor_bytes(model: ir.Model) -> int:
+    """Bytes of all initializers, wherever they are kept."""
+    return sum(value.const_value.nbytes for value in _initializers(model) if value.const_value is not None)
+
+
+def is_large(model: ir.Model) -> bool:
+    """Whether the model does not fit one protobuf message."""
+    return tensor_bytes(model) > MESSAGE_LIMIT
+
+
 def to_bytes(model: ir.Model) -> bytes:
-    """The model as one serialised protobuf message, external data included; the same model gives the same bytes."""
-    if any(isinstance(v.const_value, ir.ExternalTensor) for v in model.graph.initializers.values()):
-        model = ir.external_data.load_to_model(model.clone())
+    """The model as one serialised protobuf message, external data included; the same model gives the same bytes.
+
+    Raises:
+        ModelError: When it does not fit one message, or its external data is missing.
+    """
+    if is_large(model):
+        raise ModelError(
+            f"the model holds {tensor_bytes(model) / 2**30:.1f} GiB of weights, more than one protobuf message can: "
+            "it is handled as a file with its data beside it"
+        )
+    if any(isinstance(value.const_value, ir.ExternalTensor) for value in _initializers(model)):
+        try:
+            model = ir.external_data.load_to_model(model.clone())
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"{describe(model)} lacks its external data ({_first_line(error)}): put it beside the model"
+            ) from error
     content: bytes = ir.to_proto(model).SerializeToString(deterministic=True)
     return content
 
 
 def save(model: ir.Model, path: str | os.PathLike[str]) -> Path:
-    """Writes a model as one ONNX file: all of it, or nothing.
+    """Writes a model as one ONNX file, with its data beside it where it does not fit: all of it, or nothing.
 
     Raises:
         OutputError: When the file cannot be written.
     """
-    return write_atomically(Path(path), to_bytes(model))
+    path = Path(path)
+    if not is_large(model):
+        return write_atomically(path, to_bytes(model))
+    check_writable(path)
+    data = path.with_name(f"{path.name}.data")
+    try:
+        # On the same disk, so that moving the two finished files takes no time.
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:64]}.") as folder:
+            ir.save(model, Path(folder, path.name), external_data=data.name)
+            os.replace(Path(folder, data.name), data)
+            os.replace(Path(folder, path.name), path)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
+    return path
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
@@ -137,14 +180,36 @@ def default_output(source: Path) -> Path:
 
 
 def sha256(source: ModelLike) -> str:
-    """Digest of the file's bytes, or, for a model in memory, of its serialised form."""
+    """Digest of the file's bytes, or, for a model in memory, of its serialised form.
+
+    Where that does not fit one message, it is the digest of the tensors one by one, and of the rest.
+    """
     if isinstance(source, ir.Model):
+        if is_large(source):
+            return _digest_in_parts(source)
         content = to_bytes(source)
     elif isinstance(source, onnx.ModelProto):
         content = source.SerializeToString(deterministic=True)
     else:
         content = Path(source).read_bytes()
     return hashlib.sha256(content).hexdigest()
+
+
+def _digest_in_parts(model: ir.Model) -> str:
+    digest, rest = hashlib.sha256(), model.clone()
+    for value in _initializers(rest):
+        if value.const_value is not None:
+            digest.update(f"{value.name}\0{value.const_value.dtype}{value.const_value.shape}\0".encode())
+            digest.update(value.const_value.tobytes())
+            value.const_value = None
+    digest.update(ir.to_proto(rest).SerializeToString(deterministic=True))
+    return digest.hexdigest()
+
+
+def _initializers(model: ir.Model) -> Iterator[ir.Value]:
+    """Initializers of the main graph and of the bodies in it."""
+    for graph in (model.graph, *model.graph.subgraphs()):
+        yield from graph.initializers.values()
 
 
 def _first_line(error: Exception) -> str:

@@ -78,6 +78,9 @@ class SiteFaults:
 
     def _extend(self, words: Codes, dtype: npt.DTypeLike) -> Codes:
         """Reads raw words as codes, carrying a narrow signed code's top bit into the unused ones."""
+        narrow = _sub_byte(dtype)
+        if narrow:  # such types keep their bits in the lower part of a byte, and zeros above
+            return (words & np.uint8(2**narrow - 1)).view(dtype)
         codes = words.view(dtype)
         spare = codes.dtype.itemsize * 8 - self.bits
         if spare and np.issubdtype(codes.dtype, np.signedinteger):
@@ -134,4 +137,12 @@ def flipped_bits(before: Codes, after: Codes) -> int:
     """Number of bits in which two arrays of codes of the same type differ."""
     word = f"uint{before.dtype.itemsize * 8}"
     difference = np.ascontiguousarray(before).view(word) ^ np.ascontiguousarray(after).view(word)
+    narrow = _sub_byte(before.dtype)
+    if narrow:
+        difference &= np.uint8(2**narrow - 1)
     return int(np.bitwise_count(difference).sum())
+
+
+def _sub_byte(dtype: npt.DTypeLike) -> int:
+    """Bits of a type that ONNX packs several to a byte (int4, uint4, int2, uint2); 0 for all others."""
+    return {"int4": 4, "uint4": 4, "int2": 2, "uint2": 2}.get(np.dtype(dtype).name, 0)

@@ -5,7 +5,11 @@ Three forms, bit-identical in ONNX Runtime:
 * `node`: w -> nfkit.StuckAt(w, and_mask, or_mask), with the masks as constants. For reading and replaying.
 * `input`: the same, with the masks as initializers that can be overridden at run time and are fault-free by
   default: one file, any chip (`chip_inputs`).
-* `baked`: the flipped codes themselves. For runtimes without functions, and for types without bitwise operators.
+* `baked`: the flipped codes themselves. For runtimes without functions, and for types without bitwise operators
+  (int4 and its like).
+
+A weight may live in the main graph, in a body or in a function (see `nfkit.graph.storage`); its fault node stands
+beside it. Functions see no inputs of the model, so that mode `input` cannot reach into them.
 
 Each form records what was done in the model's metadata, so that `RemoveFaults` restores the model bit for bit.
 """
@@ -25,6 +29,7 @@ import onnx_ir as ir
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.faults import BitErrors, Chip, SiteFaults, flipped_bits
 from nfkit.graph.sites import ROLE_KEY, WeightSite, codes
+from nfkit.graph.storage import Stored, bodies, every_node, find_stored, stored_tensors
 
 Mode = Literal["node", "input", "baked"]
 MODES = get_args(Mode)
@@ -65,6 +70,10 @@ class InjectFaults(ir.passes.InPlacePass):
                 f"mode '{self.mode}' needs the bitwise operators of opset {MIN_OPSET}, the model has opset {opset}: "
                 "use --mode baked, or lift the model with onnx.version_converter"
             )
+        if self.mode != "baked":
+            stored = stored_tensors(model)
+            for site in self.sites:
+                self._check(stored[site.name])
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
@@ -73,12 +82,13 @@ class InjectFaults(ir.passes.InPlacePass):
 
         undo = {}
         function = fault_function(self.errors.kind, max(MIN_OPSET, model.opset_imports.get("", 0)))
+        stored = stored_tensors(model)
         for site in self.sites:
-            faults = self.chip.faults(site, self.errors)
+            entry, faults = stored[site.name], self.chip.faults(site, self.errors)
             if self.mode == "baked":
-                undo[site.name] = _bake(model, site, faults)
+                undo[site.name] = _bake(entry, faults)
             else:
-                self._insert_node(model, site, faults, function.name)
+                self._insert_node(model, entry, site, faults, function.name)
         if self.mode != "baked" and self.sites:
             model.opset_imports[DOMAIN] = 1
             model.functions[function.identifier()] = function
@@ -94,25 +104,50 @@ class InjectFaults(ir.passes.InPlacePass):
             model.metadata_props[_UNDO_KEY] = json.dumps(undo, sort_keys=True)
         return ir.passes.PassResult(model, modified=bool(self.sites))
 
-    def _insert_node(self, model: ir.Model, site: WeightSite, faults: SiteFaults, function: str) -> None:
-        weight = model.graph.initializers[site.name]
-        uses = list(weight.uses())
+    def _check(self, entry: Stored) -> None:
+        """Refuses a tensor that the bitwise operators, or the masks, cannot reach."""
+        if entry.dtype.bitwidth < 8:
+            raise UnsupportedError(
+                f"mode '{self.mode}' needs bitwise operators, which ONNX does not have for {entry.dtype.name.lower()} "
+                f"('{entry.name}'): use --mode baked"
+            )
+        if isinstance(entry.holder, ir.Function):
+            if self.mode == "input":
+                raise UnsupportedError(
+                    f"'{entry.name}' is stored in a function, which sees no inputs of the model: use --mode node or "
+                    "baked, or inline the functions first (onnx.inliner)"
+                )
+            opset = entry.holder.opset_imports.get("", MIN_OPSET)
+            if opset < MIN_OPSET:
+                raise UnsupportedError(
+                    f"mode 'node' needs the bitwise operators of opset {MIN_OPSET}, the function that stores "
+                    f"'{entry.name}' has opset {opset}: use --mode baked"
+                )
+
+    def _insert_node(self, model: ir.Model, entry: Stored, site: WeightSite, faults: SiteFaults, function: str) -> None:
+        weight, graph = entry.value, model.graph
+        tensor = entry.tensor
         if self.mode == "input":  # fault-free until a chip's masks are fed
             faults = SiteFaults(site.bits, faults.setting[:0], faults.clearing[:0])
-        masks = []
-        for suffix, array in mask_operands(self.errors.kind, faults, codes(model, site)).items():
+        masks: list[ir.Value] = []
+        constants: list[ir.Node] = []
+        for suffix, array in mask_operands(self.errors.kind, faults, entry.array()).items():
             name = mask_name(site, suffix)
-            if name in model.graph.initializers:
+            if name in graph.initializers:
                 raise ModelError(f"the model holds a value named '{name}', which nfkit needs for its masks: rename it")
-            mask = ir.Value(
-                name=name,
-                shape=weight.shape,
-                type=weight.type,
-                const_value=ir.tensor(array, dtype=weight.dtype, name=name),
-            )
-            model.graph.register_initializer(mask)
+            content = ir.tensor(array, dtype=tensor.dtype, name=name)
+            if isinstance(entry.holder, ir.Function):  # functions have no initializers
+                constants.append(ir.node("Constant", [], {"value": content}, metadata_props={ROLE_KEY: "faults"}))
+                mask = constants[-1].outputs[0]
+                mask.name = name
+            else:
+                # In the main graph even for a body, which sees it there: only there may a mask be an input.
+                mask = ir.Value(
+                    name=name, shape=ir.Shape(entry.shape), type=ir.TensorType(tensor.dtype), const_value=content
+                )
+                graph.register_initializer(mask)
             if self.mode == "input":
-                model.graph.inputs.append(mask)
+                graph.inputs.append(mask)
             masks.append(mask)
         node = ir.Node(
             DOMAIN,
@@ -121,11 +156,24 @@ class InjectFaults(ir.passes.InPlacePass):
             name=mask_name(site, "faults"),
             metadata_props={ROLE_KEY: "faults"},
         )
-        node.outputs[0].name = mask_name(site, "faulty")
-        node.outputs[0].type, node.outputs[0].shape = weight.type, weight.shape
-        for consumer, index in uses:
-            consumer.replace_input_with(index, node.outputs[0])
-        model.graph.insert_before(model.graph[0], node)
+        faulty = node.outputs[0]
+        faulty.name = mask_name(site, "faulty")
+        faulty.type, faulty.shape = ir.TensorType(tensor.dtype), ir.Shape(entry.shape)
+        # What a body or function returns goes by its place; an output of the model goes by its name, and stays.
+        inner = entry.holder is not graph
+        readers = [use for use in weight.uses() if use.node is not node]
+        for reader, index in readers:
+            reader.replace_input_with(index, faulty)
+        if inner:
+            _return_instead(entry.holder, weight, faulty)
+        if entry.node is not None:
+            entry.holder.insert_after(entry.node, [*constants, node])
+        elif len(entry.holder):
+            entry.holder.insert_before(entry.holder[0], node)
+        else:  # a body that does nothing but return what it stores
+            entry.holder.append(node)
+        if isinstance(entry.holder, ir.Function):
+            entry.holder.opset_imports[DOMAIN] = 1
 
 
 class RemoveFaults(ir.passes.InPlacePass):
@@ -138,26 +186,50 @@ class RemoveFaults(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
-        for name, packed in json.loads(model.metadata_props.pop(_UNDO_KEY, "{}")).items():
-            value = model.graph.initializers[name]
-            if value.const_value is None:
-                raise ModelError(f"initializer '{name}' has no data: load the model with its external data beside it")
-            stored = np.asarray(value.const_value.numpy())
+        undo = json.loads(model.metadata_props.pop(_UNDO_KEY, "{}"))
+        for name, packed in undo.items():
+            entry = find_stored(model, name)
+            stored = entry.array()
             flips = np.frombuffer(zlib.decompress(base64.b64decode(packed)), _word(stored)).reshape(stored.shape)
-            _replace(value, (stored.view(_word(stored)) ^ flips).view(stored.dtype))
-        for node in [n for n in model.graph if n.domain == DOMAIN and n.metadata_props.get(ROLE_KEY) == "faults"]:
-            weight, *masks = (v for v in node.inputs if v is not None)
-            node.outputs[0].replace_all_uses_with(weight)
-            function = (node.domain, node.op_type, node.overload)
-            model.graph.remove(node, safe=True)
-            for mask in masks:
-                if mask in model.graph.inputs:
-                    model.graph.inputs.remove(mask)
-                del model.graph.initializers[str(mask.name)]
-            model.functions.pop(function, None)
+            entry.store((stored.view(_word(stored)) ^ flips).view(stored.dtype))
+        for holder in _holders(model):
+            _take_out(model, holder)
         model.opset_imports.pop(DOMAIN, None)
         del model.metadata_props[FAULTS_KEY]
         return ir.passes.PassResult(model, modified=True)
+
+
+def _take_out(model: ir.Model, holder: ir.Graph | ir.Function) -> None:
+    """Removes the fault nodes that stand in one graph, body or function."""
+    ours = [node for node in holder if node.metadata_props.get(ROLE_KEY) == "faults"]
+    for node in [n for n in ours if n.domain == DOMAIN]:
+        weight, *masks = (v for v in node.inputs if v is not None)
+        node.outputs[0].replace_all_uses_with(weight, replace_graph_outputs=True)
+        function = (node.domain, node.op_type, node.overload)
+        holder.remove(node, safe=True)
+        for mask in masks:
+            if not mask.is_initializer():
+                continue
+            if mask in model.graph.inputs:
+                model.graph.inputs.remove(mask)
+            del model.graph.initializers[str(mask.name)]
+        model.functions.pop(function, None)
+    for node in [n for n in ours if n.domain != DOMAIN]:
+        holder.remove(node, safe=True)
+    if ours and isinstance(holder, ir.Function):
+        holder.opset_imports.pop(DOMAIN, None)
+
+
+def _holders(model: ir.Model) -> list[ir.Graph | ir.Function]:
+    """The main graph, its bodies and the functions."""
+    inner: list[ir.Graph | ir.Function] = [graph for node in every_node(model) for _, graph in bodies(node)]
+    return [model.graph, *inner, *model.functions.values()]
+
+
+def _return_instead(holder: ir.Graph | ir.Function, old: ir.Value, new: ir.Value) -> None:
+    for index, value in enumerate(holder.outputs):
+        if value is old:
+            holder.outputs[index] = new
 
 
 def inject(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node") -> ir.Model:
@@ -171,10 +243,11 @@ def remove(model: ir.Model) -> ir.Model:
 
 
 def with_codes(model: ir.Model, stored: Mapping[str, npt.NDArray[Any]]) -> ir.Model:
-    """A copy of the model whose initializers of the given names store other codes, of the same type and shape."""
+    """A copy of the model whose sites of the given names store other codes, of the same type and shape."""
     copy = model.clone()
+    entries = stored_tensors(copy)
     for name, array in stored.items():
-        _replace(copy.graph.initializers[name], array)
+        entries[name].store(array)
     return copy
 
 
@@ -222,25 +295,13 @@ def mask_operands(kind: str, faults: SiteFaults, stored: npt.NDArray[Any]) -> di
     return {"zero_to_one": setting, "one_to_zero": clearing}
 
 
-def _bake(model: ir.Model, site: WeightSite, faults: SiteFaults) -> str:
+def _bake(entry: Stored, faults: SiteFaults) -> str:
     """Overwrites the codes; returns the flipped bits, packed, to undo it."""
-    stored = codes(model, site)
+    stored = entry.array()
     read = faults.apply(stored)
-    _replace(model.graph.initializers[site.name], read)
+    entry.store(read)
     flips = stored.view(_word(stored)) ^ read.view(_word(stored))
     return base64.b64encode(zlib.compress(np.ascontiguousarray(flips).tobytes(), 9)).decode()
-
-
-def _replace(value: ir.Value, array: npt.NDArray[Any]) -> None:
-    if isinstance(value.const_value, ir.TensorProtoTensor):  # keep the file's own way of storing it
-        proto = ir.to_proto(value.const_value)
-        if proto.int32_data:
-            proto.int32_data[:] = array.ravel().tolist()
-        else:
-            proto.raw_data = array.tobytes()
-        value.const_value = ir.serde.deserialize_tensor(proto)
-    else:
-        value.const_value = ir.tensor(array, dtype=value.dtype, name=value.name)
 
 
 def _word(array: npt.NDArray[Any]) -> np.dtype[Any]:

@@ -1,19 +1,22 @@
-"""Weight sites: the integer initializers that a device holds in its weight SRAM.
+"""Weight sites: the tensors of integers that a device holds in its weight SRAM.
 
-A site is an initializer, not a use of it: one initializer with two consumers is one memory, and its errors hit both.
-Its role follows from what reads it, directly or through DequantizeLinear and operators that only move values:
+A site is a stored tensor (see `nfkit.graph.storage`), not a use of it: one tensor with two consumers is one memory,
+and its errors hit both. Its role follows from what finally reads it (see `nfkit.graph.flow`):
 
-1. a weight operand of a convolution, matrix product or table look-up: `weight`, the cells that faults hit;
+1. a weight operand of a convolution, matrix product, recurrent cell or table look-up: `weight`, the cells that faults
+   hit;
 2. a bias operand, or 32-bit codes that are added on: `bias`, listed, and faulted only on request;
 3. a zero point: `zero_point`, a register rather than memory, never faulted;
 4. anything else that is dequantised, such as the constants of a normalisation: `constant`, as biases;
 5. integers that are never dequantised (shapes, axes, indices): no site at all.
+
+Types of fewer than 8 bits are memories of that many bits a code. Blobs that pack several codes a byte, as those of
+MatMulNBits, are memories of raw bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -21,67 +24,35 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError
-
-Role = Literal["weight", "bias", "zero_point", "constant"]
+from nfkit.graph.flow import Flow, Reading
+from nfkit.graph.operands import Role as Role
+from nfkit.graph.storage import Stored, find_stored, stored_tensors
 
 ROLE_KEY = "nfkit.role"
 """Metadata key on nodes that nfkit adds to a model; `generator` marks the prefix of a fused file."""
 
-_MOVES = {
-    "Transpose",
-    "Reshape",
-    "Identity",
-    "Squeeze",
-    "Unsqueeze",
-    "Flatten",
-    "Cast",
-    "Slice",
-    "Split",
-    "Concat",
-}
-
-# Operand positions that hold weights and biases, by (domain, operator).
-_OPERANDS: dict[tuple[str, str], dict[int, Role]] = {
-    ("", "Conv"): {1: "weight", 2: "bias"},
-    ("", "ConvTranspose"): {1: "weight", 2: "bias"},
-    ("", "Gemm"): {0: "weight", 1: "weight", 2: "bias"},
-    ("", "MatMul"): {0: "weight", 1: "weight"},
-    ("", "Gather"): {0: "weight"},
-    ("", "ConvInteger"): {1: "weight", 3: "zero_point"},
-    ("", "MatMulInteger"): {0: "weight", 1: "weight", 2: "zero_point", 3: "zero_point"},
-    ("", "QLinearConv"): {3: "weight", 5: "zero_point", 8: "bias"},
-    ("", "QLinearMatMul"): {0: "weight", 3: "weight", 2: "zero_point", 5: "zero_point"},
-    ("com.microsoft", "QGemm"): {3: "weight", 5: "zero_point", 6: "bias"},
-    ("com.microsoft", "FusedConv"): {1: "weight", 2: "bias"},
-    ("com.microsoft", "FusedGemm"): {0: "weight", 1: "weight", 2: "bias"},
-    ("com.microsoft", "FusedMatMul"): {0: "weight", 1: "weight"},
-}
-
-# Where an operator that takes raw codes keeps the scale and zero point of an operand: operand -> (scale, zero point).
-_QUANTISATION: dict[tuple[str, str], dict[int, tuple[int, int]]] = {
-    ("", "QLinearConv"): {3: (4, 5)},
-    ("", "QLinearMatMul"): {0: (1, 2), 3: (4, 5)},
-    ("com.microsoft", "QGemm"): {3: (4, 5)},
-}
-
-_NARROW = {
-    ir.DataType.INT8: 8,
-    ir.DataType.UINT8: 8,
-    ir.DataType.INT16: 16,
-    ir.DataType.UINT16: 16,
-    ir.DataType.INT32: 32,
-}
+_INTEGERS = (
+    ir.DataType.INT2,
+    ir.DataType.UINT2,
+    ir.DataType.INT4,
+    ir.DataType.UINT4,
+    ir.DataType.INT8,
+    ir.DataType.UINT8,
+    ir.DataType.INT16,
+    ir.DataType.UINT16,
+    ir.DataType.INT32,
+)
 
 
 @dataclass(frozen=True)
 class WeightSite:
-    """An integer initializer, seen as memory.
+    """A stored tensor of integers, seen as memory.
 
     Attributes:
-        name: Name of the initializer.
+        name: Name of the tensor, unique in the model.
         role: What it is read as; only `weight` is faulted by default.
         bits: Bits of one code.
-        shape: Shape of the initializer.
+        shape: Shape of the tensor.
         dtype: NumPy name of its integer type.
         scale: Quantisation scale, one number or one a channel; None where the graph does not say.
         zero_point: Zero point of the same length as the scale; None where the graph has none.
@@ -123,38 +94,40 @@ class WeightSite:
 
 
 def find_sites(model: ir.Model) -> list[WeightSite]:
-    """Lists the integer initializers that a device would hold in memory, in the order of the file."""
+    """Lists the tensors of integers that a device would hold in memory, in the order of the file."""
+    flow = Flow(model)
     sites = []
-    for value in model.graph.initializers.values():
-        if value.dtype not in _NARROW or value.shape is None:
+    for entry in stored_tensors(model).values():
+        if (entry.node is None and entry.value.const_value is None) or entry.dtype not in _INTEGERS:
             continue
-        bits = _NARROW[value.dtype]
-        uses = list(_readings(value))
-        if not uses:
-            continue
-        roles = {use.role for use in uses}
-        # A memory read as a weight anywhere is weight memory.
-        role: Role = next(r for r in ("weight", "bias", "constant", "zero_point") if r in roles)
-        if bits == 32 and role != "zero_point":
-            role = "bias"
-        quantised = next((use for use in uses if use.scale is not None), uses[0])
-        scale, zero_point = _numbers(quantised.scale, float), _numbers(quantised.zero_point, int)
-        generated = all(use.node.metadata_props.get(ROLE_KEY) == "generator" for use in uses)
-        sites.append(
-            WeightSite(
-                name=str(value.name),
-                role=role,
-                bits=bits,
-                shape=tuple(int(d) for d in value.shape.numpy()),
-                dtype=str(np.dtype(value.dtype.numpy())),
-                scale=scale,
-                zero_point=zero_point,
-                axis=quantised.axis if scale is not None and len(scale) > 1 else None,
-                consumers=tuple(dict.fromkeys(name for use in uses for name in use.consumers)),
-                part="generator" if generated else "base",
-            )
-        )
+        readings = list(flow.readings(entry.value))
+        if readings:
+            sites.append(_site(entry, entry.dtype.bitwidth, readings))
     return sites
+
+
+def _site(entry: Stored, bits: int, readings: list[Reading]) -> WeightSite:
+    roles = {reading.role for reading in readings}
+    # A memory read as a weight anywhere is weight memory.
+    role: Role = next(r for r in ("weight", "bias", "constant", "zero_point") if r in roles)
+    if bits == 32 and role != "zero_point":
+        role = "bias"
+    quantised = next((reading for reading in readings if reading.scale is not None), readings[0])
+    scale, zero_point = _numbers(quantised.scale, float), _numbers(quantised.zero_point, int)
+    axis = quantised.axis if quantised.axis >= 0 else len(entry.shape) + quantised.axis
+    generated = all(reading.node.metadata_props.get(ROLE_KEY) == "generator" for reading in readings)
+    return WeightSite(
+        name=entry.name,
+        role=role,
+        bits=bits,
+        shape=entry.shape,
+        dtype=str(np.dtype(entry.dtype.numpy())),
+        scale=scale,
+        zero_point=zero_point,
+        axis=axis if scale is not None and len(scale) > 1 else None,
+        consumers=tuple(dict.fromkeys(name for reading in readings for name in reading.consumers)),
+        part="generator" if generated else "base",
+    )
 
 
 def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, ...] = ("weight",)) -> list[WeightSite]:
@@ -174,73 +147,13 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
 
 
 def codes(model: ir.Model, site: WeightSite) -> npt.NDArray[Any]:
-    """The integer codes that a site stores."""
-    value = model.graph.initializers[site.name]
-    if value.const_value is None:
-        raise ModelError(f"initializer '{site.name}' has no data: load the model with its external data beside it")
-    return np.asarray(value.const_value.numpy())
+    """The integer codes that a site stores.
+
+    Raises:
+        ModelError: When the model has no such tensor, or its content is missing.
+    """
+    return find_stored(model, site.name).array()
 
 
-@dataclass(frozen=True)
-class _Reading:
-    node: ir.Node  # the first node that reads the initializer
-    role: Role
-    consumers: tuple[str, ...]
-    scale: ir.Value | None = None
-    zero_point: ir.Value | None = None
-    axis: int | None = None
-
-
-def _readings(value: ir.Value) -> Iterator[_Reading]:
-    """How the nodes that read an integer value read it, as far as that makes it memory."""
-    for node, index in value.uses():
-        key = (node.domain, node.op_type)
-        if node.op_type in ("DequantizeLinear", "QuantizeLinear") and index == 2:
-            yield _Reading(node, "zero_point", (_label(node),))
-        elif node.op_type == "DequantizeLinear" and index == 0:
-            ends = list(_ends(node.outputs[0]))
-            roles = {role for role, _ in ends}
-            role: Role = next((r for r in ("weight", "bias") if r in roles), "constant")
-            operands = (*node.inputs, None, None)
-            attribute = node.attributes.get("axis")
-            axis = attribute.as_int() if attribute is not None else 1
-            names = tuple(name for _, name in ends)
-            yield _Reading(node, role, names, operands[1], operands[2], axis)
-        elif key in _OPERANDS and index in _OPERANDS[key] and key != ("", "Gather"):
-            at = _QUANTISATION.get(key, {}).get(index)
-            operands = (*node.inputs, *[None] * 9)
-            scale, zero_point = (operands[at[0]], operands[at[1]]) if at else (None, None)
-            yield _Reading(node, _OPERANDS[key][index], (_label(node),), scale, zero_point, 0)
-        elif _moves(node, index) or (key == ("", "Gather") and index == 0):
-            for reading in (r for output in node.outputs for r in _readings(output)):
-                # Rows that are looked up before they are dequantised are a table's, whatever is done with them.
-                table = node.op_type == "Gather" and reading.role == "constant"
-                yield replace(reading, node=node, role="weight" if table else reading.role)
-
-
-def _moves(node: ir.Node, index: int) -> bool:
-    """Whether a node passes the values of its operand on, unchanged but for their place, or faulted by nfkit."""
-    if node.domain:
-        return node.domain == "nfkit" and index == 0
-    return node.op_type in _MOVES and (index == 0 or node.op_type == "Concat")
-
-
-def _ends(value: ir.Value) -> Iterator[tuple[Role, str]]:
-    """Roles and names of the nodes that finally use a dequantised value."""
-    for node, index in value.uses():
-        if _moves(node, index):
-            for output in node.outputs:
-                yield from _ends(output)
-        else:
-            role = _OPERANDS.get((node.domain, node.op_type), {}).get(index, "constant")
-            yield role, _label(node)
-
-
-def _label(node: ir.Node) -> str:
-    return node.name or node.op_type
-
-
-def _numbers(value: ir.Value | None, kind: Any) -> Any:
-    if value is None or value.const_value is None:
-        return None
-    return tuple(kind(v) for v in value.const_value.numpy().ravel())
+def _numbers(array: npt.NDArray[Any] | None, kind: Any) -> Any:
+    return None if array is None else tuple(kind(v) for v in array.ravel())

@@ -8,7 +8,9 @@ result names its level.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,8 +18,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime as ort
 
-from nfkit.errors import ModelError, OptionError, UnsupportedError
-from nfkit.model import to_bytes
+from nfkit.errors import ModelError, NfkitError, OptionError, UnsupportedError
+from nfkit.model import is_large, save, to_bytes
 
 Level = Literal["none", "basic", "extended", "all"]
 
@@ -63,7 +65,9 @@ class Runner:
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
         try:
-            self._session = ort.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
+            self._session = _session(model, options)
+        except NfkitError:
+            raise
         except Exception as error:
             raise ModelError(f"ONNX Runtime {ort.__version__} refuses the model: {_sentence(error)}") from error
         self._input = self._session.get_inputs()[0]
@@ -123,6 +127,14 @@ class Runner:
                 "score a class as the first output, [N, classes]"
             )
         return int(scores[0].size)
+
+
+def _session(model: ir.Model, options: ort.SessionOptions) -> ort.InferenceSession:
+    providers = ["CPUExecutionProvider"]
+    if not is_large(model):
+        return ort.InferenceSession(to_bytes(model), options, providers=providers)
+    with tempfile.TemporaryDirectory() as folder:  # the session has read all of it by the time it exists
+        return ort.InferenceSession(save(model, Path(folder, "model.onnx")), options, providers=providers)
 
 
 def accuracy(runner: Runner, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:

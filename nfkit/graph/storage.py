@@ -1,0 +1,173 @@
+"""Where a model stores its constant tensors, under one name each.
+
+A file keeps constants in four places. All of them are memory, and each memory has one name, which faults are drawn
+by and reports speak of:
+
+1. an initializer of the main graph, listed as an overridable input or not, inside the file or beside it: its own name;
+2. the tensor of a Constant node in the main graph: the name of the node's output;
+3. either of these in the body of an If, Loop or Scan: `node.branch/name`, such as `if_1.then_branch/w`, and so on
+   inwards;
+4. a Constant node of a model-local function: `domain.Function/name`. It is one memory, however often the function is
+   called.
+
+Names depend on the graph alone, not on the order in which nodes are visited, except that a second memory of the same
+name gets `#2` behind it. Scalars count: whether a tensor is worth reporting is for the reader to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from nfkit.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One constant tensor of a model, and where it is kept.
+
+    Attributes:
+        name: The memory's name, unique in the model.
+        value: What nodes read it as.
+        holder: The graph, body or function that it lives in.
+    """
+
+    name: str
+    value: ir.Value
+    holder: ir.Graph | ir.Function
+
+    @property
+    def node(self) -> ir.Node | None:
+        """The Constant node that holds the tensor; None for an initializer."""
+        return self.value.producer()
+
+    @property
+    def tensor(self) -> ir.TensorProtocol:
+        """The tensor as the file holds it.
+
+        Raises:
+            ModelError: When the file names the tensor without its content.
+        """
+        node = self.node
+        tensor = self.value.const_value if node is None else node.attributes["value"].as_tensor()
+        if tensor is None:
+            raise ModelError(f"initializer '{self.name}' has no data: load the model with its external data beside it")
+        return tensor
+
+    @property
+    def dtype(self) -> ir.DataType:
+        """Element type."""
+        return self.tensor.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents."""
+        return tuple(int(extent) for extent in self.tensor.shape.numpy())
+
+    def array(self) -> npt.NDArray[Any]:
+        """The content; types of fewer than 8 bits as arrays of one code an element.
+
+        Raises:
+            ModelError: When the file or its external data lacks the content.
+        """
+        try:
+            return np.asarray(self.tensor.numpy())
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"initializer '{self.name}' cannot be read ({error}): put the model's external data beside it"
+            ) from error
+
+    def store(self, array: npt.NDArray[Any]) -> None:
+        """Puts other content of the same type and shape in the tensor's place."""
+        tensor = _like(self.tensor, array)
+        node = self.node
+        if node is None:
+            self.value.const_value = tensor
+        else:
+            node.attributes["value"] = ir.AttrTensor("value", tensor)
+
+
+def stored_tensors(model: ir.Model) -> dict[str, Stored]:
+    """All constant tensors of a model by name: the main graph's initializers first, in the order of the file."""
+    found: dict[str, Stored] = {}
+    for entry in _tensors(model):
+        name, count = entry.name, 1
+        while name in found:
+            count += 1
+            name = f"{entry.name}#{count}"
+        found[name] = Stored(name, entry.value, entry.holder)
+    return found
+
+
+def find_stored(model: ir.Model, name: str) -> Stored:
+    """The tensor of a name.
+
+    Raises:
+        ModelError: When the model has none.
+    """
+    value = model.graph.initializers.get(name)
+    if value is not None:  # they come first, so a name of theirs is theirs
+        return Stored(name, value, model.graph)
+    found = stored_tensors(model)
+    if name not in found:
+        raise ModelError(f"the model stores no tensor named '{name}': its weight sites are listed by nfkit inspect")
+    return found[name]
+
+
+def every_node(model: ir.Model) -> Iterator[ir.Node]:
+    """All nodes of the main graph, of its bodies, and of the functions."""
+    yield from model.graph.all_nodes()
+    for function in model.functions.values():
+        yield from function.all_nodes()
+
+
+def bodies(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
+    """The graphs that a control-flow node runs, by attribute."""
+    for name, attribute in node.attributes.items():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield name, attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            for index, graph in enumerate(attribute.as_graphs()):
+                yield f"{name}[{index}]", graph
+
+
+def _tensors(model: ir.Model) -> Iterator[Stored]:
+    yield from _within(model.graph, "")
+    for (domain, name, overload), function in model.functions.items():
+        yield from _within(function, ".".join(part for part in (domain, name, overload) if part) + "/")
+
+
+def _within(holder: ir.Graph | ir.Function, prefix: str) -> Iterator[Stored]:
+    if isinstance(holder, ir.Graph):
+        for value in holder.initializers.values():
+            yield Stored(f"{prefix}{value.name}", value, holder)
+    for node in holder:
+        if node.op_type == "Constant" and not node.domain and _holds_tensor(node):
+            yield Stored(f"{prefix}{node.outputs[0].name}", node.outputs[0], holder)
+        for branch, graph in bodies(node):
+            yield from _within(graph, f"{prefix}{node.name or node.outputs[0].name}.{branch}/")
+
+
+def _holds_tensor(node: ir.Node) -> bool:
+    # Inside a function the attribute may stand for one that the caller gives.
+    return "value" in node.attributes and not node.attributes["value"].is_ref()
+
+
+def _like(old: ir.TensorProtocol, array: npt.NDArray[Any]) -> ir.TensorProtocol:
+    """A tensor of other content, kept the way the file keeps the old one."""
+    new = ir.tensor(array, dtype=old.dtype, name=old.name, doc_string=old.doc_string)
+    if not isinstance(old, ir.TensorProtoTensor):
+        return new
+    proto = ir.to_proto(old)
+    if proto.int32_data:
+        # Codes of fewer than 8 bits are packed into bytes first, one byte an entry.
+        entries = array if old.dtype.bitwidth >= 8 else np.frombuffer(new.tobytes(), np.uint8)
+        proto.int32_data[:] = entries.ravel().tolist()
+    else:
+        proto.raw_data = new.tobytes()
+    return ir.serde.deserialize_tensor(proto)
