@@ -113,7 +113,7 @@ class Flow:
         elif key_of(node) in DEQUANTIZE and index == 0:
             attribute = node.attributes.get("axis")
             axis = attribute.as_int() if attribute is not None else 1
-            ends = list(self._valued(node.outputs[0], calls)) or [Reading(node, "constant", ())]
+            ends = list(self._valued(node.outputs[0], calls)) or [Reading(node, "constant", (label(node),))]
             numbers = [self._number(operand(node, i), calls) for i in (1, 2)]
             yield _joined(node, ends, numbers[0], numbers[1], axis)
         elif node.op_type == "Cast" and _to_float(node):
@@ -139,6 +139,8 @@ class Flow:
             if moves(node, index) or node.op_type == "Cast":
                 for output in node.outputs:
                     yield from self._valued(output, within)
+            elif node.op_type == "Sub" and index == 1:  # what is taken off is no weight, but may be its zero point
+                yield Reading(node, "zero_point", (label(node),))
             elif other is not None and self._is_constant(other, within):
                 for reading in self._valued(node.outputs[0], within):
                     number = self._number(other, within)
@@ -148,9 +150,6 @@ class Flow:
                         yield replace(reading, zero_point=number)
                     else:
                         yield reading
-            elif node.op_type == "Sub" and index == 1 and node.inputs[0] is not None:
-                # Taken off something that is no constant: a bias, or a zero point of activations.
-                yield Reading(node, "constant", (label(node),))
             else:
                 yield Reading(node, float_role(node, index) or "constant", (label(node),))
 
