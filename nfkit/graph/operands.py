@@ -128,6 +128,8 @@ def quantisation(node: ir.Node, index: int) -> tuple[ir.Value | None, ir.Value |
     if at is None:
         return None, None, 0
     scale, zero_point, axis = at
+    if node.op_type == "QGemm" and "transB" in node.attributes and node.attributes["transB"].as_int():
+        axis = 0
     return operand(node, scale), operand(node, zero_point), axis
 
 

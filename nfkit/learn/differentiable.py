@@ -1,9 +1,10 @@
 """A frozen ONNX graph as a differentiable torch function of its input, with its weights as arguments.
 
-The graph is read once. What depends on constants alone is computed then; what depends on weight sites (usually one
-DequantizeLinear each) is computed once a set of codes, so that a faulty copy of the model costs its changed weights
-and nothing else; the rest is run for every batch. Gradients flow to the input. They pass straight through rounding,
-and are zero where a quantiser saturates.
+The graph is read once, through its canonical view (`nfkit.graph.canonical`), so that operators on codes, constants in
+nodes, functions and constant branches are all the same to what follows. What depends on constants alone is computed
+then; what depends on weight sites (usually one DequantizeLinear each) is computed once a set of codes, so that a faulty
+copy of the model costs its changed weights and nothing else; the rest is run for every batch. Gradients flow to the
+input. They pass straight through rounding, and are zero where a quantiser saturates.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from nfkit.errors import UnsupportedError
+from nfkit.graph.canonical import canonical
 from nfkit.graph.sites import WeightSite
 from nfkit.learn.ops import Entry, find
 from nfkit.learn.quantisers import fuse_quantisers
@@ -64,6 +66,10 @@ class Step:
 
 def find_unsupported(model: ir.Model) -> list[Unsupported]:
     """Lists all operators that stand between a model and its gradients; empty if there is none."""
+    return _unsupported(canonical(model))
+
+
+def _unsupported(model: ir.Model) -> list[Unsupported]:
     found: dict[tuple[str, str], list[str]] = {}
     for node in model.graph:
         name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
@@ -101,7 +107,8 @@ class FrozenGraph:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
     ) -> None:
-        refuse_unsupported(model)
+        model = canonical(model)
+        _refuse(_unsupported(model))
         self.dtype, self.device = dtype, torch.device(device)
         graph = model.graph
         self.input = next(str(v.name) for v in graph.inputs if v.name not in graph.initializers)
@@ -111,7 +118,7 @@ class FrozenGraph:
         names = {site.name for site in sites or []}
         steps = [_step(node, model) for node in graph]
         constants = {
-            str(v.name): torch.from_numpy(np.array(v.const_value.numpy()))
+            str(v.name): _as_tensor(np.array(v.const_value.numpy()))
             for v in graph.initializers.values()
             if v.const_value is not None
         }
@@ -207,7 +214,10 @@ def refuse_unsupported(model: ir.Model) -> None:
     Raises:
         UnsupportedError: When there is one.
     """
-    unsupported = find_unsupported(model)
+    _refuse(find_unsupported(model))
+
+
+def _refuse(unsupported: list[Unsupported]) -> None:
     if unsupported:
         listed = "; ".join(
             f"{u.op} ({u.reason}) in node{'s' * (len(u.nodes) > 1)} {', '.join(repr(n) for n in u.nodes[:5])}"
@@ -234,6 +244,8 @@ def _fixed_batch(model: ir.Model, name: str) -> int | None:
 def _as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
     if isinstance(array, Tensor):
         return array
+    if array.dtype.name in ("int4", "uint4", "int2", "uint2"):  # torch does not know them: one code a byte
+        array = array.astype(np.uint8 if array.dtype.name.startswith("u") else np.int8)
     return torch.from_numpy(array if array.flags.writeable else array.copy())  # torch shares memory, and may write
 
 
@@ -255,7 +267,7 @@ def _step(node: ir.Node, model: ir.Model) -> Step:
 def _attribute(attribute: ir.Attr) -> Any:
     value = attribute.value
     if isinstance(value, ir.TensorProtocol):
-        return torch.from_numpy(np.array(value.numpy()))
+        return _as_tensor(np.array(value.numpy()))
     return list(value) if isinstance(value, tuple) else value
 
 

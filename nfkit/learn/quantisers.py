@@ -62,11 +62,15 @@ def fuse_quantisers(steps: list[Step], constants: dict[str, Tensor], keep: set[s
 
 
 def _join(first: Step, second: Step, constants: dict[str, Tensor]) -> Step | None:
-    if first.inputs[1:] != second.inputs[1:] or len(first.inputs) != 3 or first.attributes.get("output_dtype"):
+    if len(first.inputs) != 3 or len(second.inputs) != 3 or first.attributes.get("output_dtype"):
         return None
-    scale, zero = constants.get(str(first.inputs[1])), constants.get(str(first.inputs[2]))
+    scale, zero = (constants.get(str(name)) for name in first.inputs[1:])
     if scale is None or zero is None or scale.numel() != 1 or zero.numel() != 1:
         return None
+    for name, own in zip(second.inputs[1:], (scale, zero), strict=True):  # by value: names differ from file to file
+        other = constants.get(str(name))
+        if other is None or other.dtype is not own.dtype or not torch.equal(other.reshape(-1), own.reshape(-1)):
+            return None
     info, zero_point, step = torch.iinfo(zero.dtype), int(zero), float(scale)
     low, high = float(info.min - zero_point), float(info.max - zero_point)
 

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from nfkit.faults import BitErrors, Chip
 from nfkit.graph.inject import MODES, chip_inputs, inject, remove, with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import codes, fault_sites, find_sites
+from nfkit.learn.differentiable import FrozenGraph, find_unsupported
 from nfkit.measure.evaluate import evaluate
 from nfkit.measure.session import Runner
 from nfkit.model import load, to_bytes
@@ -246,6 +248,24 @@ FORMS = {
         }""",
         {"w": drawn("int8", 4, 12), "b": scales(12)},
         x=(2, 4),
+    ),
+    "QLinear operators around a product": Form(
+        """g (float[N, 2, 4, 4] x) => (float[N, 3] y)
+        <float s_x = {0.015625}, uint8 z_x = {128}, float s_y = {0.0625}, uint8 z_y = {128}, float s_s = {0.00390625},
+         uint8 z_s = {0}, float s = {0.02}, int8 z = {0}> {
+            q = QuantizeLinear (x, s_x, z_x)
+            l = com.microsoft.QLinearLeakyRelu <alpha = 0.5> (q, s_x, z_x, s_x, z_x)
+            c = com.microsoft.QLinearConcat <axis = 1> (s_x, z_x, l, s_x, z_x, q, s_x, z_x)
+            a = com.microsoft.QLinearAveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (c, s_x, z_x, s_x, z_x)
+            g = com.microsoft.QLinearGlobalAveragePool <channels_last = 0> (a, s_x, z_x, s_x, z_x)
+            f = Flatten (g)
+            m = QLinearMatMul (f, s_x, z_x, w, s, z, s_y, z_y)
+            i = com.microsoft.QLinearSigmoid (m, s_y, z_y, s_s, z_s)
+            p = com.microsoft.QLinearSoftmax <axis = 1, opset = 12> (i, s_s, z_s, s_s, z_s)
+            y = DequantizeLinear (p, s_s, z_s)
+        }""",
+        {"w": drawn("int8", 4, 3)},
+        x=(2, 4, 4),
     ),
     "weights cast and scaled": Form(
         """g (float[N, 4] x) => (float[N, 3] y) {
@@ -499,17 +519,85 @@ def test_removing_restores_every_byte(form, tmp_path):
     assert to_bytes(model) == before
 
 
-@pytest.mark.parametrize("form", [p for p in RUNNING if p.values[0].gradient is not None])
+@pytest.mark.parametrize("form", [p for p in RUNNING if p.values[0].gradient is not None and len(p.values[0].x) == 1])
 def test_evaluating_counts_and_measures(form):
     model, x = form.build(), form.samples(40)
     scores = Runner(model)(x)
-    if scores.reshape(len(x), -1).shape[1] != scores.shape[1]:
-        pytest.skip("no scores a class")
     data = Dataset("own", x, scores.argmax(1).astype(np.int64))
     result = evaluate(model, data, spec_of(form), [BitErrors(0.0), ERRORS], chips=[50_000])
     assert result.clean_base == 1.0
     assert (result.rows[0].base, result.rows[0].flipped_bits) == (1.0, 0)
     assert 0 < result.rows[1].flipped_bits <= sum(site.count * site.bits for site in fault_sites(model))
+
+
+REFUSED = (
+    "DynamicQuantizeLSTM",
+    "QAttention",
+    "GatherBlockQuantized",
+    "branches chosen by the input",
+    "weights in and through a Loop",
+)
+SMOOTH = [pytest.param(form, id=name) for name, form in FORMS.items() if form.gradient is not None and form.runs]
+
+
+@pytest.mark.parametrize("form", SMOOTH)
+def test_gradient_is_the_difference_quotient_of_onnx_runtime(form):
+    model, x, random = form.build(), form.samples(), np.random.default_rng(11)
+    assert find_unsupported(model) == []
+    sites = fault_sites(model)
+    frozen = FrozenGraph(model, sites)
+    read = {site.name: Chip(50_000).faults(site, BitErrors(0.02)).apply(codes(model, site)) for site in sites}
+    for stored in ({}, read):
+        runner, weights = Runner(with_codes(model, stored), level="basic"), frozen.weights(stored)
+        x, step = 0.6 * x, 0.3 * np.sign(random.normal(size=x.shape)).astype(np.float32)
+        start = torch.from_numpy(x).requires_grad_()
+        computed = frozen(start, weights)
+        expected = runner(x)
+        spread = np.abs(expected).max()
+        np.testing.assert_allclose(computed.detach(), expected, rtol=0, atol=0.5 * form.gradient * spread)
+        cotangent = random.normal(size=expected.shape).astype(np.float32)
+        (computed * torch.from_numpy(cotangent)).sum().backward()
+        quotient = ((runner(x + step) - runner(x - step)) / 2 * cotangent).sum()
+        change = float((start.grad * torch.from_numpy(step)).sum())
+        scale = np.abs((runner(x + step) - runner(x - step)) / 2 * cotangent).sum()
+        assert abs(change - quotient) <= form.gradient * scale
+        assert change != 0
+
+
+def test_qlinear_operators_have_the_gradients_of_their_float_twins():
+    form = FORMS["QLinear operators around a product"]
+    model, x = form.build(), torch.from_numpy(form.samples()).requires_grad_()
+    weights = 0.02 * torch.from_numpy(form.arrays["w"].astype(np.float32))
+
+    def twin(x):
+        parts = torch.cat([torch.nn.functional.leaky_relu(x, 0.5), x], 1)
+        pooled = torch.nn.functional.avg_pool2d(parts, 3, 1, 1, count_include_pad=False).mean((2, 3))
+        return torch.softmax(torch.sigmoid(pooled @ weights), 1)
+
+    cotangent = torch.randn(len(x), 3, generator=torch.Generator().manual_seed(0))
+    computed, expected = FrozenGraph(model)(x), twin(x)
+    np.testing.assert_allclose(computed.detach(), Runner(model, level="basic")(x.detach().numpy()), atol=1 / 256)
+    (wanted,) = torch.autograd.grad((expected * cotangent).sum(), x)
+    (got,) = torch.autograd.grad((computed * cotangent).sum(), x)
+    assert (got - wanted).norm() <= 0.05 * wanted.norm()
+
+
+@pytest.mark.parametrize("dtype", ["int2", "uint2"])
+def test_codes_of_a_type_that_onnx_runtime_lacks_are_computed_here(dtype):
+    form = FORMS[f"qdq {dtype}"]
+    model, x = form.build(), form.samples()
+    values = 0.02 * (form.arrays["w"].astype(np.float32) - form.arrays["z"].astype(np.float32))
+    computed = FrozenGraph(model, fault_sites(model))(torch.from_numpy(x))
+    np.testing.assert_allclose(computed, x @ values, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", [pytest.param(FORMS[name], id=name) for name in REFUSED])
+def test_what_has_no_gradient_is_named(form):
+    model = form.build()
+    found = find_unsupported(model)
+    assert found
+    with pytest.raises(UnsupportedError, match=found[0].op.rpartition(":")[2]):
+        FrozenGraph(model)
 
 
 @given(data=st.data(), name=st.sampled_from(list(FORMS)), rate=st.floats(0, 0.5), seed=st.integers(50_000, 999_999))
