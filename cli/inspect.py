@@ -22,6 +22,7 @@ def inspect(
     from nfkit.cli import console
     from nfkit.errors import NfkitError
     from nfkit.graph.fuse import is_fused
+    from nfkit.graph.inventory import inventory
     from nfkit.graph.sites import find_sites
     from nfkit.model import load, sha256
 
@@ -40,6 +41,7 @@ def inspect(
         "input": taken,
         "sites": [site.to_dict() for site in sites if site.role == "weight"],
         "other_initializers": [site.to_dict() for site in sites if site.role != "weight"],
+        "tensors": [entry.to_dict() for entry in inventory(graph)],
         "unsupported": _unsupported(graph),
         "metadata": {k: v for k, v in graph.metadata_props.items() if k.startswith("nfkit.")},
     }
@@ -57,6 +59,26 @@ def _unsupported(graph: Any) -> list[dict[str, Any]] | None:
     from nfkit.learn.differentiable import find_unsupported
 
     return [entry.to_dict() for entry in find_unsupported(graph)]
+
+
+def _not_faulted(tensors: list[dict[str, Any]]) -> list[str]:
+    """Tensors that faults do not hit, by reason: how many, and the first of them."""
+    groups: dict[str, list[str]] = {}
+    for entry in tensors:
+        if entry["reason"] is not None:
+            groups.setdefault(entry["reason"], []).append(entry["name"])
+    if not groups:
+        return []
+    lines = ["not faulted, of tensors with more than one element:"]
+    for reason, names in groups.items():
+        more = ", ..." if len(names) > 3 else ""
+        lines.append(f"  {len(names):>4}  {reason}: {', '.join(map(_short, names[:3]))}{more}")
+    return lines
+
+
+def _short(name: str, width: int = 56) -> str:
+    """A name that fits a table; the record has all of it."""
+    return name if len(name) <= width else f"{name[: width // 2]}…{name[-(width // 2 - 1) :]}"
 
 
 def _show(record: dict[str, Any]) -> None:
@@ -78,17 +100,19 @@ def _show(record: dict[str, Any]) -> None:
     if sites:
         rows = [
             [
-                s["name"],
+                _short(s["name"]),
                 s["dtype"],
                 "x".join(map(str, s["shape"])),
                 str(s["count"]),
-                ", ".join(s["consumers"]),
+                _short(", ".join(s["consumers"])),
             ]
             for s in sites
         ]
         print_table(["initializer", "type", "shape", "codes", "used by"], rows)
     else:
         print("no weights are stored as integers: quantise the model first, or check that no optimiser folded them")
+    for line in _not_faulted(record["tensors"]):
+        print(line)
     if record["unsupported"] is None:
         print("gradients: not checked (install nfkit[train])")
     elif not record["unsupported"]:

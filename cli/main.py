@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nfkit.cli.evaluate import evaluate
+from nfkit.cli.fold import fold
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
 from nfkit.cli.protect import protect
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (protect, evaluate, inspect, inject, split):
+for command in (protect, evaluate, inspect, inject, fold, split):
     app.command()(command)
 
 

@@ -10,6 +10,11 @@ import onnx_ir as ir
 import pytest
 
 from nfkit.errors import ModelError, OptionError, OutputError
+from nfkit.faults import BitErrors, Chip
+from nfkit.graph.inject import inject, remove, with_codes
+from nfkit.graph.sites import codes, fault_sites
+from nfkit.graph.storage import find_stored
+from nfkit.measure.session import Runner
 from nfkit.model import (
     check_output,
     check_writable,
@@ -206,3 +211,67 @@ def test_weights_kept_beside_the_model_are_written_into_the_one_file(tmp_path):
     assert names(tmp_path / "to") == ["m.onnx"]
     written = ir.load(path).graph.initializers["w"].const_value
     assert np.array(written.numpy()).tolist() == stored.tolist()
+
+
+@pytest.fixture
+def large(parse, monkeypatch):
+    """A model beyond the limit of one message, which is lowered for it."""
+    monkeypatch.setattr("nfkit.model.MESSAGE_LIMIT", 500)
+    return parse(
+        """
+        <ir_version: 10, opset_import: ["" : 18]>
+        g (float[N, 2] x) => (float[N, 300] y) <float s = {0.1}> {
+            f = DequantizeLinear (w, s)
+            y = MatMul (x, f)
+        }
+        """,
+        w=np.random.default_rng(0).integers(-128, 128, (2, 300), np.int8),
+    )
+
+
+def test_large_model_is_a_file_and_its_data_beside_it(large, tmp_path):
+    save(large, tmp_path / "m.onnx")
+    assert names(tmp_path) == ["m.onnx", "m.onnx.data"]
+    assert (tmp_path / "m.onnx.data").stat().st_size == 600
+    again = load(tmp_path / "m.onnx").graph.initializers["w"].const_value
+    assert isinstance(again, ir.ExternalTensor)
+    assert np.array_equal(again.numpy(), large.graph.initializers["w"].const_value.numpy())
+
+
+def test_large_model_is_never_one_message(large):
+    with pytest.raises(ModelError, match="more than one protobuf message"):
+        to_bytes(large)
+
+
+def test_digest_of_a_large_model_sees_every_change(large, tmp_path):
+    digest = sha256(large)
+    save(large, tmp_path / "m.onnx")
+    assert sha256(load(tmp_path / "m.onnx")) == digest  # wherever the tensors are kept
+    changed = with_codes(large, {"w": ~find_stored(large, "w").array()})
+    assert sha256(changed) != digest
+    assert sha256(large) == digest
+
+
+def test_large_model_runs_and_is_faulted_from_its_files(large, tmp_path, monkeypatch):
+    save(large, tmp_path / "m.onnx")
+    model = load(tmp_path / "m.onnx")
+    injected = inject(model, fault_sites(model), Chip(50_000), BitErrors(0.1), "baked")
+    save(injected, tmp_path / "faulty.onnx")
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 2)).astype(np.float32)
+    outputs = [Runner(m)(x) for m in (model, injected, load(tmp_path / "faulty.onnx"))]
+    monkeypatch.undo()
+    assert np.array_equal(outputs[0], Runner(large)(x))
+    assert not np.array_equal(outputs[0], outputs[1])
+    assert np.array_equal(outputs[1], outputs[2])
+    assert to_bytes(remove(load(tmp_path / "faulty.onnx"))) == to_bytes(model)
+
+
+def test_missing_external_data_is_named(large, tmp_path, monkeypatch):
+    save(large, tmp_path / "m.onnx")
+    monkeypatch.undo()
+    (tmp_path / "m.onnx.data").unlink()
+    model = load(tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="lacks its external data"):
+        to_bytes(model)
+    with pytest.raises(ModelError, match="initializer 'w' cannot be read"):
+        codes(model, fault_sites(model)[0])

@@ -20,7 +20,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from nfkit.graph.rewrites import rewrite
-from nfkit.graph.storage import stored_tensors
+from nfkit.graph.storage import constant, stored_tensors
 
 _Names = dict[int, str]  # id of a tensor -> name of its memory
 
@@ -51,10 +51,10 @@ def _take_branch(graph: ir.Graph, names: _Names) -> bool:
     for node in graph:
         if node.op_type != "If" or node.domain or node.inputs[0] is None:
             continue
-        condition = ir.convenience.get_const_tensor(node.inputs[0])
-        if condition is None or node.inputs[0].is_graph_input():
+        condition = constant(node.inputs[0])
+        if condition is None:
             continue
-        taken = "then_branch" if condition.numpy().item() else "else_branch"
+        taken = "then_branch" if condition.item() else "else_branch"
         _splice(graph, node, node.attributes[taken].as_graph(), f"{node.name or node.outputs[0].name}.{taken}/", names)
         return True
     return False

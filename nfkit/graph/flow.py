@@ -24,7 +24,7 @@ from nfkit.graph.operands import (
     operand,
     quantisation,
 )
-from nfkit.graph.storage import bodies, every_node
+from nfkit.graph.storage import bodies, constant, every_node
 
 Calls = tuple[ir.Node, ...]
 """The calls of functions, outermost first, that a value is looked at through."""
@@ -135,6 +135,8 @@ class Flow:
     def _valued(self, value: ir.Value, calls: Calls) -> Iterator[Reading]:
         """Readings of values that were dequantised, or cast and are being scaled."""
         for node, index, within in self.uses(value, calls):
+            if node.op_type in ("Shape", "Size"):  # they read no values
+                continue
             other = node.inputs[1 - index] if node.op_type in _ARITHMETIC and len(node.inputs) == 2 else None
             if moves(node, index) or node.op_type == "Cast":
                 for output in node.outputs:
@@ -187,8 +189,9 @@ class Flow:
         node = found.producer()
         if node is not None and node.op_type in ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape"):
             return self._number(node.inputs[0], calls)
-        tensor = ir.convenience.get_const_tensor(found)
-        return None if tensor is None else np.asarray(tensor.numpy())
+        if node is None:  # an initializer, even one that may be overridden: the file's own number
+            return None if found.const_value is None else np.asarray(found.const_value.numpy())
+        return constant(found)
 
 
 _ARITHMETIC = ("Mul", "Sub", "Add", "Div")

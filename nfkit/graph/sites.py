@@ -25,6 +25,7 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError
 from nfkit.graph.flow import Flow, Reading
+from nfkit.graph.operands import QUANTIZE, key_of
 from nfkit.graph.operands import Role as Role
 from nfkit.graph.storage import Stored, find_stored, stored_tensors
 
@@ -134,8 +135,15 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
     """The sites that faults hit: the weights of the base, and on request the generator's or the biases too.
 
     Raises:
-        ModelError: When the model stores no weights as integers.
+        ModelError: When the model stores no weights as integers, or some only become integers in the graph.
     """
+    floats = weights_quantised_inside(model) if "weight" in roles else []
+    if floats:
+        more = f" and {len(floats) - 3} more" if len(floats) > 3 else ""
+        raise ModelError(
+            f"weights {', '.join(map(repr, floats[:3]))}{more} are stored as floats and quantised by the graph itself, "
+            "so the file has no bits to fault: store what it makes of them first (nfkit fold), and ship that file"
+        )
     parts = ("base", "generator") if generator else ("base",)
     sites = [s for s in find_sites(model) if s.role in roles and s.part in parts]
     if not sites:
@@ -144,6 +152,21 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
             "quantise it first (a QDQ model with int8 weights), or check that no optimiser folded them to float"
         )
     return sites
+
+
+def weights_quantised_inside(model: ir.Model) -> list[str]:
+    """Names of floating weights that a QuantizeLinear turns into codes, as exports of fake quantisation hold them."""
+    flow, found = Flow(model), []
+    for entry in stored_tensors(model).values():
+        if (entry.node is None and entry.value.const_value is None) or not entry.dtype.is_floating_point():
+            continue
+        for node, index, _ in flow.uses(entry.value):
+            if key_of(node) in QUANTIZE and index == 0:
+                roles = {reading.role for reading in flow.readings(node.outputs[0])}
+                if "weight" in roles:
+                    found.append(entry.name)
+                    break
+    return found
 
 
 def codes(model: ir.Model, site: WeightSite) -> npt.NDArray[Any]:

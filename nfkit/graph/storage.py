@@ -119,6 +119,27 @@ def find_stored(model: ir.Model, name: str) -> Stored:
     return found[name]
 
 
+def constant(value: ir.Value) -> npt.NDArray[Any] | None:
+    """What an initializer or a Constant node holds; None for anything else, and for what a caller may override.
+
+    Unlike `onnx_ir.convenience.get_const_tensor` it leaves the names of tensors alone.
+    """
+    if value.is_graph_input():
+        return None
+    node = value.producer()
+    if node is None:
+        return None if value.const_value is None else np.asarray(value.const_value.numpy())
+    if node.op_type != "Constant" or node.domain:
+        return None
+    for name, attribute in node.attributes.items():
+        if attribute.is_ref() or name not in ("value", "value_float", "value_floats", "value_int", "value_ints"):
+            return None
+        if name == "value":
+            return np.asarray(attribute.as_tensor().numpy())
+        return np.asarray(attribute.value, np.float32 if "float" in name else np.int64)
+    return None
+
+
 def every_node(model: ir.Model) -> Iterator[ir.Node]:
     """All nodes of the main graph, of its bodies, and of the functions."""
     yield from model.graph.all_nodes()

@@ -464,7 +464,9 @@ def spec_of(form):
 @pytest.mark.parametrize("form", FOLDED)
 def test_sites_are_those_of_the_form(form):
     model = form.build()
+    before = to_bytes(model)
     sites = {site.name: site for site in find_sites(model)}
+    assert to_bytes(model) == before  # looking changes nothing
     assert {name for name, site in sites.items() if site.role == "weight"} == set(form.weights)
     for name in form.weights:
         stored = codes(model, sites[name])

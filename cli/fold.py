@@ -1,0 +1,32 @@
+"""`nfkit fold`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfkit.cli import options
+
+
+def fold(
+    model: Annotated[Path, typer.Argument(help="ONNX file with floating weights that its graph quantises.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    json: options.Json = None,
+) -> None:
+    """Write a copy that stores its weights as the integers that its graph makes of them (exports of QAT)."""
+    from nfkit.cli import console
+    from nfkit.graph.fold import fold as fold_weights
+    from nfkit.graph.sites import fault_sites
+    from nfkit.model import check_output, load, save
+
+    console.check_json(json)
+    check_output(output, model, force)
+    result = fold_weights(load(model))
+    sites = fault_sites(result)
+    save(result, output)
+    if json != "-":
+        print(f"{output}: {len(sites)} weight sites, {sum(site.count for site in sites)} codes")
+    console.write_json({"schema": "nfkit.fold/1", "output": str(output), "sites": [s.name for s in sites]}, json)
