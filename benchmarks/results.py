@@ -29,6 +29,7 @@ accuracy: 0.8 to 1.6 points), training data: 45,000 training images; the 1,000 M
 def main() -> None:
     """Renders the page."""
     records = {path.name: json.loads(path.read_text()) for path in sorted((DOCS / "results").glob("*.json"))}
+    records = {n: r for n, r in records.items() if r["schema"].startswith(("nfkit.protect/", "nfkit.evaluate/"))}
     protected = {n: r for n, r in records.items() if r["schema"].startswith("nfkit.protect/")}
     evaluated = {n: r for n, r in records.items() if r["schema"].startswith("nfkit.evaluate/")}
     page = [INTRODUCTION, "## Protected models\n", *_protected(protected)]

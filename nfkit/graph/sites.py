@@ -149,7 +149,7 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
     if not sites:
         raise ModelError(
             f"graph '{model.graph.name}' stores no weights as integers, so there are no bits to fault: "
-            "quantise it first (a QDQ model with int8 weights), or check that no optimiser folded them to float"
+            "quantise it first (nfkit quantize), or check that no optimiser folded them to float"
         )
     return sites
 

@@ -25,12 +25,12 @@ def as_json(result):
 
 def test_help_lists_the_commands(program):
     result = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
-    for command in ("protect", "evaluate", "inspect", "inject", "split"):
+    for command in ("protect", "evaluate", "inspect", "inject", "fold", "split"):
         assert f"  {command} " in result.stdout
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["protect", "evaluate", "inspect", "inject", "split"])
+@pytest.mark.parametrize("command", ["protect", "evaluate", "inspect", "inject", "fold", "split"])
 def test_every_command_explains_itself(invoke, command):
     text = invoke(command, "--help").stdout
     assert "--json" in text
@@ -106,6 +106,41 @@ def test_inspect_of_a_float_model_says_what_is_missing(invoke, float_model, tmp_
     path = save(float_model, tmp_path / "float.onnx")
     assert "no weights are stored as integers: quantise the model first" in invoke("inspect", path).stdout
     assert as_json(invoke("inspect", path, "--json", "-"))["sites"] == []
+
+
+def test_inspect_says_why_tensors_are_not_faulted(invoke, files):
+    tensors = as_json(invoke("inspect", files.base, "--json", "-"))["tensors"]
+    assert {entry["role"] for entry in tensors if entry["reason"] is None} == {"weight"}
+    assert all(entry["reason"] for entry in tensors if entry["role"] != "weight")
+    text = invoke("inspect", files.base).stdout
+    assert "biases: hit on request (--biases)" in text
+    assert "floats: not stored as integers" not in text
+
+
+# --- fold ---
+
+
+def test_fold_makes_a_file_that_can_be_faulted(invoke, run_all, tmp_path, parse):
+    model = parse(
+        """
+        <ir_version: 10, opset_import: ["" : 21]>
+        g (float[N, 4] x) => (float[N, 3] y) <float s = {0.02}, int8 z = {0}> {
+            q = QuantizeLinear (w, s, z)
+            f = DequantizeLinear (q, s, z)
+            y = MatMul (x, f)
+        }
+        """,
+        w=np.random.default_rng(0).uniform(-1, 1, (4, 3)).astype(np.float32),
+    )
+    save(model, tmp_path / "qat.onnx")
+    inject = ["inject", "qat.onnx", "-o", "faulty.onnx"]
+    results = run_all({"faults": (inject, tmp_path), "again": (["fold", "qat.onnx", "-o", "qat.onnx"], tmp_path)})
+    assert (results["faults"].code, "nfkit fold" in results["faults"].err) == (1, True)
+    assert results["again"].code == 1
+    record = as_json(invoke("fold", tmp_path / "qat.onnx", "-o", tmp_path / "folded.onnx", "--json", "-"))
+    assert record["sites"] == ["q"]
+    assert "1 weight sites, 12 codes" in invoke("fold", tmp_path / "qat.onnx", "-o", tmp_path / "f.onnx").stdout
+    invoke("inject", tmp_path / "folded.onnx", "-o", tmp_path / "faulty.onnx")
 
 
 # --- inject ---
