@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from nfkit.errors import OptionError, UnsupportedError
 from nfkit.graph.interface import LAYOUTS, InputSpec
+from nfkit.graph.storage import constant
 
 # Ranges that people normalise images to. A quantised input's range is one of these give or take a quantisation
 # step, since 0 must be a code.
@@ -161,7 +162,7 @@ def _quantised_range(value: ir.Value) -> tuple[float, float, float, str] | None:
     for node in _downstream(value):
         if node.op_type in ("Transpose", "Identity"):
             continue
-        constants = [_scalar(v) for v in node.inputs if v is not None and v.is_initializer()]
+        constants = [_scalar(v) for v in node.inputs if v is not None and _is_constant(v)]
         if not constants or constants[0] is None:
             return None
         c = constants[0]
@@ -175,16 +176,21 @@ def _quantised_range(value: ir.Value) -> tuple[float, float, float, str] | None:
             scale, shift = scale * c, shift * c
         elif node.op_type == "Add":
             shift += c
-        elif node.op_type in ("Sub", "Div") and node.inputs[0] is not None and not node.inputs[0].is_initializer():
+        elif node.op_type in ("Sub", "Div") and node.inputs[0] is not None and not _is_constant(node.inputs[0]):
             scale, shift = (scale, shift - c) if node.op_type == "Sub" else (scale / c, shift / c)
         else:
             return None
     return None
 
 
+def _is_constant(value: ir.Value) -> bool:
+    return value.is_initializer() or constant(value) is not None
+
+
 def _scalar(value: ir.Value) -> float | None:
     """The number that a constant holds, if all its elements are equal."""
-    if value.const_value is None:
+    content = constant(value) if value.const_value is None else value.const_value.numpy()
+    if content is None:
         return None
-    numbers = np.unique(value.const_value.numpy())
+    numbers = np.unique(content)
     return float(numbers[0]) if len(numbers) == 1 else None

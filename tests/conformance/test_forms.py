@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from nfkit.data import Dataset
 from nfkit.errors import UnsupportedError
 from nfkit.faults import BitErrors, Chip
+from nfkit.graph.fuse import fuse, split
 from nfkit.graph.inject import MODES, chip_inputs, inject, remove, with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import codes, fault_sites, find_sites
@@ -397,6 +399,24 @@ FORMS = {
         weights=("w", "rounds.body/v"),
         x=(2,),
     ),
+    "weights in a Scan": Form(
+        """g (float[N, 2] x) => (float[N, 2] y) <float s = {0.01}, float[1, 2] start = {0.0, 0.0}> {
+            [rows] last, ys = Scan <
+                num_scan_inputs = 1,
+                body = b (float[1, 2] h, float[2] row) => (float[1, 2] k, float[1, 2] out) <int64[2] flat = {1, 2}> {
+                    r = Reshape (row, flat)
+                    f = DequantizeLinear (w, s)
+                    m = MatMul (r, f)
+                    k = Add (m, h)
+                    out = Identity (k)
+                }> (start, x)
+            axis = Constant <value = int64[1] {1}> ()
+            y = Squeeze (ys, axis)
+        }""",
+        {"w": drawn("int8", 2, 2)},
+        x=(2,),
+        levels=("basic",),  # beyond, ONNX Runtime 1.32 does not find a captured weight
+    ),
     "weights inside and handed to functions": Form(
         """g (float[N, 2] x) => (float[N, 2] y) <float s = {0.02}, int32[2] b = {90, -70}> {
             h = local.Dense (x, w, b, s)
@@ -521,6 +541,48 @@ def test_removing_restores_every_byte(form, tmp_path):
     assert to_bytes(model) == before
 
 
+GENERATOR = """
+<ir_version: 8, opset_import: ["" : {opset}]>
+generator (float[N, {shape}] image) => (float[N, {shape}] protected)
+<float s = {{0.01}}, float low = {{-1}}, float high = {{1}}, int8 c = {{20}}>
+{{
+    shift = DequantizeLinear (c, s)
+    total = Add (image, shift)
+    protected = Clip (total, low, high)
+}}
+"""
+
+
+@pytest.mark.parametrize("form", [p for p in RUNNING if len(p.values[0].x) in (1, 3)])
+def test_a_generator_goes_in_front_and_comes_off(form):
+    base, spec, x = form.build(), spec_of(form), form.samples()
+    shape = ", ".join(map(str, spec.image_shape))
+    generator = ir.from_proto(onnx.parser.parse_model(GENERATOR.format(opset=form.opset, shape=shape)))
+    fused = fuse(generator, base, spec, {"nfkit.format": "1"})
+    expected = Runner(base, level="basic")(np.clip(x + np.float32(0.2), -1, 1))
+    np.testing.assert_allclose(Runner(fused, level="basic")(x), expected, rtol=1e-5, atol=1e-5)
+    assert [s.name for s in fault_sites(fused)] == [s.name for s in fault_sites(base)]
+    assert to_bytes(split(fused)[1]) == to_bytes(base)
+
+
+def test_what_onnx_runtime_wrote_itself_is_a_form_like_any_other(tmp_path):
+    model, x = FORMS["QLinearConv"].build(), FORMS["QLinearConv"].samples()
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
+    optimised = load(tmp_path / "optimised.onnx")
+    chip, sites, own = Chip(50_000), fault_sites(optimised), fault_sites(model)
+    assert [(s.shape, s.dtype) for s in sites] == [(s.shape, s.dtype) for s in own]
+    # The same faults in the same weights, whatever ONNX Runtime made of their names.
+    faults = chip.faults(own[0], ERRORS)
+    faulty = with_codes(optimised, {sites[0].name: faults.apply(codes(optimised, sites[0]))})
+    expected = Runner(inject(model, own, chip, ERRORS, "baked"), level="basic")(x)
+    assert np.array_equal(Runner(faulty, level="basic")(x), expected)
+    np.testing.assert_allclose(FrozenGraph(faulty)(torch.from_numpy(x)), expected, atol=0.26)  # one code of the output
+
+
 @pytest.mark.parametrize("form", [p for p in RUNNING if p.values[0].gradient is not None and len(p.values[0].x) == 1])
 def test_evaluating_counts_and_measures(form):
     model, x = form.build(), form.samples(40)
@@ -538,6 +600,7 @@ REFUSED = (
     "GatherBlockQuantized",
     "branches chosen by the input",
     "weights in and through a Loop",
+    "weights in a Scan",
 )
 SMOOTH = [pytest.param(form, id=name) for name, form in FORMS.items() if form.gradient is not None and form.runs]
 

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -327,3 +328,37 @@ def test_flipped_bits_counts_bits():
     assert flipped_bits(before, before) == 0
     assert flipped_bits(before, np.array([-1, 0, 4], np.int8)) == 17
     assert flipped_bits(np.array([0], np.uint16), np.array([0xFFFF], np.uint16)) == 16
+
+
+@pytest.mark.parametrize("name", ["int4", "uint4", "int2", "uint2"])
+@pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])
+def test_packed_types_are_faulted_on_their_own_bits(name, kind):
+    dtype, bits = np.dtype(getattr(ml_dtypes, name)), int(name[-1])
+    info = ml_dtypes.iinfo(dtype)
+    stored = np.random.default_rng(0).integers(info.min, info.max + 1, (20, 10)).astype(dtype)
+    faults = Chip(50_001).faults(Memory("w", stored.size, bits), errors_of(kind, 0.1))
+    read = faults.apply(stored)
+    setting, clearing = cells_of(faults)
+    # By hand, on the bits of each code as a whole number without sign.
+    expected, flips = [], 0
+    for code, value in enumerate(stored.ravel().astype(int) % 2**bits):
+        result = int(value)
+        for bit in range(bits):
+            was = value >> bit & 1
+            if (code * bits + bit) in (clearing if was else setting):
+                result ^= 1 << bit
+                flips += 1
+        expected.append(result - 2**bits if name.startswith("i") and result >= 2 ** (bits - 1) else result)
+    assert read.dtype == dtype
+    assert read.ravel().astype(int).tolist() == expected
+    assert (flipped_bits(stored, read), flips > 0) == (flips, True)
+    sets, clears = (mask.view(np.uint8).ravel() for mask in faults.masks(stored.shape, dtype))
+    for mask, cells in ((sets, setting), (clears, clearing)):
+        assert {int(i) * bits + b for i, m in enumerate(mask) for b in range(8) if m >> b & 1} == cells
+
+
+def test_what_lies_above_the_bits_of_a_packed_type_does_not_count():
+    stored = np.array([0x0D, 0xFD], np.uint8).view(ml_dtypes.int4)  # both are -3
+    assert flipped_bits(stored[:1], stored[1:]) == 0
+    none = np.empty(0, np.uint64)
+    assert SiteFaults(4, none, none).apply(stored).view(np.uint8).tolist() == [0x0D, 0x0D]

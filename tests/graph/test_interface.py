@@ -63,6 +63,23 @@ def test_quantize_without_a_zero_point_is_uint8_from_0(network):
     assert (find_input(model).low, find_input(model).high) == ((0.0,), (15.9375,))
 
 
+def test_range_is_found_where_scales_are_constant_nodes(parse):
+    model = parse(
+        """
+        <ir_version: 10, opset_import: ["" : 18]>
+        g (float[N, 3, 4, 4] x) => (uint8[N, 3, 4, 4] y) {
+            two = Constant <value = float {2.0}> ()
+            s = Constant <value = float {0.0078431}> ()
+            z = Constant <value = uint8 {0}> ()
+            h = Mul (x, two)
+            y = QuantizeLinear (h, s, z)
+        }
+        """
+    )
+    spec = find_input(model, layout="NCHW")
+    assert (spec.low, spec.high) == ((0.0,), (1.0,))
+
+
 @pytest.mark.parametrize(
     ("body", "initializers", "low", "high"),
     [
