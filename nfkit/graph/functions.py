@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir as ir
 from onnxscript import opset18, script, values
 
-from nfkit.graph.inject import DOMAIN
+from nfkit.graph.faultnode import DOMAIN
 
 _nfkit = values.Opset(DOMAIN, 1)
 

@@ -28,15 +28,14 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.faults import BitErrors, Chip, SiteFaults, flipped_bits
-from nfkit.graph.sites import ROLE_KEY, WeightSite, codes
-from nfkit.graph.storage import Stored, bodies, every_node, find_stored, stored_tensors
+from nfkit.graph.faultnode import DOMAIN as DOMAIN
+from nfkit.graph.faultnode import MIN_OPSET as MIN_OPSET
+from nfkit.graph.faultnode import check_reach, insert, take_out
+from nfkit.graph.sites import WeightSite, codes
+from nfkit.graph.storage import Stored, find_stored
 
 Mode = Literal["node", "input", "baked"]
 MODES = get_args(Mode)
-
-DOMAIN = "nfkit"
-MIN_OPSET = 18
-"""BitwiseAnd, BitwiseOr and BitwiseXor, which the fault functions need, exist from this opset on."""
 
 FAULTS_KEY = "nfkit.faults"
 _UNDO_KEY = "nfkit.faults.undo"
@@ -70,10 +69,9 @@ class InjectFaults(ir.passes.InPlacePass):
                 f"mode '{self.mode}' needs the bitwise operators of opset {MIN_OPSET}, the model has opset {opset}: "
                 "use --mode baked, or lift the model with onnx.version_converter"
             )
-        if self.mode != "baked":
-            stored = stored_tensors(model)
-            for site in self.sites:
-                self._check(stored[site.name])
+        for entry in find_stored(model, [site.name for site in self.sites]):
+            if self.mode != "baked":
+                check_reach(entry, self.mode)
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
@@ -82,13 +80,14 @@ class InjectFaults(ir.passes.InPlacePass):
 
         undo = {}
         function = fault_function(self.errors.kind, max(MIN_OPSET, model.opset_imports.get("", 0)))
-        stored = stored_tensors(model)
-        for site in self.sites:
-            entry, faults = stored[site.name], self.chip.faults(site, self.errors)
+        entries = find_stored(model, [site.name for site in self.sites])
+        for site, entry in zip(self.sites, entries, strict=True):
+            faults = self.chip.faults(site, self.errors)
             if self.mode == "baked":
                 undo[site.name] = _bake(entry, faults)
-            else:
-                self._insert_node(model, entry, site, faults, function.name)
+                continue
+            masks = self._masks(site, faults, entry.array())
+            insert(model, entry, function.name, masks, prefix=mask_name(site, ""), overridable=self.mode == "input")
         if self.mode != "baked" and self.sites:
             model.opset_imports[DOMAIN] = 1
             model.functions[function.identifier()] = function
@@ -104,76 +103,10 @@ class InjectFaults(ir.passes.InPlacePass):
             model.metadata_props[_UNDO_KEY] = json.dumps(undo, sort_keys=True)
         return ir.passes.PassResult(model, modified=bool(self.sites))
 
-    def _check(self, entry: Stored) -> None:
-        """Refuses a tensor that the bitwise operators, or the masks, cannot reach."""
-        if entry.dtype.bitwidth < 8:
-            raise UnsupportedError(
-                f"mode '{self.mode}' needs bitwise operators, which ONNX does not have for {entry.dtype.name.lower()} "
-                f"('{entry.name}'): use --mode baked"
-            )
-        if isinstance(entry.holder, ir.Function):
-            if self.mode == "input":
-                raise UnsupportedError(
-                    f"'{entry.name}' is stored in a function, which sees no inputs of the model: use --mode node or "
-                    "baked, or inline the functions first (onnx.inliner)"
-                )
-            opset = entry.holder.opset_imports.get("", MIN_OPSET)
-            if opset < MIN_OPSET:
-                raise UnsupportedError(
-                    f"mode 'node' needs the bitwise operators of opset {MIN_OPSET}, the function that stores "
-                    f"'{entry.name}' has opset {opset}: use --mode baked"
-                )
-
-    def _insert_node(self, model: ir.Model, entry: Stored, site: WeightSite, faults: SiteFaults, function: str) -> None:
-        weight, graph = entry.value, model.graph
-        tensor = entry.tensor
+    def _masks(self, site: WeightSite, faults: SiteFaults, stored: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         if self.mode == "input":  # fault-free until a chip's masks are fed
             faults = SiteFaults(site.bits, faults.setting[:0], faults.clearing[:0])
-        masks: list[ir.Value] = []
-        constants: list[ir.Node] = []
-        for suffix, array in mask_operands(self.errors.kind, faults, entry.array()).items():
-            name = mask_name(site, suffix)
-            if name in graph.initializers:
-                raise ModelError(f"the model holds a value named '{name}', which nfkit needs for its masks: rename it")
-            content = ir.tensor(array, dtype=tensor.dtype, name=name)
-            if isinstance(entry.holder, ir.Function):  # functions have no initializers
-                constants.append(ir.node("Constant", [], {"value": content}, metadata_props={ROLE_KEY: "faults"}))
-                mask = constants[-1].outputs[0]
-                mask.name = name
-            else:
-                # In the main graph even for a body, which sees it there: only there may a mask be an input.
-                mask = ir.Value(
-                    name=name, shape=ir.Shape(entry.shape), type=ir.TensorType(tensor.dtype), const_value=content
-                )
-                graph.register_initializer(mask)
-            if self.mode == "input":
-                graph.inputs.append(mask)
-            masks.append(mask)
-        node = ir.Node(
-            DOMAIN,
-            function,
-            [weight, *masks],
-            name=mask_name(site, "faults"),
-            metadata_props={ROLE_KEY: "faults"},
-        )
-        faulty = node.outputs[0]
-        faulty.name = mask_name(site, "faulty")
-        faulty.type, faulty.shape = ir.TensorType(tensor.dtype), ir.Shape(entry.shape)
-        # What a body or function returns goes by its place; an output of the model goes by its name, and stays.
-        inner = entry.holder is not graph
-        readers = [use for use in weight.uses() if use.node is not node]
-        for reader, index in readers:
-            reader.replace_input_with(index, faulty)
-        if inner:
-            _return_instead(entry.holder, weight, faulty)
-        if entry.node is not None:
-            entry.holder.insert_after(entry.node, [*constants, node])
-        elif len(entry.holder):
-            entry.holder.insert_before(entry.holder[0], node)
-        else:  # a body that does nothing but return what it stores
-            entry.holder.append(node)
-        if isinstance(entry.holder, ir.Function):
-            entry.holder.opset_imports[DOMAIN] = 1
+        return mask_operands(self.errors.kind, faults, stored)
 
 
 class RemoveFaults(ir.passes.InPlacePass):
@@ -187,49 +120,13 @@ class RemoveFaults(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
         undo = json.loads(model.metadata_props.pop(_UNDO_KEY, "{}"))
-        for name, packed in undo.items():
-            entry = find_stored(model, name)
+        for entry, packed in zip(find_stored(model, list(undo)), undo.values(), strict=True):
             stored = entry.array()
             flips = np.frombuffer(zlib.decompress(base64.b64decode(packed)), _word(stored)).reshape(stored.shape)
             entry.store((stored.view(_word(stored)) ^ flips).view(stored.dtype))
-        for holder in _holders(model):
-            _take_out(model, holder)
-        model.opset_imports.pop(DOMAIN, None)
+        take_out(model)
         del model.metadata_props[FAULTS_KEY]
         return ir.passes.PassResult(model, modified=True)
-
-
-def _take_out(model: ir.Model, holder: ir.Graph | ir.Function) -> None:
-    """Removes the fault nodes that stand in one graph, body or function."""
-    ours = [node for node in holder if node.metadata_props.get(ROLE_KEY) == "faults"]
-    for node in [n for n in ours if n.domain == DOMAIN]:
-        weight, *masks = (v for v in node.inputs if v is not None)
-        node.outputs[0].replace_all_uses_with(weight, replace_graph_outputs=True)
-        function = (node.domain, node.op_type, node.overload)
-        holder.remove(node, safe=True)
-        for mask in masks:
-            if not mask.is_initializer():
-                continue
-            if mask in model.graph.inputs:
-                model.graph.inputs.remove(mask)
-            del model.graph.initializers[str(mask.name)]
-        model.functions.pop(function, None)
-    for node in [n for n in ours if n.domain != DOMAIN]:
-        holder.remove(node, safe=True)
-    if ours and isinstance(holder, ir.Function):
-        holder.opset_imports.pop(DOMAIN, None)
-
-
-def _holders(model: ir.Model) -> list[ir.Graph | ir.Function]:
-    """The main graph, its bodies and the functions."""
-    inner: list[ir.Graph | ir.Function] = [graph for node in every_node(model) for _, graph in bodies(node)]
-    return [model.graph, *inner, *model.functions.values()]
-
-
-def _return_instead(holder: ir.Graph | ir.Function, old: ir.Value, new: ir.Value) -> None:
-    for index, value in enumerate(holder.outputs):
-        if value is old:
-            holder.outputs[index] = new
 
 
 def inject(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node") -> ir.Model:
@@ -245,9 +142,8 @@ def remove(model: ir.Model) -> ir.Model:
 def with_codes(model: ir.Model, stored: Mapping[str, npt.NDArray[Any]]) -> ir.Model:
     """A copy of the model whose sites of the given names store other codes, of the same type and shape."""
     copy = model.clone()
-    entries = stored_tensors(copy)
-    for name, array in stored.items():
-        entries[name].store(array)
+    for entry, array in zip(find_stored(copy, list(stored)), stored.values(), strict=True):
+        entry.store(array)
     return copy
 
 

@@ -175,7 +175,7 @@ def codes(model: ir.Model, site: WeightSite) -> npt.NDArray[Any]:
     Raises:
         ModelError: When the model has no such tensor, or its content is missing.
     """
-    return find_stored(model, site.name).array()
+    return find_stored(model, [site.name])[0].array()
 
 
 def _numbers(array: npt.NDArray[Any] | None, kind: Any) -> Any:

@@ -16,7 +16,7 @@ name gets `#2` behind it. Scalars count: whether a tensor is worth reporting is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,19 +104,19 @@ def stored_tensors(model: ir.Model) -> dict[str, Stored]:
     return found
 
 
-def find_stored(model: ir.Model, name: str) -> Stored:
-    """The tensor of a name.
+def find_stored(model: ir.Model, names: Sequence[str]) -> list[Stored]:
+    """The tensors of some names, in their order.
 
     Raises:
-        ModelError: When the model has none.
+        ModelError: When the model has none of a name.
     """
-    value = model.graph.initializers.get(name)
-    if value is not None:  # they come first, so a name of theirs is theirs
-        return Stored(name, value, model.graph)
-    found = stored_tensors(model)
-    if name not in found:
-        raise ModelError(f"the model stores no tensor named '{name}': its weight sites are listed by nfkit inspect")
-    return found[name]
+    own = model.graph.initializers
+    # They come first, so a name of theirs is theirs, and the rest need not be looked through.
+    found = {n: Stored(n, own[n], model.graph) for n in names} if own.keys() >= set(names) else stored_tensors(model)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ModelError(f"the model stores no tensor named '{missing[0]}': nfkit inspect lists its weight sites")
+    return [found[name] for name in names]
 
 
 def constant(value: ir.Value) -> npt.NDArray[Any] | None:
