@@ -23,6 +23,7 @@ from nfkit.graph.operands import (
     moves,
     operand,
     quantisation,
+    standard_op,
 )
 from nfkit.graph.storage import bodies, constant, every_node
 
@@ -116,12 +117,12 @@ class Flow:
             ends = list(self._valued(node.outputs[0], calls)) or [Reading(node, "constant", (label(node),))]
             numbers = [self._number(operand(node, i), calls) for i in (1, 2)]
             yield _joined(node, ends, numbers[0], numbers[1], axis)
-        elif node.op_type == "Cast" and _to_float(node):
+        elif standard_op(node) == "Cast" and _to_float(node):
             # Integers that end anywhere but in a product or convolution are no quantised weights.
             yield from (r for r in self._valued(node.outputs[0], calls) if r.role != "constant")
-        elif node.op_type == "Sub" and index == 1:
+        elif standard_op(node) == "Sub" and index == 1:
             yield Reading(node, "zero_point", (label(node),))
-        elif moves(node, index) or node.op_type in ("Cast", "Sub") or (node.op_type == "Gather" and index == 0):
+        elif moves(node, index) or standard_op(node) in ("Cast", "Sub") or (standard_op(node), index) == ("Gather", 0):
             for output in node.outputs:
                 for user, position, within in self.uses(output, calls):
                     for reading in self._coded(user, position, within):
@@ -135,20 +136,21 @@ class Flow:
     def _valued(self, value: ir.Value, calls: Calls) -> Iterator[Reading]:
         """Readings of values that were dequantised, or cast and are being scaled."""
         for node, index, within in self.uses(value, calls):
-            if node.op_type in ("Shape", "Size"):  # they read no values
+            op = standard_op(node)
+            if op in ("Shape", "Size"):  # they read no values
                 continue
-            other = node.inputs[1 - index] if node.op_type in _ARITHMETIC and len(node.inputs) == 2 else None
-            if moves(node, index) or node.op_type == "Cast":
+            other = node.inputs[1 - index] if op in _ARITHMETIC and len(node.inputs) == 2 else None
+            if moves(node, index) or op == "Cast":
                 for output in node.outputs:
                     yield from self._valued(output, within)
-            elif node.op_type == "Sub" and index == 1:  # what is taken off is no weight, but may be its zero point
+            elif op == "Sub" and index == 1:  # what is taken off is no weight, but may be its zero point
                 yield Reading(node, "zero_point", (label(node),))
             elif other is not None and self._is_constant(other, within):
                 for reading in self._valued(node.outputs[0], within):
                     number = self._number(other, within)
-                    if node.op_type == "Mul" and reading.scale is None:
+                    if op == "Mul" and reading.scale is None:
                         yield replace(reading, scale=number, axis=_broadcast_axis(number))
-                    elif node.op_type == "Sub" and index == 0 and reading.zero_point is None:
+                    elif op == "Sub" and reading.zero_point is None:
                         yield replace(reading, zero_point=number)
                     else:
                         yield reading
@@ -173,13 +175,18 @@ class Flow:
         return value, calls
 
     def _is_constant(self, value: ir.Value, calls: Calls) -> bool:
-        found, calls = self._outside(value, calls)
-        if found is None or found.is_initializer():
-            return found is not None
-        node = found.producer()
-        if node is None:
-            return False
-        return all(v is None or self._is_constant(v, calls) for v in node.inputs)
+        """Whether a value depends on stored tensors alone."""
+        pending, seen = [(value, calls)], set()
+        while pending:  # not by recursion: an activation lies behind all the layers before it
+            found, within = self._outside(*pending.pop())
+            if found is None or (id(found), within) in seen or found.is_initializer():
+                continue
+            seen.add((id(found), within))
+            node = found.producer()
+            if node is None:
+                return False
+            pending.extend((v, within) for v in reversed(node.inputs) if v is not None)
+        return True
 
     def _number(self, value: ir.Value | None, calls: Calls) -> npt.NDArray[np.generic] | None:
         """The numbers that a constant holds, looked for behind moves and casts."""
@@ -187,7 +194,7 @@ class Flow:
         if found is None:
             return None
         node = found.producer()
-        if node is not None and node.op_type in ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape"):
+        if node is not None and standard_op(node) in ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape"):
             return self._number(node.inputs[0], calls)
         if node is None:  # an initializer, even one that may be overridden: the file's own number
             return None if found.const_value is None else np.asarray(found.const_value.numpy())

@@ -105,6 +105,12 @@ def key_of(node: ir.Node) -> Key:
     return ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
 
 
+def standard_op(node: ir.Node) -> str:
+    """Operator of a node of the standard domain; empty for any other domain."""
+    domain, op = key_of(node)
+    return "" if domain else op
+
+
 def float_role(node: ir.Node, index: int) -> Role | None:
     """What an operand that holds values is read as; None where the operator gives it no role."""
     return _FLOAT.get(key_of(node), {}).get(index)
