@@ -4,7 +4,7 @@
 
 For each file: its weight sites; every way of injecting that the form allows, without faults (the output must be that
 of the untouched file, to the last bit) and with one chip at 1 % (all ways must agree to the last bit), taken out again
-(the file must come back); and gradients, with values compared with ONNX Runtime. Inputs are random, free axes 1 or 2.
+(the file must come back); and gradients, with values compared with ONNX Runtime. Inputs are random.
 
 The page is written from the record, so that no number in it is typed by hand:
 
@@ -34,6 +34,7 @@ from nfkit.model import load, to_bytes
 
 CHIP = Chip(50_000)
 RATE = 0.01
+FREE = (1, 32, 512, 4096)  # extents to try for free axes behind the first
 LEVELS = {
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -115,7 +116,7 @@ def examine(path: Path) -> dict[str, Any]:
         model = load(path)
         before = to_bytes(model)
         sites = fault_sites(model)
-        feeds = random_inputs(model)
+        feeds = runnable_inputs(model)
         modes, not_possible = allowed_modes(model, sites)
         problems = [
             problem for level in LEVELS for problem in disagreements(model, sites, feeds, modes, level, not_possible)
@@ -140,13 +141,28 @@ def examine(path: Path) -> dict[str, Any]:
         return {"outcome": "failed", "reason": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
 
 
-def random_inputs(model: ir.Model, seed: int = 0) -> Feeds:
-    """Random values for all inputs that have to be fed; free axes are 2 at the front and 1 behind."""
-    generator, feeds = np.random.default_rng(seed), {}
-    for value in model.graph.inputs:
-        if value.name in model.graph.initializers or value.dtype is None or value.shape is None:
+def runnable_inputs(model: ir.Model) -> Feeds:
+    """Random inputs of the smallest free axes that the untouched model runs on."""
+    for free in FREE[:-1]:
+        feeds = random_inputs(model, free)
+        try:
+            run(model, feeds, "basic")
+        except Exception:
             continue
-        shape = [size if isinstance(size, int) and size > 0 else (1 if i else 2) for i, size in enumerate(value.shape)]
+        return feeds
+    return random_inputs(model, FREE[-1])
+
+
+def random_inputs(model: ir.Model, free: int = 1) -> Feeds:
+    """Random values for all inputs that have to be fed; a free axis is 2 where it leads an input, else `free`."""
+    generator, feeds = np.random.default_rng(0), {}
+    inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+    leading = {str(v.shape[0]) for v in inputs if v.shape}
+    for value in inputs:
+        if value.dtype is None or value.shape is None:
+            continue
+        sizes = [axis if isinstance(axis, int) and axis > 0 else str(axis) for axis in value.shape]
+        shape = [size if isinstance(size, int) else (2 if size in leading else free) for size in sizes]
         dtype = np.dtype(value.dtype.numpy())
         if np.issubdtype(dtype, np.floating):
             feeds[str(value.name)] = generator.uniform(-1, 1, shape).astype(dtype)

@@ -29,6 +29,8 @@ MESSAGE_LIMIT = 2**31 - 2**20
 def load(source: ModelLike) -> ir.Model:
     """Reads a model into a copy of its own.
 
+    A file whose nodes are out of order is put in order: ONNX Runtime accepts and writes such files.
+
     Args:
         source: Path of an ONNX file, a ModelProto, or an onnx-ir model.
 
@@ -51,7 +53,25 @@ def load(source: ModelLike) -> ir.Model:
             ) from error
     if model.graph.num_nodes() == 0:
         raise ModelError(f"{describe(source)} holds no operators: export it again, or check the download")
+    if not _is_ordered(model.graph, set()):
+        try:
+            model.graph.sort()
+        except ValueError as error:
+            raise ModelError(f"the nodes of {describe(source)} read each other in a circle: export it again") from error
     return model
+
+
+def _is_ordered(graph: ir.Graph, made: set[ir.Node]) -> bool:
+    """Whether all nodes, those of bodies included, come after those that they read."""
+    for node in graph:
+        producers = (value.producer() for value in node.inputs if value is not None)
+        if any(producer is not None and producer not in made for producer in producers):
+            return False
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH and not _is_ordered(attribute.as_graph(), made):
+                return False
+        made.add(node)
+    return True
 
 
 def describe(source: ModelLike) -> str:

@@ -92,6 +92,34 @@ def test_empty_file_and_empty_graph_are_no_models(tmp_path, parse):
         load(tmp_path / "m.onnx")
 
 
+def test_nodes_out_of_order_are_put_in_order(tmp_path):
+    """As ONNX Runtime's quantiser writes them: a body captures what the graph computes only later."""
+    proto = onnx.parser.parse_model(
+        """
+        <ir_version: 10, opset_import: ["" : 18]>
+        g (float[N, 2] x, bool c) => (float[N, 2] y) {
+            h = Relu (x)
+            y = If (c) <then_branch = t () => (float[N, 2] a) { a = Neg (h) },
+                        else_branch = e () => (float[N, 2] b) { b = Identity (h) }>
+        }
+        """
+    )
+    proto.graph.node.reverse()
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    model = load(tmp_path / "m.onnx")
+    assert [node.op_type for node in model.graph] == ["Relu", "If"]
+    assert [node.op_type for node in model.clone().graph] == ["Relu", "If"]
+
+
+def test_nodes_that_read_each_other_are_no_model(tmp_path):
+    proto = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 18]> g (float[N] x) => (float[N] y) { a = Relu (y)  y = Add (a, x) }'
+    )
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(ModelError, match="in a circle"):
+        load(tmp_path / "m.onnx")
+
+
 def test_models_are_named_in_messages(model, tmp_path):
     assert describe(model) == describe(ir.to_proto(model)) == "model 'convnet'"
     assert describe(tmp_path / "m.onnx") == describe(str(tmp_path / "m.onnx")) == f"'{tmp_path / 'm.onnx'}'"

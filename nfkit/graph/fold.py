@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -78,13 +77,14 @@ def quantise(
     if zero_point is None:
         code = node.attributes["output_dtype"].as_int() if "output_dtype" in node.attributes else 0
         zero_point = np.zeros(scale.shape, ir.DataType(code).numpy() if code else np.uint8)
-    try:
-        info: Any = ml_dtypes.iinfo(zero_point.dtype)  # type: ignore[no-untyped-call]
-    except ValueError:
-        raise UnsupportedError(f"{where} quantises to {zero_point.dtype}, which is no integer type") from None
+    kind = ir.DataType.from_numpy(zero_point.dtype)
+    if not kind.is_integer():
+        raise UnsupportedError(f"{where} quantises to {zero_point.dtype}, which is no integer type")
+    low = -(2 ** (kind.bitwidth - 1)) if kind.is_signed() else 0
+    high = low + 2**kind.bitwidth - 1
     spread_scale, spread_zero = (_spread(p, x, axis, block, where) for p in (scale, zero_point))
     rounded = np.rint(x.astype(scale.dtype) / spread_scale) + spread_zero.astype(scale.dtype)
-    codes: npt.NDArray[Any] = np.clip(rounded, int(info.min), int(info.max)).astype(zero_point.dtype)
+    codes: npt.NDArray[Any] = np.clip(rounded, low, high).astype(zero_point.dtype)
     return codes
 
 
