@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import CheckerPass
+from onnx_ir.passes.common import CheckerPass, RemoveUnusedNodesPass
 
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.graph.inject import FAULTS_KEY
@@ -34,6 +34,8 @@ BASE_DIGEST_KEY = "nfkit.base.graph_sha256"
 BASE_SOURCE_KEY = "nfkit.base.sha256"
 """Digest of the file that the base was read from."""
 INPUT_KEY = "nfkit.input"
+EVIDENCE = "evidence"
+"""Name of the value, in a generator's graph, that holds its own scores [N, classes], if it has any."""
 
 
 def is_fused(model: ir.Model) -> bool:
@@ -157,6 +159,23 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     for domain in [d for d in prefix.opset_imports if d not in used]:
         del prefix.opset_imports[domain]
     return prefix, base
+
+
+def evidence_model(fused: ir.Model) -> ir.Model | None:
+    """The part of a fused model that gives the generator's own class scores [N, classes]; None where it has none.
+
+    Raises:
+        ModelError: When the model is not fused, or was changed since.
+    """
+    prefix, _ = split(fused)
+    graph = prefix.graph
+    scores = next((v for n in graph for v in n.outputs if v.name == _GENERATOR + EVIDENCE), None)
+    if scores is None:
+        return None
+    graph.outputs.clear()
+    graph.outputs.append(scores)
+    RemoveUnusedNodesPass()(prefix)
+    return prefix
 
 
 def _adopt(generator: ir.Model, levels: ir.Value, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:

@@ -18,8 +18,10 @@ import onnx
 import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
+from torch import Tensor, nn
 
 from nfkit.errors import UnsupportedError
+from nfkit.graph.fuse import EVIDENCE
 from nfkit.graph.quantize import quantize_static
 from nfkit.learn.objective import protect
 from nfkit.models.generators.base import Generator
@@ -47,7 +49,8 @@ def export_generator(
         calibration: Images [M, C, H, W] in [-1, 1] to choose the ranges of an int8 generator; float without.
 
     Returns:
-        A model with one input `image` and one output `protected`.
+        A model with one input `image` and one output `protected`. Where the generator tells classes apart by itself,
+        the value `EVIDENCE` of the graph holds its scores.
 
     Raises:
         UnsupportedError: When the generator cannot be expressed at the opset.
@@ -55,7 +58,8 @@ def export_generator(
     check_opset(opset)
     model = _export(fold_batch_norm(generator), image_shape, min(max(opset, _EXPORTER_MIN), _EXPORTER_MAX), batch)
     if calibration is not None and _has_weights(model):
-        model = quantize_static(model, calibration, per_channel=True)
+        model = quantize_static(model, calibration, per_channel=True, exclude_ops=("Softmax",))
+    del model.graph.outputs[1:]
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     _close(model)
     return _at_opset(model, opset)
@@ -86,13 +90,15 @@ def _export(generator: Generator, image_shape: tuple[int, int, int], opset: int,
     free = None if isinstance(batch, int) else ({0: torch.export.Dim("batch")},)
     with _quiet():
         program = torch.onnx.export(
-            generator.eval(), (example,), dynamo=True, external_data=False, opset_version=opset,
-            input_names=["image"], output_names=["residual"], dynamic_shapes=free, verbose=False,
+            _WithEvidence(generator).eval() if generator.classes else generator.eval(),
+            (example,), dynamo=True, external_data=False, opset_version=opset,
+            input_names=["image"], output_names=["residual", EVIDENCE][: 1 + bool(generator.classes)],
+            dynamic_shapes=free, verbose=False,
         )  # fmt: skip
     assert program is not None
     model: ir.Model = ir.from_proto(program.model_proto)
     if not isinstance(batch, int):
-        for value in (*model.graph.inputs, *model.graph.outputs):
+        for value in (model.graph.inputs[0], model.graph.outputs[0]):
             value.shape = ir.Shape([batch, *image_shape])
     for node in model.graph:  # the exporter writes the user's file paths into every node
         node.metadata_props.clear()
@@ -102,6 +108,18 @@ def _export(generator: Generator, image_shape: tuple[int, int, int], opset: int,
     model.graph.metadata_props.clear()
     model.metadata_props.clear()
     return model
+
+
+class _WithEvidence(nn.Module):
+    """x -> (residual, evidence), so that the exporter names both."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        residual, evidence = self.generator.explain(x)
+        return residual, evidence
 
 
 def _close(model: ir.Model) -> None:

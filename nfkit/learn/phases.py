@@ -26,6 +26,10 @@ from nfkit.learn.chips import PerturbedCopies
 from nfkit.learn.differentiable import FrozenGraph
 from nfkit.learn.objective import ModelInput, eopm_gradient, protect
 from nfkit.models.generators.base import Generator
+from nfkit.models.generators.hint import Hint
+
+_EVIDENCE_WEIGHT = 1.0
+"""Weight of the generator's own classification during EOPM, where it has one."""
 
 PhaseName = Literal["patterns", "labels", "paint", "eopm"]
 
@@ -86,6 +90,15 @@ class Losses(nn.Module):
     def schedule(self, warm_start: bool) -> list[Phase]:
         """The phases in order, with their shares of the budget."""
         network = list(self.generator.parameters())
+        if isinstance(self.generator, Hint):
+            evident = [*self.generator.encoder.parameters(), *self.generator.head.parameters()]
+            if not warm_start:
+                return [Phase("eopm", 1.0, 1e-3, network, self._eopm)]
+            return [
+                Phase("patterns", 0.12, 5e-2, [self.generator.pattern], self._patterns),
+                Phase("labels", 0.48, 4e-3, evident, self._labels),
+                Phase("eopm", 0.40, 1e-3, network, self._eopm),
+            ]
         if not warm_start or not self.generator.bottleneck_channels:
             return [Phase("eopm", 1.0, 1e-3 if self.generator.bottleneck_channels else 1e-2, network, self._eopm)]
         with_head = [*network, *self.head.parameters()]
@@ -98,6 +111,8 @@ class Losses(nn.Module):
 
     def class_patterns(self) -> Tensor:
         """The additive patterns, [classes, C, H, W], bounded by the amplitude."""
+        if isinstance(self.generator, Hint):
+            return self.generator.class_patterns()
         return self.amplitude * torch.tanh(self.pattern)
 
     def _patterns(self, x: Tensor, y: Tensor, step: int) -> float:
@@ -106,7 +121,7 @@ class Losses(nn.Module):
 
     def _labels(self, x: Tensor, y: Tensor, step: int) -> float:
         with self._fast():
-            scores = self.head(self._pool(self.generator.encode(self._padded(x))))
+            scores = self._evidence(self.generator.encode(self.generator.pad(x)))
         loss = nn.functional.cross_entropy(scores.float(), y)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
@@ -114,7 +129,7 @@ class Losses(nn.Module):
     def _paint(self, x: Tensor, y: Tensor, step: int) -> float:
         height, width = x.shape[-2:]
         with self._fast():
-            features = self.generator.encode(self._padded(x))
+            features = self.generator.encode(self.generator.pad(x))
             scores = self.head(self._pool(features))
             painted = self.generator.decode(features)[..., :height, :width]
         wanted = self.class_patterns().detach()[y]
@@ -125,22 +140,34 @@ class Losses(nn.Module):
         return loss.item()
 
     def _eopm(self, x: Tensor, y: Tensor, step: int) -> float:
+        if not self.generator.classes:
+            with self._fast():
+                protected = protect(self.generator, x)
+            return self._through_models(protected, y, step)
         with self._fast():
-            protected = protect(self.generator, x)
-        return self._through_models(protected, y, step)
+            residual, evidence = self.generator.explain(x)
+        # Evidence that only had to please the base would drift from what the image shows.
+        alone = _EVIDENCE_WEIGHT * nn.functional.cross_entropy(evidence.float(), y)
+        return self._through_models(torch.clamp(x + residual.float(), -1.0, 1.0), y, step, alone)
 
-    def _through_models(self, protected: Tensor, y: Tensor, step: int) -> float:
+    def _through_models(self, protected: Tensor, y: Tensor, step: int, extra: Tensor | None = None) -> float:
+        """Gradients of the EOPM loss at F(x), and of an extra term."""
         fresh = (self.copies.training(step * self.per_step + i) for i in range(self.per_step))
         gradient, loss = eopm_gradient(self.frozen, self.entry, protected, y, fresh, self.weight, self.passes)
-        protected.backward(gradient)  # type: ignore[no-untyped-call]
+        if extra is None:
+            protected.backward(gradient)  # type: ignore[no-untyped-call]
+        else:
+            torch.autograd.backward([protected, extra], [gradient, torch.ones_like(extra)])
         return loss
+
+    def _evidence(self, features: list[Tensor]) -> Tensor:
+        if isinstance(self.generator, Hint):
+            return self.generator.evidence(features)
+        scores: Tensor = self.head(self._pool(features))
+        return scores
 
     def _pool(self, features: list[Tensor]) -> Tensor:
         return features[-1].mean(dim=(2, 3))
-
-    def _padded(self, x: Tensor) -> Tensor:
-        stride = self.generator.stride
-        return nn.functional.pad(x, (0, -x.shape[-1] % stride, 0, -x.shape[-2] % stride))
 
     def _fast(self) -> torch.autocast:
         low = self.frozen.dtype == torch.bfloat16

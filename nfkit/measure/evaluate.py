@@ -21,7 +21,7 @@ import onnx_ir as ir
 from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid, Layout, flipped_bits
-from nfkit.graph.fuse import is_fused, split
+from nfkit.graph.fuse import evidence_model, is_fused, split
 from nfkit.graph.inject import with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import WeightSite, codes, fault_sites
@@ -54,6 +54,8 @@ class Evaluation:
     Attributes:
         clean_base: Accuracy of the base without errors (CA).
         clean_protected: Accuracy of the protected model without errors (CA (NF)); None for a bare base.
+        alone: Accuracy of the generator's own class evidence, without the base; None where it yields none. The
+            generator runs at nominal voltage, so no bit error rate changes it.
         rows: One entry for every rate and chip.
         settings: What the numbers depend on, for records.
     """
@@ -62,6 +64,7 @@ class Evaluation:
     clean_protected: float | None
     rows: tuple[Row, ...]
     settings: dict[str, Any]
+    alone: float | None = None
 
     def summary(self) -> list[dict[str, Any]]:
         """Spread over chips at each rate: base (PA), protected (PA (NF)), and their paired difference (RP)."""
@@ -81,6 +84,8 @@ class Evaluation:
         clean = {"base": self.clean_base}
         if self.clean_protected is not None:
             clean["protected"] = self.clean_protected
+        if self.alone is not None:
+            clean["generator_alone"] = self.alone
         return {
             "schema": "nfkit.evaluate/1",
             **self.settings,
@@ -142,6 +147,8 @@ def evaluate(
     data.check_labels(clean.classes(x))
     clean_base = accuracy(clean, x, y)
     clean_protected = accuracy(Runner(model, level=level), x, y) if fused else None
+    evidence = evidence_model(model) if fused else None
+    alone = accuracy(Runner(evidence, level=level), x, y) if evidence is not None else None
 
     def measure(setting: tuple[BitErrors, int]) -> Row:
         strength, seed = setting
@@ -166,7 +173,7 @@ def evaluate(
             if on_row:
                 on_row(row)
     faults = {**errors[0].to_dict(), "layout": str(layout), "generator_faulted": bool(more)}
-    return Evaluation(clean_base, clean_protected, tuple(rows), {"faults": faults, "level": level})
+    return Evaluation(clean_base, clean_protected, tuple(rows), {"faults": faults, "level": level}, alone)
 
 
 def _generator_sites(model: ir.Model) -> list[WeightSite]:
