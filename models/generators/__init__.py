@@ -12,7 +12,7 @@ from nfkit.errors import OptionError
 if TYPE_CHECKING:
     from nfkit.models.generators.base import Generator
 
-__all__ = ["GENERATORS", "build"]
+__all__ = ["GENERATORS", "build", "count_parameters"]
 
 GENERATORS: tuple[str, ...] = ("conv-l", "conv-s", "deconv-l", "deconv-s", "unet-l", "unet-s", "pattern")
 """Names that `build` knows, large before small; `pattern` is the baseline without a network."""
@@ -53,3 +53,15 @@ def build(name: str, channels: int, size: tuple[int, int] | None = None) -> Gene
         if architecture.__name__.lower() == key:
             return architecture(channels)
     raise AssertionError(f"{name!r} is listed, but has no class")
+
+
+def count_parameters(name: str, channels: int = 3, size: tuple[int, int] = (32, 32)) -> int:
+    """Numbers that training a generator adjusts; the arguments are those of `build`.
+
+    Raises:
+        OptionError: As `build` does.
+    """
+    import torch
+
+    with torch.device("meta"):  # neither memory nor random numbers for weights that nobody reads
+        return sum(parameter.numel() for parameter in build(name, channels, size).parameters())
