@@ -13,6 +13,7 @@ from nfkit.model import check_writable, write_atomically
 if TYPE_CHECKING:
     from nfkit.learn.train import Progress
     from nfkit.measure.evaluate import Evaluation
+    from nfkit.measure.latency import Latency
     from nfkit.protection import Protection
 
 
@@ -78,6 +79,19 @@ def print_evaluation(result: Evaluation) -> None:
                 f"{sum(r.flipped_bits for r in at) / len(at):.0f}",
             ]
         )
+    print_table(headers, rows)
+
+
+def print_latency(times: list[Latency]) -> None:
+    """How long base and protected model take, and how much longer the protected one."""
+    print(f"latency in ms, median / 95th percentile; runs by turns, threads: {times[0].threads}")
+    headers = ["batch", "base", *(["protected", "ratio"] if times[0].protected else []), "runs of each"]
+    rows = []
+    for entry in times:
+        row = [str(entry.batch), f"{entry.base.p50_ms:.2f} / {entry.base.p95_ms:.2f}"]
+        if entry.protected is not None:
+            row += [f"{entry.protected.p50_ms:.2f} / {entry.protected.p95_ms:.2f}", f"{entry.ratio:.2f}"]
+        rows.append([*row, str(entry.rounds)])
     print_table(headers, rows)
 
 

@@ -30,6 +30,12 @@ def evaluate(
     fault_generator: Annotated[
         bool, typer.Option("--fault-generator", help="Let errors hit the generator's weights as well.")
     ] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Time base and protected model too, by turns, at batches 1 and 64.")
+    ] = False,
+    latency_batch: Annotated[
+        int | None, typer.Option("--latency-batch", min=1, metavar="N", help="The same at batches 1 and N.")
+    ] = None,
     optimization: options.Level = "all",
     layout: options.InputLayout = None,
     range_: options.Range = None,
@@ -42,6 +48,7 @@ def evaluate(
     from nfkit.data import load as load_data
     from nfkit.faults import parse_layout
     from nfkit.measure.evaluate import evaluate as measure
+    from nfkit.measure.latency import measure_latency
     from nfkit.model import load
     from nfkit.provenance import describe
 
@@ -53,10 +60,11 @@ def evaluate(
         raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
     dataset = load_data(data, "test")
     dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
+    spec = options.make_spec(graph, layout, range_, mean, std)
     result = measure(
         graph,
         dataset,
-        options.make_spec(graph, layout, range_, mean, std),
+        spec,
         errors,
         chips=range(first_chip, first_chip + chips),
         layout=parse_layout(layout_map),
@@ -64,9 +72,21 @@ def evaluate(
         level=optimization,  # type: ignore[arg-type]
     )
     result.settings.update(describe(path, graph, dataset))
+    record, times = result.to_dict(), []
+    if latency or latency_batch:
+        batch = latency_batch or 64
+        times = measure_latency(
+            graph,
+            spec.encode(dataset.take(batch).x),
+            batches=(1, batch),
+            level=optimization,  # type: ignore[arg-type]
+        )
+        record["latency"] = {str(entry.batch): entry.to_dict() for entry in times}
     if json != "-":
         console.print_evaluation(result)
-    console.write_json(result.to_dict(), json)
+        if times:
+            console.print_latency(times)
+    console.write_json(record, json)
 
 
 def _only_fused_file() -> Path:

@@ -10,6 +10,7 @@ import typer
 from nfkit.cli.evaluate import evaluate
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
+from nfkit.cli.models import models
 from nfkit.cli.protect import protect
 from nfkit.cli.split import split
 from nfkit.errors import NfkitError
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 for command in (protect, evaluate, inspect, inject, split):
     app.command()(command)
+app.add_typer(models, name="models")
 
 
 def _print_version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ from nfkit.errors import OptionError
 if TYPE_CHECKING:
     from nfkit.models.generators.base import Generator
 
-__all__ = ["GENERATORS", "HINTS", "PUBLISHED", "build"]
+__all__ = ["GENERATORS", "HINTS", "PUBLISHED", "build", "count_parameters"]
 
 PUBLISHED: tuple[str, ...] = ("conv-l", "conv-s", "deconv-l", "deconv-s", "unet-l", "unet-s")
 """The generators of the paper, large before small."""
@@ -77,3 +77,15 @@ def build(
         if architecture.__name__.lower() == key:
             return architecture(channels)
     raise AssertionError(f"{name!r} is listed, but has no class")
+
+
+def count_parameters(name: str, channels: int = 3, size: tuple[int, int] = (32, 32), classes: int = 10) -> int:
+    """Numbers that training a generator adjusts; the arguments are those of `build`.
+
+    Raises:
+        OptionError: As `build` does.
+    """
+    import torch
+
+    with torch.device("meta"):  # neither memory nor random numbers for weights that nobody reads
+        return sum(parameter.numel() for parameter in build(name, channels, size, classes).parameters())

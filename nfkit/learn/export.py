@@ -24,6 +24,7 @@ from nfkit.errors import UnsupportedError
 from nfkit.graph.fuse import EVIDENCE
 from nfkit.graph.quantize import quantize_static
 from nfkit.learn.objective import protect
+from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator
 from nfkit.models.generators.folding import fold_batch_norm
 
@@ -63,6 +64,30 @@ def export_generator(
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     _close(model)
     return _at_opset(model, opset)
+
+
+def export_untrained(
+    name: str, image_shape: tuple[int, int, int], *, opset: int, classes: int = 10, seed: int = 0
+) -> ir.Model:
+    """Exports F(x) with the weights that a generator starts from, to count and to look at.
+
+    Torch's own random state is left as it was. Batch norms are folded, as in a trained generator.
+
+    Args:
+        name: One of `nfkit.models.generators.GENERATORS`.
+        image_shape: (channels, height, width).
+        opset: Opset of the graph.
+        classes: Number of classes, for generators that tell them apart.
+        seed: Seed of the weights.
+
+    Raises:
+        OptionError: When there is no such generator.
+        UnsupportedError: When the generator cannot be expressed at the opset.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        generator = build(name, image_shape[0], image_shape[1:], classes)
+    return export_generator(generator, image_shape, opset=opset, batch="N")
 
 
 def check_opset(opset: int) -> None:
