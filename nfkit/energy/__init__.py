@@ -1,5 +1,14 @@
-"""What a graph costs to run."""
+"""What an inference costs, and what lower voltage saves."""
 
-from nfkit.energy.macs import count_macs, count_parameters
+from nfkit.energy.count import Count, count, count_macs
+from nfkit.energy.parameters import count_parameters
+from nfkit.energy.systolic import SystolicArray, parse_array
 
-__all__ = ["count_macs", "count_parameters"]
+__all__ = [
+    "Count",
+    "SystolicArray",
+    "count",
+    "count_macs",
+    "count_parameters",
+    "parse_array",
+]
