@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import onnx_ir as ir
@@ -57,12 +57,6 @@ class Count:
         """Words that an inference reads from the weight memory (TWMA)."""
         bits = sum(self.array.weight_reads(layer) * layer.bits for layer in self.layers)
         return bits / self.array.word_bits
-
-    def part(self, part: Part) -> Count:
-        """The share of the base, or of the generator, of a fused file; parameters stay those of the whole."""
-        layers = tuple(layer for layer in self.layers if layer.part == part)
-        uncounted = tuple(entry for entry in self.uncounted if entry.part == part)
-        return Count(layers, uncounted, self.parameters, self.array, self.preset, self.float_bits)
 
     def to_dict(self, *, layers: bool = True) -> dict[str, Any]:
         """The count for a record.
@@ -137,6 +131,37 @@ def count(
         preset,
         max(used) if used and as_stored else None,
     )
+
+
+def count_fused(
+    model: ir.Model,
+    array: SystolicArray | None = None,
+    *,
+    preset: Preset = "true",
+    weight_bits: int | None = None,
+) -> tuple[Count, Count]:
+    """Counts the base and the generator of a fused file, each on its own.
+
+    Args:
+        model: A fused file; not changed.
+        array: As for `count`.
+        preset: As for `count`.
+        weight_bits: As for `count`.
+
+    Returns:
+        (base, generator).
+    """
+    whole = count(model, array, preset=preset, weight_bits=weight_bits)
+
+    def share(part: Part) -> Count:
+        return replace(
+            whole,
+            layers=tuple(layer for layer in whole.layers if layer.part == part),
+            uncounted=tuple(entry for entry in whole.uncounted if entry.part == part),
+            parameters=count_parameters(model, part),
+        )
+
+    return share("base"), share("generator")
 
 
 def count_macs(model: ir.Model) -> int:

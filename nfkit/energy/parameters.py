@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from nfkit.graph.sites import find_sites
+from nfkit.energy.layers import Part
+from nfkit.graph.sites import ROLE_KEY, find_sites
 
 # Operand positions that hold no learned number, by operator: scales, and the running statistics of a normalisation.
 _NOT_LEARNED = {
@@ -18,13 +19,14 @@ _NOT_LEARNED = {
 }
 
 
-def count_parameters(model: ir.Model) -> int:
+def count_parameters(model: ir.Model, part: Part | None = None) -> int:
     """Elements of all weights, biases and constants of normalisations, of rank 1 or more.
 
     Codes count as the numbers they stand for; scales, zero points, running statistics and shapes do not count.
 
     Args:
         model: The model; not changed.
+        part: Count only what the base, or the generator, of a fused file reads.
     """
     codes = {site.name for site in find_sites(model) if site.role != "zero_point"}
     return sum(
@@ -32,9 +34,16 @@ def count_parameters(model: ir.Model) -> int:
         for name, value in model.graph.initializers.items()
         if value.const_value is not None
         and len(value.const_value.shape) > 0
+        and part in (None, _part(value))
         and (name in codes or (value.const_value.dtype.is_floating_point() and _is_learned(value)))
     )
 
 
 def _is_learned(value: ir.Value) -> bool:
     return any(index not in _NOT_LEARNED.get(node.op_type, ()) for node, index in value.uses())
+
+
+def _part(value: ir.Value) -> Part:
+    readers = [node for node, _ in value.uses()]
+    generated = bool(readers) and all(node.metadata_props.get(ROLE_KEY) == "generator" for node in readers)
+    return "generator" if generated else "base"

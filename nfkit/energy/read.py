@@ -1,8 +1,8 @@
 """Reads the layers of a graph: every operator that multiplies inputs with weights, whatever its quantised form.
 
 * Convolutions are counted at their true output positions, a product with padding like any other.
-* A transposed convolution is a matrix product of each input position with the whole kernel, whose results are then added
-  up where they overlap: the way ONNX Runtime computes it, with no multiplication by inserted zeros.
+* A transposed convolution is a matrix product of each input position with the whole kernel, whose results are then
+  added up where they overlap: the way ONNX Runtime computes it, with no multiplication by inserted zeros.
 * A recurrent layer multiplies all steps with its input weights at once, and one step after another with its recurrent
   weights, which it reads again each time.
 
@@ -271,7 +271,7 @@ class _Reader:
         if node.domain == "ai.onnx.ml" and node.op_type.startswith(_WEIGHTS_IN_ATTRIBUTES):
             raise _CannotCountError("it keeps its weights in attributes")
         if not node.domain and node.op_type in _LOOK_UPS and node.inputs[0] in stored:
-            memory = self.storage[node.inputs[0]]  # type: ignore[index]
+            memory = self.storage[node.inputs[0]]
             if memory.is_float or memory.bits <= 16:  # wider integers are shapes and axes
                 raise _CannotCountError("the reads of a table depend on what is looked up")
         elif not node.domain and node.op_type in _UNRULED:
