@@ -96,15 +96,15 @@ class Saving:
     @property
     def verdict(self) -> str:
         """What a user should know before training, in one sentence."""
-        lower, cost = 1 - self.point.energy, self.overhead
         at = f"at {self.point.volts:.3f} Vmin (bit error rate {100 * self.point.rate:.3g} %)"
-        parts = f"the voltage saves {100 * lower:.1f} % of the weight memory's energy, the generator's reads take"
+        parts = (
+            f"the voltage saves {100 * (1 - self.point.energy):.1f} % of the weight memory's energy, "
+            f"the generator's reads cost {100 * self.overhead:.1f} %"
+        )
         if self.pays:
-            text = (
-                f"{self.name} pays {at}: {parts} {100 * cost:.1f} % of it back, {100 * self.by_accesses:.1f} % remain"
-            )
+            text = f"{self.name} saves {100 * self.by_accesses:.1f} % {at}: {parts}"
         else:
-            text = f"{self.name} costs more than it saves {at}: {parts} {100 * cost:.1f} %; {self._remedy()}"
+            text = f"{self.name} costs more than it saves {at}: {parts}; {self._remedy()}"
         if self.pays and self.by_macs < 0:
             text += f" (by operations it costs {-100 * self.by_macs:.1f} % more than it saves)"
         if self.base.uncounted or self.generator.uncounted:

@@ -39,7 +39,7 @@ def batch_of(model: ir.Model) -> int:
     if image is None or image.shape is None or len(image.shape) < 2:
         return 1
     first = image.shape[0]
-    return int(str(first)) if _is_extent(first) else 1
+    return first if isinstance(first, int) and first > 0 else 1
 
 
 def infer_shapes(model: ir.Model) -> Shapes:
@@ -52,7 +52,8 @@ def infer_shapes(model: ir.Model) -> Shapes:
     copy = model.clone()
     for value in copy.graph.inputs:
         if value.shape is not None and len(value.shape):
-            first, *rest = (d if _is_extent(d) else None for d in value.shape)
+            # Some exporters write -1 for a free axis.
+            first, *rest = (d if isinstance(d, int) and d > 0 else None for d in value.shape)
             value.shape = ir.Shape([first or 1, *rest])
     for value in (*(out for node in copy.graph for out in node.outputs), *copy.graph.outputs):
         value.shape = None  # what a file says may hold another batch
@@ -88,14 +89,9 @@ def _known(model: ir.Model, *, free_batch: bool) -> Shapes:
     for value in values:
         if value.shape is None:
             continue
-        extents = [d if _is_extent(d) else None for d in value.shape]
+        extents = [d if isinstance(d, int) and d > 0 else None for d in value.shape]
         if free_batch and extents and extents[0] is None:
             extents[0] = 1
         if None not in extents:
-            known[str(value.name)] = tuple(int(d) for d in extents if d is not None)
+            known[str(value.name)] = tuple(d for d in extents if d is not None)
     return known
-
-
-def _is_extent(dimension: object) -> bool:
-    """Whether a dimension is a number; some exporters write -1 for a free one."""
-    return isinstance(dimension, int) and dimension > 0

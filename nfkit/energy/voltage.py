@@ -1,9 +1,9 @@
 """Voltage curves: supply voltage <-> bit error rate <-> energy of an access.
 
-Between the points of a curve, the logarithm of the rate is linear in the voltage, and the energy is linear in the square
-of the voltage. Beyond them a curve says nothing, unless it is asked to go on as its last two points do. The nominal
-voltage Vmin has no errors, which no logarithm reaches: between it and the lowest rate above 0 lies a gap that is beyond
-the curve as well.
+Between the points of a curve, the logarithm of the rate is linear in the voltage, and the energy is linear in the
+square of the voltage. Beyond them a curve says nothing, unless it is asked to go on as its last two points do. Vmin
+itself has no errors, which no logarithm reaches: between it and the lowest rate above 0 lies a gap that is beyond the
+curve as well.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class OperatingPoint:
 
     def __str__(self) -> str:
         beyond = ", extrapolated" if self.extrapolated else ""
-        return f"{self.volts:.3f} Vmin, bit error rate {100 * self.rate:.3g} %, energy per access {self.energy:.3f}{beyond}"
+        rate = f"bit error rate {100 * self.rate:.3g} %"
+        return f"{self.volts:.3f} Vmin, {rate}, energy per access {self.energy:.3f}{beyond}"
 
     def to_dict(self) -> dict[str, Any]:
         """The point for a record."""
@@ -133,10 +134,10 @@ class Curve:
             raise OptionError(f"the curve '{self.name}' does not extend to a bit error rate of {100 * rate:g} %")
         return self._point(volts, rate, extrapolate, beyond=not within)
 
-    def find_rate(self, rate: float) -> OperatingPoint | None:
-        """The operating point of a bit error rate; None beyond the curve."""
+    def find_rate(self, rate: float, *, extrapolate: bool = False) -> OperatingPoint | None:
+        """The operating point of a bit error rate; None where `at_rate` refuses."""
         try:
-            return self.at_rate(rate)
+            return self.at_rate(rate, extrapolate=extrapolate)
         except OptionError:
             return None
 
