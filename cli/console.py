@@ -90,7 +90,9 @@ def print_evaluation(result: Evaluation) -> None:
         )
     print_table(headers, rows)
     if points:
-        print(f"voltage and energy by the curve {result.settings['voltage']['curve']['name']}")
+        curve = result.settings["voltage"]["curve"]
+        counted = f", whose rate counts {curve['rate']}" if curve["rate"] else ""
+        print(f"voltage and energy by the curve {curve['name']}{counted}")
 
 
 def print_protection(result: Protection) -> None:

@@ -87,7 +87,8 @@ def _show(path: Path, result: Economy, layers: bool) -> None:
     for count in (base, *(saving.generator for saving in result.savings)):
         for entry in count.uncounted:
             print(f"not counted: {entry}")
-    print(f"{result.point}, by the curve {result.curve.name}")
+    counted = f", whose rate counts {result.curve.meaning}" if result.curve.meaning else ""
+    print(f"{result.point}, by the curve {result.curve.name}{counted}")
     if layers:
         _show_layers([("base", base), *((saving.name, saving.generator) for saving in result.savings)])
     if result.savings:

@@ -3,6 +3,7 @@
     # source: where the numbers come from
     # licence: on what terms
     # error: how exact they are
+    # rate: what the bit error rate counts
     # picojoules_per_access: 3.1
     # word_bits: 64
     volts_over_vmin,bit_error_rate,energy_per_access
@@ -81,9 +82,15 @@ def parse_curve(text: str, name: str) -> Curve:
     _check(name, points)
     word_bits = _positive(name, notes, "word_bits")
     return Curve(
-        notes.get("name", name), tuple(points), notes.get("source", ""), notes.get("licence", ""),
-        notes.get("error", ""), _positive(name, notes, "picojoules_per_access"), int(word_bits) if word_bits else None,
-    )  # fmt: skip
+        name=notes.get("name", name),
+        points=tuple(points),
+        source=notes.get("source", ""),
+        licence=notes.get("licence", ""),
+        error=notes.get("error", ""),
+        meaning=notes.get("rate", ""),
+        picojoules=_positive(name, notes, "picojoules_per_access"),
+        word_bits=int(word_bits) if word_bits else None,
+    )
 
 
 def _read_row(name: str, number: int, line: str) -> CurvePoint:

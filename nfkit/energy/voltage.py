@@ -74,6 +74,7 @@ class Curve:
         source: Where the numbers come from.
         licence: On what terms.
         error: How exact they are.
+        meaning: What its bit error rate counts: faulty cells, or bits that flip.
         picojoules: Energy of one access at Vmin in pJ, where the source states one.
         word_bits: Bits of such an access.
     """
@@ -83,6 +84,7 @@ class Curve:
     source: str = ""
     licence: str = ""
     error: str = ""
+    meaning: str = ""
     picojoules: float | None = None
     word_bits: int | None = None
 
@@ -150,7 +152,13 @@ class Curve:
 
     def to_dict(self) -> dict[str, Any]:
         """The curve for a record, without its points."""
-        return {"name": self.name, "source": self.source, "licence": self.licence, "error": self.error}
+        return {
+            "name": self.name,
+            "source": self.source,
+            "licence": self.licence,
+            "error": self.error,
+            "rate": self.meaning,
+        }
 
     def _rated(self) -> list[CurvePoint]:
         """Points with errors, of which there is at least one."""

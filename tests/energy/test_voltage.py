@@ -18,7 +18,7 @@ TWO = parse_curve(HEADER + "0.8,0.01,0.6\n0.9,0.0001,0.8\n1,0,1\n", "two")
 def test_shipped_curves_say_where_they_come_from(name):
     curve = load_curve(name)
     assert curve.name == name
-    assert min(map(len, (curve.source, curve.licence, curve.error))) > 10
+    assert min(map(len, (curve.source, curve.licence, curve.error, curve.meaning))) > 10
 
 
 @pytest.mark.parametrize("name", CURVES)
