@@ -27,6 +27,7 @@ class Tradeoff:
         accuracy: Mean accuracy of the protected model over chips.
         spread: Standard deviation of it.
         unprotected: Mean accuracy of the base alone.
+        unprotected_saving: Share that the lower voltage saves without a generator.
     """
 
     generator: str
@@ -36,6 +37,7 @@ class Tradeoff:
     accuracy: float
     spread: float
     unprotected: float
+    unprotected_saving: float
 
     def to_dict(self) -> dict[str, Any]:
         """The point for a record."""
@@ -82,13 +84,15 @@ def draw(points: Sequence[Tradeoff], form: str) -> bytes:
             [100 * p.saving for p in at], [100 * p.accuracy for p in at], yerr=[100 * p.spread for p in at],
             fmt="o", capsize=3, label=f"protected, bit error rate {100 * ber:.3g} %",
         )  # fmt: skip
-        unprotected = {p.unprotected for p in at}
-        if len(unprotected) == 1:
-            colour = bars.lines[0].get_color()
-            axes.axhline(100 * unprotected.pop(), color=colour, linestyle=":", label="without a generator")
+        bare = sorted({(100 * p.unprotected_saving, 100 * p.unprotected) for p in at})
+        axes.plot(
+            [x for x, _ in bare], [y for _, y in bare], "x", color=bars.lines[0].get_color(),
+            label="without a generator",
+        )  # fmt: skip
         for point in at:
             place = (100 * point.saving, 100 * point.accuracy)
             axes.annotate(point.generator, place, textcoords="offset points", xytext=(6, 4), fontsize=8)
+    axes.margins(x=0.12)  # room for the names
     axes.axvline(0, color="grey", linewidth=0.8)
     axes.set_xlabel("energy of the weight memory saved, by accesses (%)")
     axes.set_ylabel("accuracy over chips (%)")
@@ -112,6 +116,7 @@ def _read(path: Path) -> list[Tradeoff]:
     if not energy or "points" not in energy:
         raise DataError(f"'{path}' says nothing of energy: evaluate a protected model with this version of nfkit")
     savings = {entry["ber"]: entry["saving_by_accesses"] for entry in energy["points"]}
+    energies = {entry["ber"]: entry.get("energy_per_access") for entry in record["voltage"]["points"]}
     points = [
         Tradeoff(
             generator=energy["generator"],
@@ -121,6 +126,7 @@ def _read(path: Path) -> list[Tradeoff]:
             accuracy=entry["protected"]["mean"],
             spread=entry["protected"]["std"],
             unprotected=entry["base"]["mean"],
+            unprotected_saving=1 - energies[entry["ber"]],
         )
         for entry in record["summary"]
         if entry["ber"] in savings and "protected" in entry

@@ -111,6 +111,7 @@ def test_points_of_a_record(evaluated):
     assert len(points) == 4
     assert points[0].ber == record["summary"][0]["ber"]
     assert points[0].accuracy == record["summary"][0]["protected"]["mean"]
+    assert points[0].unprotected_saving == pytest.approx(1 - 0.697)
     assert points[0].saving == record["energy"]["points"][0]["saving_by_accesses"]
 
 
@@ -130,7 +131,9 @@ def test_records_without_energy(evaluated, tmp_path, change, message):
         read_tradeoffs([path])
 
 
-POINTS = [Tradeoff(name, "m.onnx", 0.01, 0.1 * i, 0.8 - 0.1 * i, 0.02, 0.4) for i, name in enumerate(("one", "two"))]
+POINTS = [
+    Tradeoff(name, "m.onnx", 0.01, 0.1 * i, 0.8 - 0.1 * i, 0.02, 0.4, 0.3) for i, name in enumerate(("one", "two"))
+]
 
 
 @pytest.mark.skipif(find_spec("matplotlib") is not None, reason="matplotlib is installed")
