@@ -135,7 +135,7 @@ def _show_layers(counts: list[tuple[str, Count]]) -> None:
             layer.name,
             part,
             layer.op,
-            f"{layer.positions} x {layer.depth} x {layer.outputs}",
+            f"{layer.positions} x {layer.depth} x {layer.outputs}" if layer.depth else "–",
             str(layer.groups),
             str(layer.bits) if layer.bits else "–",
             f"{layer.weights:,}",

@@ -48,7 +48,7 @@ def load_curve(name: str) -> Curve:
         DataError: When the file is no curve.
     """
     if name in CURVES:
-        return parse_curve((files("nfkit.energy") / "curves" / f"{name}.csv").read_text(encoding="utf-8"), name)
+        return parse_curve((files("nfkit.energy.curves") / f"{name}.csv").read_text(encoding="utf-8"), name)
     path = Path(name)
     if not path.is_file():
         raise OptionError(f"no voltage curve '{name}': choose {', '.join(CURVES)}, or give the path of a CSV file")
