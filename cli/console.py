@@ -63,23 +63,37 @@ def print_evaluation(result: Evaluation) -> None:
         clean += f", protected {100 * result.clean_protected:.1f}"
     print(clean)
     protected = result.clean_protected is not None
-    headers = ["bit error rate", "base", *(["protected", "recovered"] if protected else []), "95 % interval"]
-    headers += ["faulty cells", "flipped bits"]
+    points = {p["ber"]: p for p in result.settings.get("voltage", {}).get("points", ()) if "volts_over_vmin" in p}
+    saved = {p["ber"]: p for p in result.settings.get("energy", {}).get("points", ())}
+    headers = [
+        "bit error rate",
+        *(["V/Vmin", "energy/access"] if points else []),
+        "base",
+        *(["protected", "recovered"] if protected else []),
+        "95 % interval",
+    ]
+    headers += ["faulty cells", "flipped bits", *(["energy saved"] if saved else [])]
     rows = []
     for entry in result.summary():
         at = [row for row in result.rows if row.ber == entry["ber"]]
         interval = entry["protected" if protected else "base"].ci95
         rows.append(
             [
-                f"{100 * entry['ber']:g} %",
+                f"{100 * entry['ber']:.4g} %",
+                *([_volts(points.get(entry["ber"])), _energy(points.get(entry["ber"]))] if points else []),
                 entry["base"].percent(),
                 *([entry["protected"].percent(), entry["recovery"].percent(signed=True)] if protected else []),
                 f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
                 f"{sum(r.faulty_cells for r in at) / len(at):.0f}",
                 f"{sum(r.flipped_bits for r in at) / len(at):.0f}",
+                *([_saving(saved.get(entry["ber"]))] if saved else []),
             ]
         )
     print_table(headers, rows)
+    if points:
+        curve = result.settings["voltage"]["curve"]
+        counted = f", whose rate counts {curve['rate']}" if curve["rate"] else ""
+        print(f"voltage and energy by the curve {curve['name']}{counted}")
 
 
 def print_latency(times: list[Latency]) -> None:
@@ -135,6 +149,18 @@ class TrainingDisplay:
             return
         self._next = progress.done + 0.05
         note(f"{chr(13) * self._live}{line}")
+
+
+def _volts(point: dict[str, Any] | None) -> str:
+    return "–" if point is None else f"{point['volts_over_vmin']:.3f}"
+
+
+def _energy(point: dict[str, Any] | None) -> str:
+    return "–" if point is None else f"{point['energy_per_access']:.3f}"
+
+
+def _saving(point: dict[str, Any] | None) -> str:
+    return "–" if point is None else f"{100 * point['saving_by_accesses']:.1f} %"
 
 
 def _duration(seconds: float) -> str:

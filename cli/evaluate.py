@@ -19,6 +19,9 @@ def evaluate(
     ber: Annotated[
         list[float] | None, typer.Option("--ber", help="Bit error rate per cell; repeat for several.")
     ] = None,
+    vdd: options.Vdd = None,
+    curve: options.CurveName = "stutz-2021",
+    extrapolate: options.Extrapolate = False,
     kind: options.Kind = "stuck",
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
@@ -55,7 +58,8 @@ def evaluate(
     console.check_json(json)
     path = model or _only_fused_file()
     graph = load(path)
-    errors = options.make_errors(ber or [0.01], kind, set_share, protect_bit, protect_site)
+    strengths = options.make_strengths(ber, vdd, curve, extrapolate)
+    errors = options.make_errors(strengths.rates, kind, set_share, protect_bit, protect_site)
     if not data:
         raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
     dataset = load_data(data, "test")
@@ -72,6 +76,7 @@ def evaluate(
         level=optimization,  # type: ignore[arg-type]
     )
     result.settings.update(describe(path, graph, dataset))
+    result.settings.update(strengths.to_record(graph))
     record, times = result.to_dict(), []
     if latency or latency_batch:
         batch = latency_batch or 64

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from nfkit.cli.energy import energy
 from nfkit.cli.evaluate import evaluate
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
 from nfkit.cli.models import models
+from nfkit.cli.plot import plot
 from nfkit.cli.protect import protect
 from nfkit.cli.split import split
 from nfkit.errors import NfkitError
@@ -23,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (protect, evaluate, inspect, inject, split):
+for command in (protect, evaluate, energy, plot, inspect, inject, split):
     app.command()(command)
 app.add_typer(models, name="models")
 

@@ -16,7 +16,12 @@ def protect(
     test_data: Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside it.")] = None,
     generator: Annotated[str, typer.Option("--generator", help="Architecture; see the documentation.")] = "unet-l",
-    ber: Annotated[float, typer.Option("--ber", help="Bit error rate per cell to train against.")] = 0.01,
+    ber: Annotated[
+        float | None, typer.Option("--ber", help="Bit error rate per cell to train against; 0.01 by default.")
+    ] = None,
+    vdd: options.OneVdd = None,
+    curve: options.CurveName = "stutz-2021",
+    extrapolate: options.Extrapolate = False,
     kind: options.Kind = "stuck",
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
@@ -67,10 +72,11 @@ def protect(
     console.check_json(json)
     graph = load(model)
     spec = options.make_spec(graph, layout, range_, mean, std)
+    strength = options.make_strength(ber, vdd, curve, extrapolate)
     train, test = load_for_training(data, test_data, seed)
     config = TrainConfig(
         generator=generator,
-        errors=options.make_errors([ber], kind, set_share, protect_bit, protect_site)[0],
+        errors=options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
         layout=parse_layout(layout_map),
         epochs=epochs,
         minutes=10.0 if minutes is None and epochs is None else minutes,
@@ -91,6 +97,7 @@ def protect(
         chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
         on_stage=console.note, on_progress=console.TrainingDisplay(),
     )  # fmt: skip
+    result.evaluation.settings.update(strength.to_record(load(result.output)))
     if json != "-":
         console.print_protection(result)
     console.write_json(result.to_dict(), json)

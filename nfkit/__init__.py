@@ -13,6 +13,8 @@ from nfkit.version import __version__ as __version__
 if TYPE_CHECKING:
     from nfkit.data import Dataset as Dataset
     from nfkit.data import load as load_data  # noqa: F401
+    from nfkit.economy import analyse as analyse
+    from nfkit.energy import load_curve as load_curve
     from nfkit.errors import NfkitError as NfkitError
     from nfkit.faults import BitErrors as BitErrors
     from nfkit.faults import Chip as Chip
@@ -52,6 +54,9 @@ _HOMES = {
     "split": "nfkit.graph.fuse:split",
     # measuring
     "evaluate": "nfkit.measure.evaluate:evaluate",
+    # energy
+    "analyse": "nfkit.economy:analyse",
+    "load_curve": "nfkit.energy:load_curve",
     # errors
     "NfkitError": "nfkit.errors:NfkitError",
 }

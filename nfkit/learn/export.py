@@ -90,6 +90,21 @@ def export_untrained(
     return export_generator(generator, image_shape, opset=opset, batch="N")
 
 
+def export_as_designed(generator: Generator, image_shape: tuple[int, int, int]) -> ir.Model:
+    """Exports the residual G(x) layer by layer, batch normalisation included: what published operation counts describe.
+
+    Args:
+        generator: A generator, trained or not.
+        image_shape: (channels, height, width).
+
+    Returns:
+        A model for counting, at batch 1; `export_generator` makes the one that runs.
+    """
+    model = _export(generator, image_shape, _EXPORTER_MIN, 1, optimize=False)
+    del model.graph.outputs[1:]
+    return model
+
+
 def check_opset(opset: int) -> None:
     """Refuses an opset at which no generator can be expressed.
 
@@ -110,7 +125,9 @@ def transform(generator: Generator, x: npt.NDArray[np.float32]) -> npt.NDArray[n
     return result
 
 
-def _export(generator: Generator, image_shape: tuple[int, int, int], opset: int, batch: int | str) -> ir.Model:
+def _export(
+    generator: Generator, image_shape: tuple[int, int, int], opset: int, batch: int | str, *, optimize: bool = True
+) -> ir.Model:
     example = torch.zeros(batch if isinstance(batch, int) else 2, *image_shape)
     free = None if isinstance(batch, int) else ({0: torch.export.Dim("batch")},)
     with _quiet():
@@ -118,7 +135,7 @@ def _export(generator: Generator, image_shape: tuple[int, int, int], opset: int,
             _WithEvidence(generator).eval() if generator.classes else generator.eval(),
             (example,), dynamo=True, external_data=False, opset_version=opset,
             input_names=["image"], output_names=["residual", EVIDENCE][: 1 + bool(generator.classes)],
-            dynamic_shapes=free, verbose=False,
+            dynamic_shapes=free, verbose=False, optimize=optimize,
         )  # fmt: skip
     assert program is not None
     model: ir.Model = ir.from_proto(program.model_proto)

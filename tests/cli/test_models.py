@@ -106,7 +106,10 @@ BAD = {
     "input too small": (["vgg11", "--input", "3x16x16"], "at least 32x32 pixels, got 16x16"),
     "input of nothing": (["conv-l", "--input", "3x0x8"], "got 3x0x8"),
     "no classes": (["vgg11", "--classes", "0"], "at least one class, got 0"),
-    "classes of a generator": (["conv-l", "--classes", "5"], "'conv-l' is a generator that knows no classes: it takes no number of classes"),
+    "classes of a generator": (
+        ["conv-l", "--classes", "5"],
+        "'conv-l' is a generator that knows no classes: it takes no number of classes",
+    ),
     "seed of a trained base": ([zoo.ZOO[0], "--seed", "1"], "is trained and stored as it is: it takes no seed"),
     "float of a trained base": ([zoo.ZOO[0], "--float"], "it takes no choice of float"),
 }
