@@ -12,7 +12,8 @@ from nfkit.model import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from nfkit.learn.train import Progress
-    from nfkit.measure.evaluate import Evaluation
+    from nfkit.measure.evaluate import Evaluation, Row
+    from nfkit.measure.precision import PrecisionSweep
     from nfkit.protection import Protection
 
 
@@ -79,6 +80,34 @@ def print_evaluation(result: Evaluation) -> None:
             ]
         )
     print_table(headers, rows)
+
+
+def note_row(bits: int, row: Row) -> None:
+    """One finished chip of a sweep over bits, which takes long enough to be watched."""
+    note(f"{bits} bits, {100 * row.ber:g} %, chip {row.chip}: {100 * (row.protected or row.base):.1f} % accurate")
+
+
+def print_precision(result: PrecisionSweep) -> None:
+    """One table of bits x rates, in the paper's terms."""
+    settings = result.to_dict()
+    faults, chips = settings["faults"], len({row["chip"] for row in settings["rows"]})
+    print(
+        f"{faults['kind']} faults, layout {faults['layout']}, {chips} chips, {settings['data']['n']} samples of "
+        f"{settings['data']['name']}; accuracy in %, mean ± standard deviation over chips; clean (CA) and perturbed "
+        "(PA) accuracy, with the generator (NF), recovered (RP)"
+    )
+    summary = result.summary()
+    protected = summary[0]["clean_protected"] is not None
+    names = ["CA", "CA (NF)", "PA", "PA (NF)", "RP"] if protected else ["CA", "PA"]
+    rows = []
+    for entry in summary:
+        figures = {"CA": f"{100 * entry['clean']:.1f}", "PA": entry["base"].percent()}
+        if protected:
+            figures["CA (NF)"] = f"{100 * entry['clean_protected']:.1f}"
+            figures["PA (NF)"] = entry["protected"].percent()
+            figures["RP"] = entry["recovery"].percent(signed=True)
+        rows.append([str(entry["bits"]), f"{100 * entry['ber']:g} %", *(figures[name] for name in names)])
+    print_table(["bits", "bit error rate", *names], rows)
 
 
 def print_protection(result: Protection) -> None:
