@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nfkit.measure.evaluate import Evaluation, Row
     from nfkit.measure.precision import PrecisionSweep
     from nfkit.protection import Protection
+    from nfkit.quantization import Quantization
 
 
 def check_json(target: str | None) -> None:
@@ -127,6 +128,28 @@ def print_protection(result: Protection) -> None:
             reference.summary()[0]["protected"].mean - measured.summary()[0]["protected"].mean,
         ]
         print(f"int8 against a float generator: clean {-100 * lost[0]:+.1f}, faulty {-100 * lost[1]:+.1f} points")
+
+
+def print_quantization(result: Quantization) -> None:
+    """What `quantize` made, and what it cost."""
+    weights = f"{result.sites} weights of {result.codes:,} codes, {result.bits} bits"
+    print(
+        f"{result.output}: {weights}, one scale a {'channel' if result.per_channel else 'tensor'}; "
+        f"activations {'int8, symmetric' if result.symmetric else 'uint8'}"
+    )
+    done = [f"opset lifted from {result.lifted_from}"] if result.lifted_from is not None else []
+    done += [f"{result.folded} batch normalisations folded into weights"] if result.folded else []
+    if done:
+        print("; ".join(done))
+    data = result.settings["data"]
+    print(f"accuracy in % on {data['n']} samples of {data['name']}, ONNX Runtime at level {result.settings['level']}")
+    print_table(
+        ["model", "accuracy", "KiB"],
+        [
+            ["float", f"{100 * result.float_accuracy:.1f}", f"{result.float_bytes / 1024:.0f}"],
+            ["quantised", f"{100 * result.accuracy:.1f}", f"{result.bytes / 1024:.0f}"],
+        ],
+    )
 
 
 class TrainingDisplay:

@@ -11,6 +11,7 @@ from nfkit.cli.evaluate import evaluate
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
 from nfkit.cli.protect import protect
+from nfkit.cli.quantize import quantize
 from nfkit.cli.split import split
 from nfkit.errors import NfkitError
 from nfkit.version import __version__
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (protect, evaluate, inspect, inject, split):
+for command in (quantize, protect, evaluate, inspect, inject, split):
     app.command()(command)
 
 
