@@ -212,7 +212,7 @@ def _assign(graph: ir.Graph, operand: _Operand, array: npt.NDArray[Any], owner: 
 
 
 def _store(value: ir.Value, array: npt.NDArray[Any]) -> None:
-    value.const_value = ir.tensor(np.ascontiguousarray(array), value.dtype, name=value.name)
+    value.const_value = ir.tensor(np.array(array, order="C"), value.dtype, name=value.name)
 
 
 def _array(value: ir.Value | None) -> npt.NDArray[Any]:
