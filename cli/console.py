@@ -133,6 +133,7 @@ def print_protection(result: Protection) -> None:
 def print_quantization(result: Quantization) -> None:
     """What `quantize` made, and what it cost."""
     weights = f"{result.sites} weights of {result.codes:,} codes, {result.bits} bits"
+    weights += f" packed as int{result.bits}" if result.settings["packed"] else ""
     print(
         f"{result.output}: {weights}, one scale a {'channel' if result.per_channel else 'tensor'}; "
         f"activations {'int8, symmetric' if result.symmetric else 'uint8'}"

@@ -23,6 +23,9 @@ def quantize(
         bool, typer.Option("--symmetric", help="Activations in int8 with zero point 0 instead of uint8.")
     ] = False,
     format_: Annotated[str, typer.Option("--format", help="Form of the result: qdq.")] = "qdq",
+    pack: Annotated[
+        bool, typer.Option("--pack", help="Store codes of 4 or 2 bits in int4 or int2 (opset 21, 25).")
+    ] = False,
     samples: Annotated[
         int, typer.Option("--calibration-samples", min=1, help="How many samples set the ranges.")
     ] = 512,
@@ -47,7 +50,7 @@ def quantize(
     train, test = load_for_training(data, test_data, seed)
     result = quantize_model(
         model, train.take(samples), test, spec, output,
-        bits=bits, per_channel=per_channel, symmetric=symmetric, format=format_,
+        bits=bits, per_channel=per_channel, symmetric=symmetric, format=format_, pack=pack,
         level=optimization, force=force, on_stage=console.note,  # type: ignore[arg-type]
     )  # fmt: skip
     if json != "-":

@@ -106,6 +106,43 @@ def test_the_result_can_be_measured_under_errors(task, tmp_path):
     assert all(abs(r.faulty_cells - 0.05 * cells) < 4 * (0.05 * cells) ** 0.5 for r in evaluation.rows)
 
 
+@pytest.mark.parametrize(("bits", "opset"), [(4, 21), (2, 25)])
+def test_packed_codes_compute_the_same(task, tmp_path, bits, opset):
+    """Node by node; integer kernels read int8 only."""
+    made = task(opset=18)
+    plain, packed = (run(made, tmp_path, bits=bits, pack=pack, force=True, level="basic") for pack in (False, True))
+    assert packed.accuracy == plain.accuracy
+    assert (packed.lifted_from, packed.sites) == (18, 2)
+    model = load(packed.output)
+    assert model.opset_imports == {"": opset}
+    weights = [n.inputs[0] for n in model.graph if n.op_type == "DequantizeLinear" and n.inputs[0].is_initializer()]
+    assert sorted(v.dtype.name for v in weights if v.dtype.bitwidth < 8) == [f"INT{bits}"] * 2
+    assert recorded_bits(model) == {}
+    assert packed.settings["packed"]
+
+
+def test_packed_codes_are_those_in_int8(task, tmp_path):
+    made = task(opset=21)
+    (tmp_path / "plain").mkdir()
+    plain = quantize(made[0], made[2].take(64), made[2], made[1], tmp_path / "plain" / "out.onnx", bits=4)
+    packed = run(made, tmp_path, bits=4, pack=True)
+    codes = [
+        {
+            v.name: v.const_value.numpy().astype(int).tolist()
+            for v in m.graph.initializers.values()
+            if v.name in ("w_quantized", "d_quantized")
+        }
+        for m in (load(plain.output), load(packed.output))
+    ]
+    assert codes[0] == codes[1]
+    assert len(codes[0]) == 2
+
+
+def test_bits_without_a_packed_type(task, tmp_path):
+    with pytest.raises(OptionError, match="packs codes of 4 and 2 bits, not 3"):
+        run(task(), tmp_path, bits=3, pack=True)
+
+
 def test_record(task, tmp_path):
     made = task()
     result = run(made, tmp_path, bits=4)

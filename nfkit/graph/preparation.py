@@ -1,7 +1,7 @@
 """Brings a float model into the shape that a quantiser needs, without changing what it computes.
 
 1. Initializers that are listed as inputs become constants, and Constant nodes initializers.
-2. An opset below 13, which knows no scale a channel, is lifted.
+2. An opset below 13, which knows no scale a channel, is lifted; packed codes need a higher one still.
 3. Batch normalisation behind a convolution or matrix product is folded into its weights: the device multiplies by
    the folded ones, so those are what must be quantised.
 """
@@ -40,19 +40,23 @@ class Prepared:
         return self.lifted_from is not None or self.folded > 0
 
 
-def prepare(model: ir.Model) -> Prepared:
+def prepare(model: ir.Model, opset: int = MIN_OPSET) -> Prepared:
     """Prepares a copy of a float model; see the module's text.
+
+    Args:
+        model: The float model.
+        opset: The least opset that the result must have.
 
     Raises:
         ModelError: When the model is quantised already.
         UnsupportedError: When its opset cannot be lifted.
     """
     refuse_quantised(model)
-    opset = model.opset_imports.get("", 0)
-    prepared = _lifted(model) if opset < MIN_OPSET else model.clone()
+    given = model.opset_imports.get("", 0)
+    prepared = _lifted(model, opset) if given < opset else model.clone()
     RemoveInitializersFromInputsPass()(prepared)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(prepared)
-    return Prepared(prepared, opset if opset < MIN_OPSET else None, _fold_batch_norm(prepared))
+    return Prepared(prepared, given if given < opset else None, _fold_batch_norm(prepared))
 
 
 def refuse_quantised(model: ir.Model) -> None:
@@ -69,18 +73,18 @@ def refuse_quantised(model: ir.Model) -> None:
             )
 
 
-def _lifted(model: ir.Model) -> ir.Model:
-    opset = model.opset_imports.get("", 0)
+def _lifted(model: ir.Model, opset: int) -> ir.Model:
+    given = model.opset_imports.get("", 0)
     try:
         copy = ir.external_data.load_to_model(model.clone())
-        lifted = ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(copy), MIN_OPSET))
+        lifted = ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(copy), opset))
     except Exception as error:  # the converter raises whatever its C++ half does
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UnsupportedError(
-            f"the model has opset {opset}, quantising needs {MIN_OPSET}, and onnx cannot lift it ({reason}): export it "
+            f"the model has opset {given}, quantising needs {opset}, and onnx cannot lift it ({reason}): export it "
             "again at a newer opset"
         ) from error
-    lifted.ir_version = max(lifted.ir_version, onnx.helper.find_min_ir_version_for([_opset(MIN_OPSET)]))
+    lifted.ir_version = max(lifted.ir_version, onnx.helper.find_min_ir_version_for([_opset(opset)]))
     return lifted
 
 
