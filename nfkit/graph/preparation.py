@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import onnx
@@ -15,6 +16,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitializersFromInputsPass
 
 from nfkit.errors import ModelError, UnsupportedError
+
+_INTEGER = re.compile("Quantize|Integer|^QLinear|^QGemm|^MatMulNBits")  # operators on integer weights
 
 MIN_OPSET = 13
 """Scales a channel exist from this opset on."""
@@ -66,7 +69,11 @@ def refuse_quantised(model: ir.Model) -> None:
         ModelError: When it does; the message names the node.
     """
     for node in model.graph:
-        if "Quantize" in node.op_type or "Integer" in node.op_type or node.op_type.startswith(("QLinear", "QGemm")):
+        if (
+            "Quantize" in node.op_type
+            or "Integer" in node.op_type
+            or node.op_type.startswith(("QLinear", "QGemm", "MatMulNBits"))
+        ):
             raise ModelError(
                 f"the model is quantised already ({node.op_type}, node '{node.name}'): give the float model, or see "
                 "nfkit evaluate --bits for fewer bits"
