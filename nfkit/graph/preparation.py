@@ -17,7 +17,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitial
 
 from nfkit.errors import ModelError, UnsupportedError
 
-_INTEGER = re.compile("Quantize|Integer|^QLinear|^QGemm|^MatMulNBits")  # operators on integer weights
+_INTEGER = re.compile("[Qq]uantize|Integer|^QLinear|^QGemm|^MatMulNBits")  # operators on integer weights
 
 MIN_OPSET = 13
 """Scales a channel exist from this opset on."""
@@ -69,11 +69,7 @@ def refuse_quantised(model: ir.Model) -> None:
         ModelError: When it does; the message names the node.
     """
     for node in model.graph:
-        if (
-            "Quantize" in node.op_type
-            or "Integer" in node.op_type
-            or node.op_type.startswith(("QLinear", "QGemm", "MatMulNBits"))
-        ):
+        if _INTEGER.search(node.op_type):
             raise ModelError(
                 f"the model is quantised already ({node.op_type}, node '{node.name}'): give the float model, or see "
                 "nfkit evaluate --bits for fewer bits"

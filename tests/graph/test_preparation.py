@@ -59,6 +59,18 @@ def test_quantised_models_are_refused(convnet, parse):
     )
     with pytest.raises(ModelError, match="MatMulInteger"):
         prepare(integer)
+    weight_only = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        g (float[N, 2] x) => (float[N, 2] y)
+        <float s = {0.5}>
+        { f = DequantizeLinear (w, s)
+          y = MatMul (x, f) }
+        """,
+        w=np.ones((2, 2), np.int8),
+    )
+    with pytest.raises(ModelError, match="DequantizeLinear"):
+        prepare(weight_only)
 
 
 def test_what_cannot_be_lifted_is_refused():
