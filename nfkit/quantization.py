@@ -12,13 +12,13 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.data import Dataset
-from nfkit.errors import OptionError, UnsupportedError
+from nfkit.errors import ModelError, OptionError, UnsupportedError
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.pack import pack as pack_codes
 from nfkit.graph.pack import packed_opset
 from nfkit.graph.preparation import MIN_OPSET, prepare
 from nfkit.graph.quantize import quantize_static
-from nfkit.graph.sites import fault_sites
+from nfkit.graph.sites import find_sites
 from nfkit.measure.session import Level, Runner, accuracy
 from nfkit.model import ModelLike, check_output, load, save, to_bytes
 from nfkit.provenance import describe
@@ -120,7 +120,11 @@ def quantize(
         prepared.model, x, bits=bits, per_channel=per_channel,
         symmetric_activations=symmetric, activation="int8" if symmetric else "uint8",
     )  # fmt: skip
-    sites = fault_sites(quantised)
+    sites = [site for site in find_sites(quantised) if site.role == "weight"]
+    if not sites:
+        raise ModelError(
+            f"graph '{model.graph.name}' has no constant weights to quantise: export it with weights as initializers"
+        )
     if pack:
         quantised = pack_codes(quantised)
 

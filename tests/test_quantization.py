@@ -177,6 +177,23 @@ def test_options(task, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"float.onnx"}
 
 
+def test_weights_that_are_computed(parse, tmp_path):
+    model = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        computed (float[N, 3] x) => (float[N, 2] y)
+        <int64[2] shape = {3, 2}>
+        { w = ConstantOfShape <value = float[1] {0.5}> (shape)
+          y = MatMul (x, w) }
+        """
+    )
+    spec = find_input(model, value_range=(0.0, 1.0))
+    data = Dataset("ones", np.ones((4, 3), np.float32), np.zeros(4, np.int64))
+    with pytest.raises(ModelError, match="'computed' has no constant weights"):
+        quantize(model, data, data, spec, tmp_path / "out.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_too_few_samples_for_a_fixed_batch(task, tmp_path):
     path, spec, data = task(batch=32)
     with pytest.raises(DataError, match="takes 32 samples at once, the calibration array holds 8"):
