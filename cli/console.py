@@ -12,9 +12,11 @@ from nfkit.model import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from nfkit.learn.train import Progress
-    from nfkit.measure.evaluate import Evaluation
+    from nfkit.measure.evaluate import Evaluation, Row
     from nfkit.measure.latency import Latency
+    from nfkit.measure.precision import PrecisionSweep
     from nfkit.protection import Protection
+    from nfkit.quantization import Quantization
 
 
 def check_json(target: str | None) -> None:
@@ -109,6 +111,34 @@ def print_latency(times: list[Latency]) -> None:
     print_table(headers, rows)
 
 
+def note_row(bits: int, row: Row) -> None:
+    """One finished chip of a sweep over bits, which takes long enough to be watched."""
+    note(f"{bits} bits, {100 * row.ber:g} %, chip {row.chip}: {100 * (row.protected or row.base):.1f} % accurate")
+
+
+def print_precision(result: PrecisionSweep) -> None:
+    """One table of bits x rates, in the paper's terms."""
+    settings = result.to_dict()
+    faults, chips = settings["faults"], len({row["chip"] for row in settings["rows"]})
+    print(
+        f"{faults['kind']} faults, layout {faults['layout']}, {chips} chips, {settings['data']['n']} samples of "
+        f"{settings['data']['name']}; accuracy in %, mean ± standard deviation over chips; clean (CA) and perturbed "
+        "(PA) accuracy, with the generator (NF), recovered (RP)"
+    )
+    summary = result.summary()
+    protected = summary[0]["clean_protected"] is not None
+    names = ["CA", "CA (NF)", "PA", "PA (NF)", "RP"] if protected else ["CA", "PA"]
+    rows = []
+    for entry in summary:
+        figures = {"CA": f"{100 * entry['clean']:.1f}", "PA": entry["base"].percent()}
+        if protected:
+            figures["CA (NF)"] = f"{100 * entry['clean_protected']:.1f}"
+            figures["PA (NF)"] = entry["protected"].percent()
+            figures["RP"] = entry["recovery"].percent(signed=True)
+        rows.append([str(entry["bits"]), f"{100 * entry['ber']:g} %", *(figures[name] for name in names)])
+    print_table(["bits", "bit error rate", *names], rows)
+
+
 def print_protection(result: Protection) -> None:
     """What `protect` made, and how good it is."""
     size = result.output.stat().st_size
@@ -126,6 +156,29 @@ def print_protection(result: Protection) -> None:
             reference.summary()[0]["protected"].mean - measured.summary()[0]["protected"].mean,
         ]
         print(f"int8 against a float generator: clean {-100 * lost[0]:+.1f}, faulty {-100 * lost[1]:+.1f} points")
+
+
+def print_quantization(result: Quantization) -> None:
+    """What `quantize` made, and what it cost."""
+    weights = f"{result.sites} weights of {result.codes:,} codes, {result.bits} bits"
+    weights += f" packed as int{result.bits}" if result.settings["packed"] else ""
+    print(
+        f"{result.output}: {weights}, one scale a {'channel' if result.per_channel else 'tensor'}; "
+        f"activations {'int8, symmetric' if result.symmetric else 'uint8'}"
+    )
+    done = [f"opset lifted from {result.lifted_from}"] if result.lifted_from is not None else []
+    done += [f"{result.folded} batch normalisations folded into weights"] if result.folded else []
+    if done:
+        print("; ".join(done))
+    data = result.settings["data"]
+    print(f"accuracy in % on {data['n']} samples of {data['name']}, ONNX Runtime at level {result.settings['level']}")
+    print_table(
+        ["model", "accuracy", "KiB"],
+        [
+            ["float", f"{100 * result.float_accuracy:.1f}", f"{result.float_bytes / 1024:.0f}"],
+            ["quantised", f"{100 * result.accuracy:.1f}", f"{result.bytes / 1024:.0f}"],
+        ],
+    )
 
 
 class TrainingDisplay:

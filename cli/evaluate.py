@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,10 @@ def evaluate(
     vdd: options.Vdd = None,
     curve: options.CurveName = "stutz-2021",
     extrapolate: options.Extrapolate = False,
+    bits: Annotated[
+        list[int] | None,
+        typer.Option("--bits", min=2, help="Requantise the base's weights to so many bits; repeat for several."),
+    ] = None,
     kind: options.Kind = "stuck",
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
@@ -46,12 +50,16 @@ def evaluate(
     std: options.Std = None,
     json: options.Json = None,
 ) -> None:
-    """Measure accuracy under bit errors: rates x chips, of the base and of the protected model."""
+    """Measure accuracy under bit errors: rates x chips, of the base and of the protected model.
+
+    With --bits, for bits x rates x chips: the paper's experiment of lower precision without retraining.
+    """
     from nfkit.cli import console
     from nfkit.data import load as load_data
     from nfkit.faults import parse_layout
     from nfkit.measure.evaluate import evaluate as measure
     from nfkit.measure.latency import measure_latency
+    from nfkit.measure.precision import evaluate_bits
     from nfkit.model import load
     from nfkit.provenance import describe
 
@@ -65,16 +73,22 @@ def evaluate(
     dataset = load_data(data, "test")
     dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
     spec = options.make_spec(graph, layout, range_, mean, std)
-    result = measure(
-        graph,
-        dataset,
-        spec,
-        errors,
-        chips=range(first_chip, first_chip + chips),
-        layout=parse_layout(layout_map),
-        fault_generator=fault_generator,
-        level=optimization,  # type: ignore[arg-type]
-    )
+    settings: dict[str, Any] = {
+        "chips": range(first_chip, first_chip + chips),
+        "layout": parse_layout(layout_map),
+        "fault_generator": fault_generator,
+        "level": optimization,
+    }
+    if bits:
+        if latency or latency_batch:
+            raise OptionError("--bits changes weights, not times: give --latency in a run of its own")
+        sweep = evaluate_bits(graph, dataset, spec, errors, bits, **settings, on_row=console.note_row)
+        sweep.settings.update(describe(path, graph, dataset))
+        if json != "-":
+            console.print_precision(sweep)
+        console.write_json(sweep.to_dict(), json)
+        return
+    result = measure(graph, dataset, spec, errors, **settings)
     result.settings.update(describe(path, graph, dataset))
     result.settings.update(strengths.to_record(graph))
     record, times = result.to_dict(), []

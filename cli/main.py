@@ -14,6 +14,7 @@ from nfkit.cli.inspect import inspect
 from nfkit.cli.models import models
 from nfkit.cli.plot import plot
 from nfkit.cli.protect import protect
+from nfkit.cli.quantize import quantize
 from nfkit.cli.split import split
 from nfkit.errors import NfkitError
 from nfkit.version import __version__
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (protect, evaluate, energy, plot, inspect, inject, split):
+for command in (quantize, protect, evaluate, energy, plot, inspect, inject, split):
     app.command()(command)
 app.add_typer(models, name="models")
 

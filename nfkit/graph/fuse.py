@@ -19,6 +19,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass, RemoveUnusedNodesPass
 
 from nfkit.errors import ModelError, UnsupportedError
+from nfkit.graph.bits import BITS_KEY
 from nfkit.graph.inject import FAULTS_KEY
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import ROLE_KEY
@@ -134,7 +135,7 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     for name in [n for n in graph.initializers if n.startswith(PREFIX)]:
         del graph.initializers[name]
     header = json.loads(base.metadata_props[_BASE_HEADER_KEY])
-    for key in [k for k in base.metadata_props if k.startswith("nfkit.")]:
+    for key in [k for k in base.metadata_props if k.startswith("nfkit.") and k != BITS_KEY]:
         del base.metadata_props[key]
     _restore_header(base, header)
     if sha256(base) != fused.metadata_props[BASE_DIGEST_KEY]:
@@ -153,6 +154,7 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     for key in [k for k in prefix.metadata_props if not k.startswith("nfkit.")]:
         del prefix.metadata_props[key]
     del prefix.metadata_props[BASE_DIGEST_KEY]
+    prefix.metadata_props.pop(BITS_KEY, None)
     for value in [v for v in graph.inputs if v.name != entry]:
         graph.inputs.remove(value)
     used = {n.domain for n in graph}

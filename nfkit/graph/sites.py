@@ -21,6 +21,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError
+from nfkit.graph.bits import recorded_bits
 
 Role = Literal["weight", "bias", "zero_point", "constant"]
 
@@ -123,12 +124,16 @@ class WeightSite:
 
 
 def find_sites(model: ir.Model) -> list[WeightSite]:
-    """Lists the integer initializers that a device would hold in memory, in the order of the file."""
-    sites = []
+    """Lists the integer initializers that a device would hold in memory, in the order of the file.
+
+    Raises:
+        ModelError: When the model records bits of its codes that they do not have; see `nfkit.graph.bits`.
+    """
+    sites, narrow = [], recorded_bits(model)
     for value in model.graph.initializers.values():
         if value.dtype not in _NARROW or value.shape is None:
             continue
-        bits = _NARROW[value.dtype]
+        bits = narrow.get(str(value.name), _NARROW[value.dtype])
         uses = list(_readings(value))
         if not uses:
             continue

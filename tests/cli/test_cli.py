@@ -25,12 +25,12 @@ def as_json(result):
 
 def test_help_lists_the_commands(program):
     result = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
-    for command in ("protect", "evaluate", "energy", "plot", "inspect", "inject", "split"):
+    for command in ("quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "split"):
         assert f"  {command} " in result.stdout
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["protect", "evaluate", "energy", "plot", "inspect", "inject", "split"])
+@pytest.mark.parametrize("command", ["quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "split"])
 def test_every_command_explains_itself(invoke, command):
     text = invoke(command, "--help").stdout
     assert "--json" in text

@@ -8,6 +8,7 @@ from nfkit.errors import OptionError
 from nfkit.model import save
 
 BASE, DATA = ["base.onnx"], ["--data", "data.npz"]
+UNIT = ["--range", "-1", "1"]
 BRIEF = ["--epochs", "0.1", "--generator", "pattern"]  # so that a run which should have been refused soon ends
 ABSENT = ["--generator", "conv-xl"]  # refused after the settings, and before training
 
@@ -118,6 +119,17 @@ CASES = {
         ["protect", *BASE, *DATA, *BRIEF, "--generator-precision", "int4"],
         "int4",
     ),
+    "more bits than stored": (["evaluate", *BASE, *DATA, "--bits", "9"], "8 bits, which cannot become 9"),
+    "bits of a float model": (["evaluate", "float.onnx", *DATA, "--bits", "4"], "stores no weights as integers"),
+    "quantize a quantised model": (["quantize", *BASE, *DATA, "-o", "o.onnx"], "quantised already"),
+    "quantize onto the model": (["quantize", "float.onnx", *DATA, *UNIT, "-o", "float.onnx"], "is the model itself"),
+    "quantize onto a file": (["quantize", "float.onnx", *DATA, *UNIT, "-o", "there.onnx"], "'there.onnx' exists"),
+    "quantize, unknown range": (["quantize", "float.onnx", *DATA, "-o", "o.onnx"], "give --range LOW HIGH"),
+    "quantize, unknown format": (
+        ["quantize", "float.onnx", *DATA, *UNIT, "-o", "o.onnx", "--format", "qlinear"],
+        "unknown format 'qlinear'",
+    ),
+    "quantize, absent data": (["quantize", "float.onnx", "--data", "no.npz", *UNIT, "-o", "o.onnx"], "no such file"),
     "no model named, none here": (["evaluate", *DATA], "which model?"),
     "no model named, two here": (["evaluate", *DATA], "'fused.nf.onnx', 'second.nf.onnx'"),
 }
