@@ -79,7 +79,7 @@ class Hint(Generator):
         """Features -> residual [N, C, H, W]."""
         shares = torch.softmax(self.sharpness * self.evidence(features), dim=1)
         coarse = self.amplitude * torch.tanh(self.pattern)
-        mixed = (shares @ coarse.flatten(1)).unflatten(1, coarse.shape[1:])
+        mixed = (shares @ coarse.flatten(1)).reshape(-1, *coarse.shape[1:])
         return self._enlarge(mixed)
 
     def class_patterns(self) -> Tensor:
