@@ -20,6 +20,7 @@ from nfkit.energy import paper
 from nfkit.energy.layers import Layer, Part, Uncounted
 from nfkit.energy.shapes import batch_of, infer_shapes
 from nfkit.energy.storage import Storage, find_storage
+from nfkit.energy.unruled import why_uncounted
 from nfkit.graph.sites import ROLE_KEY
 
 Preset = Literal["true", "paper"]
@@ -46,9 +47,6 @@ _PRODUCTS = {
     (_MICROSOFT, "DynamicQuantizeMatMul"): (0, 1, 4),
 }
 _RECURRENT = {("", "LSTM"), ("", "GRU"), ("", "RNN"), (_MICROSOFT, "DynamicQuantizeLSTM")}
-_LOOK_UPS = {"Gather", "GatherElements", "GatherND"}
-_UNRULED = {"Einsum", "DeformConv", "Attention"}
-_WEIGHTS_IN_ATTRIBUTES = ("TreeEnsemble", "Linear", "SVM")
 
 
 class _CannotCountError(Exception):
@@ -115,7 +113,8 @@ class _Reader:
             return self._recurrence(node)
         if self._preset == "paper" and not node.domain and paper.is_counted(node.op_type):
             return [self._elementwise(node)]
-        self._refuse(node)
+        if reason := why_uncounted(node, self.storage, self._shapes, self._functions):
+            raise _CannotCountError(reason)
         return []
 
     def _convolution(self, node: ir.Node) -> Layer:
@@ -260,26 +259,6 @@ class _Reader:
                 "python -m onnxruntime.tools.make_dynamic_shape_fixed"
             )
         return self._shapes[name]
-
-    def _refuse(self, node: ir.Node) -> None:
-        """Raises for an operator that holds weights, or may, and that no rule counts."""
-        stored = [v for v in node.inputs if v is not None and v in self.storage]
-        if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values()):
-            raise _CannotCountError("its branches are not counted")
-        if (node.domain, node.op_type) in self._functions and node.domain != "nfkit":
-            raise _CannotCountError("the bodies of functions are not counted; inline them first")
-        if node.domain == "ai.onnx.ml" and node.op_type.startswith(_WEIGHTS_IN_ATTRIBUTES):
-            raise _CannotCountError("it keeps its weights in attributes")
-        if not node.domain and node.op_type in _LOOK_UPS and node.inputs[0] in stored:
-            memory = self.storage[node.inputs[0]]
-            if memory.is_float or memory.bits <= 16:  # wider integers are shapes and axes
-                raise _CannotCountError("the reads of a table depend on what is looked up")
-        elif not node.domain and node.op_type in _UNRULED:
-            raise _CannotCountError("there is no rule for this operator")
-        elif node.domain == _MICROSOFT and node.op_type.startswith("QLinear") and node.op_type != "QLinearConv":
-            return  # elementwise; constants that are added or multiplied on are not counted, as biases
-        elif node.domain and any(len(self._shapes.get(str(v.name), ())) >= 2 for v in stored):
-            raise _CannotCountError(f"there is no rule for this operator of domain '{node.domain}'")
 
 
 def _key(node: ir.Node) -> tuple[str, str]:

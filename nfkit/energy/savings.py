@@ -107,9 +107,8 @@ class Saving:
             text = f"{self.name} costs more than it saves {at}: {parts}; {self._remedy()}"
         if self.pays and self.by_macs < 0:
             text += f" (by operations it costs {-100 * self.by_macs:.1f} % more than it saves)"
-        if self.base.uncounted or self.generator.uncounted:
-            missing = len(self.base.uncounted) + len(self.generator.uncounted)
-            text += f" ({missing} operators could not be counted)"
+        if missing := len(self.base.uncounted) + len(self.generator.uncounted):
+            text += f" ({missing} operator{'s' * (missing > 1)} could not be counted)"
         return text
 
     def picojoules(self) -> dict[str, float] | None:

@@ -8,7 +8,7 @@ import pytest
 from nfkit.economy import analyse
 from nfkit.energy import SystolicArray, count, count_fused, load_curve
 from nfkit.errors import DataError, OptionError
-from nfkit.model import load
+from nfkit.model import load, save
 from nfkit.tradeoff import Tradeoff, draw, read_tradeoffs
 
 
@@ -52,6 +52,17 @@ def test_energy_of_a_protected_model(invoke, files):
     assert record["point"]["volts_over_vmin"] == 0.85
     text = invoke("energy", files.fused, "--vdd", "0.85").stdout
     assert saving["verdict"] in text
+
+
+def test_efficiency_where_the_file_states_its_recovery(invoke, files, tmp_path):
+    model = load(files.fused)
+    model.metadata_props["nfkit.results"] = json.dumps([{"ber": 0.01, "recovery": {"mean": 0.2}}])
+    path = save(model, tmp_path / "stated.nf.onnx")
+    stated = as_json(invoke("energy", path, "--ber", "0.01", "--json", "-"))
+    assert stated["recovery"] == 20
+    assert stated["efficiency_ratio"] == 20 / (stated["generators"][0]["parameters"] / 1e6)
+    elsewhere = as_json(invoke("energy", path, "--ber", "0.005", "--json", "-"))
+    assert elsewhere["efficiency_ratio"] is None  # measured at another rate
 
 
 def test_the_paper_preset_takes_the_papers_curve(invoke, files):

@@ -304,6 +304,21 @@ def test_branches_are_named(parse):
     assert [str(entry) for entry in count(model).uncounted] == ["If 'fork': its branches are not counted"]
 
 
+def test_functions_are_named(parse):
+    model = parse(
+        """
+        <ir_version: 10, opset_import: ["" : 18, "own" : 1]>
+        calling (float[N, 8] x) => (float[N, 4] y)
+        { [call] y = own.Dense (x, w) }
+        <domain: "own", opset_import: ["" : 18]>
+        Dense (a, b) => (c) { c = MatMul (a, b) }
+        """,
+        w=np.ones((8, 4), np.float32),
+    )
+    (entry,) = count(model).uncounted
+    assert (entry.name, "inline them first" in entry.reason) == ("call", True)
+
+
 def test_layers_of_unknown_shape_are_named_and_the_others_counted(parse):
     model = parse(
         """

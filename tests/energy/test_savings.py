@@ -171,7 +171,7 @@ def test_uncounted_operators_are_in_the_verdict(parse, base):
         """,
         w=np.ones((8, 8), np.float32),
     )
-    assert "(1 operators could not be counted)" in assess(base, looking_up, CURVE.at_volts(0.8), CURVE).verdict
+    assert "(1 operator could not be counted)" in assess(base, looking_up, CURVE.at_volts(0.8), CURVE).verdict
 
 
 def test_what_is_affordable_comes_largest_first(parse, base):
