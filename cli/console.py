@@ -63,6 +63,8 @@ def print_evaluation(result: Evaluation) -> None:
     clean = f"without errors: base {100 * result.clean_base:.1f}"
     if result.clean_protected is not None:
         clean += f", protected {100 * result.clean_protected:.1f}"
+    if result.alone is not None:
+        clean += f"; generator alone {100 * result.alone:.1f}"
     print(clean)
     protected = result.clean_protected is not None
     points = {p["ber"]: p for p in result.settings.get("voltage", {}).get("points", ()) if "volts_over_vmin" in p}
@@ -76,7 +78,7 @@ def print_evaluation(result: Evaluation) -> None:
     ]
     headers += ["faulty cells", "flipped bits", *(["energy saved"] if saved else [])]
     rows = []
-    for entry in result.summary():
+    for entry in sorted(result.summary(), key=lambda entry: -entry["ber"]):
         at = [row for row in result.rows if row.ber == entry["ber"]]
         interval = entry["protected" if protected else "base"].ci95
         rows.append(
@@ -156,6 +158,8 @@ def print_protection(result: Protection) -> None:
             reference.summary()[0]["protected"].mean - measured.summary()[0]["protected"].mean,
         ]
         print(f"int8 against a float generator: clean {-100 * lost[0]:+.1f}, faulty {-100 * lost[1]:+.1f} points")
+    if result.advice is not None:
+        print(result.advice.sentence())
 
 
 def print_quantization(result: Quantization) -> None:

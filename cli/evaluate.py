@@ -57,6 +57,7 @@ def evaluate(
     from nfkit.cli import console
     from nfkit.data import load as load_data
     from nfkit.faults import parse_layout
+    from nfkit.measure.advice import advise
     from nfkit.measure.evaluate import evaluate as measure
     from nfkit.measure.latency import measure_latency
     from nfkit.measure.precision import evaluate_bits
@@ -101,8 +102,13 @@ def evaluate(
             level=optimization,  # type: ignore[arg-type]
         )
         record["latency"] = {str(entry.batch): entry.to_dict() for entry in times}
+    advice = advise(result)
+    if advice is not None:
+        record["advice"] = advice.to_dict()
     if json != "-":
         console.print_evaluation(result)
+        if advice is not None:
+            print(advice.sentence())
         if times:
             console.print_latency(times)
     console.write_json(record, json)

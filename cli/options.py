@@ -160,6 +160,23 @@ def make_spec(
     )
 
 
+def parse_share(text: str | None) -> float | None:
+    """A share, given as 2% or 0.02.
+
+    Raises:
+        OptionError: When it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise OptionError(f"--energy-budget {text!r}: give a share of the base's accesses, such as 2% or 0.02")
+    return share
+
+
 def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
     if text is None:
         return None

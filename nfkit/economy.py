@@ -26,9 +26,11 @@ from nfkit.energy import (
     efficiency_ratio,
 )
 from nfkit.energy.savings import GENERATOR_BITS
-from nfkit.errors import OptionError
+from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fuse import is_fused
-from nfkit.models.generators import GENERATORS
+from nfkit.models.generators import GENERATORS, HINTS
+
+_FALLBACK = "hint-64"
 
 NETWORKS: tuple[str, ...] = tuple(name for name in GENERATORS if name != "pattern")
 """Generators that hold weights."""
@@ -165,6 +167,102 @@ def candidate(name: str, image_shape: tuple[int, int, int], classes: int) -> ir.
     from nfkit.models.generators import build
 
     return export_as_designed(build(name, image_shape[0], image_shape[1:], classes), image_shape)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The generator to train, decided before anything is trained.
+
+    Attributes:
+        name: Name of the generator.
+        saving: What it saves; None where the curve knows no voltage for the bit error rate, or the base cannot be
+            counted.
+        reason: Why this one, and what it saves or why that is not known: one sentence.
+    """
+
+    name: str
+    saving: Saving | None
+    reason: str
+
+
+def choose(
+    base: ir.Model,
+    image_shape: tuple[int, int, int],
+    generator: str,
+    point: OperatingPoint | None,
+    curve: Curve,
+    *,
+    budget: float | None = None,
+) -> Choice:
+    """Decides on a generator, and says what it saves.
+
+    Args:
+        base: The frozen model; not changed.
+        image_shape: (channels, height, width) of its images.
+        generator: Name of a generator, or `auto` for the widest hint generator within the budget.
+        point: Where the base shall run; None where the curve does not know.
+        curve: The voltage curve.
+        budget: Largest weight accesses of the generator over those of the base; by default half of what the voltage
+            saves.
+
+    Raises:
+        OptionError: When no generator fits the budget, or the named one does not.
+        ModelError: When a budget is given and the base's accesses cannot be counted.
+    """
+    counted = count(base)
+    if generator != "auto":
+        return _assess_named(generator, counted, image_shape, classes_of(base), point, curve, budget)
+    if not counted.accesses or (budget is None and point is None):
+        if budget is not None:
+            raise ModelError("the base's weight accesses cannot be counted, so no budget can be a share of them")
+        lacking = "the base's accesses cannot be counted" if point else f"'{curve.name}' knows no voltage for this rate"
+        return Choice(_FALLBACK, None, f"{_FALLBACK}: {lacking}, so it was not chosen by energy")
+    share = budget if budget is not None else (1 - point.energy) / 2  # type: ignore[union-attr]
+    widths = [int(name.removeprefix("hint-")) for name in reversed(HINTS)]
+    fitting: tuple[int, Count] | None = None
+    low, high = 0, len(widths)
+    while low < high:  # accesses rise with the width
+        middle = (low + high) // 2
+        graph = candidate(f"hint-{widths[middle]}", image_shape, classes_of(base))
+        cost = count(graph, weight_bits=GENERATOR_BITS, part="generator")
+        if cost.accesses <= share * counted.accesses:
+            fitting, low = (widths[middle], cost), middle + 1
+        else:
+            high = middle
+    if fitting is None:
+        raise OptionError(
+            f"no generator reads less than {100 * share:.3g} % of the base's {counted.accesses:,.0f} accesses: raise "
+            "--energy-budget, or name a --generator and add --allow-loss"
+        )
+    name = f"hint-{fitting[0]}"
+    why = f"{name} is the widest that reads at most {100 * share:.3g} % of the base's accesses"
+    if point is None:
+        return Choice(name, None, f"{why}; '{curve.name}' knows no voltage for this rate")
+    saving = compare(name, counted, fitting[1], point, curve)
+    return Choice(name, saving, f"{why}; {saving.verdict}")
+
+
+def _assess_named(
+    name: str,
+    base: Count,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    point: OperatingPoint | None,
+    curve: Curve,
+    budget: float | None,
+) -> Choice:
+    cost = count(candidate(name, image_shape, classes), weight_bits=GENERATOR_BITS, part="generator")
+    if budget is not None and cost.accesses > budget * base.accesses:
+        raise OptionError(
+            f"{name} reads {100 * cost.accesses / max(base.accesses, 1):.1f} % of the base's accesses, more than the "
+            f"--energy-budget of {100 * budget:.3g} %: choose --generator auto, or raise the budget"
+        )
+    if point is None:
+        return Choice(name, None, f"'{curve.name}' knows no voltage for this rate, so what {name} saves is unknown")
+    if not base.accesses:
+        return Choice(name, None, f"the base's accesses cannot be counted, so what {name} saves is unknown")
+    saving = compare(name, base, cost, point, curve)
+    return Choice(name, saving, saving.verdict)
 
 
 def voltage_record(rates: Sequence[float], curve: Curve, points: Sequence[OperatingPoint | None]) -> dict[str, Any]:

@@ -107,6 +107,7 @@ def evaluate(
     layout: Layout | None = None,
     fault_generator: bool = False,
     level: Level = "all",
+    known: Evaluation | None = None,
     on_row: Callable[[Row], None] | None = None,
 ) -> Evaluation:
     """Measures accuracy with and without bit errors.
@@ -120,6 +121,7 @@ def evaluate(
         layout: How the chips hold the weights; `iid` by default.
         fault_generator: Whether errors hit the generator's weights as well.
         level: Optimisation level of ONNX Runtime.
+        known: A measurement of the same base, data and layout, whose base accuracies need not be measured again.
         on_row: Called with each finished row.
 
     Raises:
@@ -150,17 +152,21 @@ def evaluate(
     evidence = evidence_model(model) if fused else None
     alone = accuracy(Runner(evidence, level=level), x, y) if evidence is not None else None
 
+    measured = {(row.ber, row.chip): row.base for row in known.rows} if known else {}
+
     def measure(setting: tuple[BitErrors, int]) -> Row:
         strength, seed = setting
         chip = Chip(seed, layout)
         read, cells, bits = _read(chip, strength, sites, stored)
-        faulty = Runner(with_codes(base, read), level=level, threads=threads)
+        faulty = measured.get((strength.rate, seed))
+        if faulty is None:
+            faulty = accuracy(Runner(with_codes(base, read), level=level, threads=threads), x, y)
         protected = None
         if fused:
             read_more, _, _ = _read(chip, strength, more, stored_more)
             runner = Runner(with_codes(model, {**read, **read_more}), level=level, threads=threads)
             protected = accuracy(runner, x, y)
-        return Row(strength.rate, seed, cells, bits, accuracy(faulty, x, y), protected)
+        return Row(strength.rate, seed, cells, bits, faulty, protected)
 
     settings = [(strength, seed) for strength in errors for seed in chips]
     # One chip a core beats many cores a chip: small models do not fill several.
