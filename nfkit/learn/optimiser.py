@@ -30,9 +30,7 @@ class Optimiser:
         rate: Peak learning rate of Adam.
     """
 
-    def __init__(
-        self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter], matrix_rate: float, rate: float
-    ) -> None:
+    def __init__(self, matrices: Iterable[Tensor], others: Iterable[Tensor], matrix_rate: float, rate: float) -> None:
         matrices, others = list(matrices), list(others)
         self._parts: list[tuple[torch.optim.Optimizer, float]] = []
         if matrices:
@@ -69,7 +67,7 @@ class Muon(torch.optim.Optimizer):
         parameters: Weights of convolutions [outputs, inputs, *kernel] whose scale does not matter.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
         super().__init__(parameters, {"lr": 0.0})
 
     @torch.no_grad()
@@ -105,10 +103,11 @@ def orthogonalise(gradient: Tensor) -> Tensor:
     for _ in range(_ITERATIONS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.T if tall else x).reshape(gradient.shape)
+    result: Tensor = (x.T if tall else x).reshape(gradient.shape)
+    return result
 
 
-def under_batch_norm(network: nn.Module) -> list[nn.Parameter]:
+def under_batch_norm(network: nn.Module) -> list[Tensor]:
     """Weights of undivided convolutions that a batch normalisation follows directly, as in `nn.Sequential`."""
     found = []
     for layers in network.modules():
