@@ -12,8 +12,11 @@ from nfkit.model import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from nfkit.learn.train import Progress
-    from nfkit.measure.evaluate import Evaluation
+    from nfkit.measure.evaluate import Evaluation, Row
+    from nfkit.measure.latency import Latency
+    from nfkit.measure.precision import PrecisionSweep
     from nfkit.protection import Protection
+    from nfkit.quantization import Quantization
 
 
 def check_json(target: str | None) -> None:
@@ -60,25 +63,82 @@ def print_evaluation(result: Evaluation) -> None:
     clean = f"without errors: base {100 * result.clean_base:.1f}"
     if result.clean_protected is not None:
         clean += f", protected {100 * result.clean_protected:.1f}"
+    if result.alone is not None:
+        clean += f"; generator alone {100 * result.alone:.1f}"
     print(clean)
     protected = result.clean_protected is not None
-    headers = ["bit error rate", "base", *(["protected", "recovered"] if protected else []), "95 % interval"]
-    headers += ["faulty cells", "flipped bits"]
+    points = {p["ber"]: p for p in result.settings.get("voltage", {}).get("points", ()) if "volts_over_vmin" in p}
+    saved = {p["ber"]: p for p in result.settings.get("energy", {}).get("points", ())}
+    headers = [
+        "bit error rate",
+        *(["V/Vmin", "energy/access"] if points else []),
+        "base",
+        *(["protected", "recovered"] if protected else []),
+        "95 % interval",
+    ]
+    headers += ["faulty cells", "flipped bits", *(["energy saved"] if saved else [])]
     rows = []
-    for entry in result.summary():
+    for entry in sorted(result.summary(), key=lambda entry: -entry["ber"]):
         at = [row for row in result.rows if row.ber == entry["ber"]]
         interval = entry["protected" if protected else "base"].ci95
         rows.append(
             [
-                f"{100 * entry['ber']:g} %",
+                f"{100 * entry['ber']:.4g} %",
+                *([_volts(points.get(entry["ber"])), _energy(points.get(entry["ber"]))] if points else []),
                 entry["base"].percent(),
                 *([entry["protected"].percent(), entry["recovery"].percent(signed=True)] if protected else []),
                 f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
                 f"{sum(r.faulty_cells for r in at) / len(at):.0f}",
                 f"{sum(r.flipped_bits for r in at) / len(at):.0f}",
+                *([_saving(saved.get(entry["ber"]))] if saved else []),
             ]
         )
     print_table(headers, rows)
+    if points:
+        curve = result.settings["voltage"]["curve"]
+        counted = f", whose rate counts {curve['rate']}" if curve["rate"] else ""
+        print(f"voltage and energy by the curve {curve['name']}{counted}")
+
+
+def print_latency(times: list[Latency]) -> None:
+    """How long base and protected model take, and how much longer the protected one."""
+    print(f"latency in ms, median / 95th percentile; runs by turns, threads: {times[0].threads}")
+    headers = ["batch", "base", *(["protected", "ratio"] if times[0].protected else []), "runs of each"]
+    rows = []
+    for entry in times:
+        row = [str(entry.batch), f"{entry.base.p50_ms:.2f} / {entry.base.p95_ms:.2f}"]
+        if entry.protected is not None:
+            row += [f"{entry.protected.p50_ms:.2f} / {entry.protected.p95_ms:.2f}", f"{entry.ratio:.2f}"]
+        rows.append([*row, str(entry.rounds)])
+    print_table(headers, rows)
+
+
+def note_row(bits: int, row: Row) -> None:
+    """One finished chip of a sweep over bits, which takes long enough to be watched."""
+    note(f"{bits} bits, {100 * row.ber:g} %, chip {row.chip}: {100 * (row.protected or row.base):.1f} % accurate")
+
+
+def print_precision(result: PrecisionSweep) -> None:
+    """One table of bits x rates, in the paper's terms."""
+    settings = result.to_dict()
+    faults, chips = settings["faults"], len({row["chip"] for row in settings["rows"]})
+    print(
+        f"{faults['kind']} faults, layout {faults['layout']}, {chips} chips, {settings['data']['n']} samples of "
+        f"{settings['data']['name']}; accuracy in %, mean ± standard deviation over chips; clean (CA) and perturbed "
+        "(PA) accuracy, with the generator (NF), recovered (RP)"
+    )
+    summary = result.summary()
+    protected = summary[0]["clean_protected"] is not None
+    names = ["CA", "CA (NF)", "PA", "PA (NF)", "RP"] if protected else ["CA", "PA"]
+    rows = []
+    for entry in summary:
+        figures = {"CA": f"{100 * entry['clean']:.1f}", "PA": entry["base"].percent()}
+        if protected:
+            figures["CA (NF)"] = f"{100 * entry['clean_protected']:.1f}"
+            figures["PA (NF)"] = entry["protected"].percent()
+            figures["RP"] = entry["recovery"].percent(signed=True)
+        rows.append([str(entry["bits"]), f"{100 * entry['ber']:g} %", *(figures[name] for name in names)])
+    print_table(["bits", "bit error rate", *names], rows)
 
 
 def print_protection(result: Protection) -> None:
@@ -98,6 +158,31 @@ def print_protection(result: Protection) -> None:
             reference.summary()[0]["protected"].mean - measured.summary()[0]["protected"].mean,
         ]
         print(f"int8 against a float generator: clean {-100 * lost[0]:+.1f}, faulty {-100 * lost[1]:+.1f} points")
+    if result.advice is not None:
+        print(result.advice.sentence())
+
+
+def print_quantization(result: Quantization) -> None:
+    """What `quantize` made, and what it cost."""
+    weights = f"{result.sites} weights of {result.codes:,} codes, {result.bits} bits"
+    weights += f" packed as int{result.bits}" if result.settings["packed"] else ""
+    print(
+        f"{result.output}: {weights}, one scale a {'channel' if result.per_channel else 'tensor'}; "
+        f"activations {'int8, symmetric' if result.symmetric else 'uint8'}"
+    )
+    done = [f"opset lifted from {result.lifted_from}"] if result.lifted_from is not None else []
+    done += [f"{result.folded} batch normalisations folded into weights"] if result.folded else []
+    if done:
+        print("; ".join(done))
+    data = result.settings["data"]
+    print(f"accuracy in % on {data['n']} samples of {data['name']}, ONNX Runtime at level {result.settings['level']}")
+    print_table(
+        ["model", "accuracy", "KiB"],
+        [
+            ["float", f"{100 * result.float_accuracy:.1f}", f"{result.float_bytes / 1024:.0f}"],
+            ["quantised", f"{100 * result.accuracy:.1f}", f"{result.bytes / 1024:.0f}"],
+        ],
+    )
 
 
 class TrainingDisplay:
@@ -121,6 +206,18 @@ class TrainingDisplay:
             return
         self._next = progress.done + 0.05
         note(f"{chr(13) * self._live}{line}")
+
+
+def _volts(point: dict[str, Any] | None) -> str:
+    return "–" if point is None else f"{point['volts_over_vmin']:.3f}"
+
+
+def _energy(point: dict[str, Any] | None) -> str:
+    return "–" if point is None else f"{point['energy_per_access']:.3f}"
+
+
+def _saving(point: dict[str, Any] | None) -> str:
+    return "–" if point is None else f"{100 * point['saving_by_accesses']:.1f} %"
 
 
 def _duration(seconds: float) -> str:

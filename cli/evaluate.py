@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,13 @@ def evaluate(
     ber: Annotated[
         list[float] | None, typer.Option("--ber", help="Bit error rate per cell; repeat for several.")
     ] = None,
+    vdd: options.Vdd = None,
+    curve: options.CurveName = "stutz-2021",
+    extrapolate: options.Extrapolate = False,
+    bits: Annotated[
+        list[int] | None,
+        typer.Option("--bits", min=2, help="Requantise the base's weights to so many bits; repeat for several."),
+    ] = None,
     kind: options.Kind = "stuck",
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
@@ -30,6 +37,12 @@ def evaluate(
     fault_generator: Annotated[
         bool, typer.Option("--fault-generator", help="Let errors hit the generator's weights as well.")
     ] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Time base and protected model too, by turns, at batches 1 and 64.")
+    ] = False,
+    latency_batch: Annotated[
+        int | None, typer.Option("--latency-batch", min=1, metavar="N", help="The same at batches 1 and N.")
+    ] = None,
     optimization: options.Level = "all",
     layout: options.InputLayout = None,
     range_: options.Range = None,
@@ -37,36 +50,68 @@ def evaluate(
     std: options.Std = None,
     json: options.Json = None,
 ) -> None:
-    """Measure accuracy under bit errors: rates x chips, of the base and of the protected model."""
+    """Measure accuracy under bit errors: rates x chips, of the base and of the protected model.
+
+    With --bits, for bits x rates x chips: the paper's experiment of lower precision without retraining.
+    """
     from nfkit.cli import console
     from nfkit.data import load as load_data
     from nfkit.faults import parse_layout
+    from nfkit.measure.advice import advise
     from nfkit.measure.evaluate import evaluate as measure
+    from nfkit.measure.latency import measure_latency
+    from nfkit.measure.precision import evaluate_bits
     from nfkit.model import load
     from nfkit.provenance import describe
 
     console.check_json(json)
     path = model or _only_fused_file()
     graph = load(path)
-    errors = options.make_errors(ber or [0.01], kind, set_share, protect_bit, protect_site)
+    strengths = options.make_strengths(ber, vdd, curve, extrapolate)
+    errors = options.make_errors(strengths.rates, kind, set_share, protect_bit, protect_site)
     if not data:
         raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
     dataset = load_data(data, "test")
     dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
-    result = measure(
-        graph,
-        dataset,
-        options.make_spec(graph, layout, range_, mean, std),
-        errors,
-        chips=range(first_chip, first_chip + chips),
-        layout=parse_layout(layout_map),
-        fault_generator=fault_generator,
-        level=optimization,  # type: ignore[arg-type]
-    )
+    spec = options.make_spec(graph, layout, range_, mean, std)
+    settings: dict[str, Any] = {
+        "chips": range(first_chip, first_chip + chips),
+        "layout": parse_layout(layout_map),
+        "fault_generator": fault_generator,
+        "level": optimization,
+    }
+    if bits:
+        if latency or latency_batch:
+            raise OptionError("--bits changes weights, not times: give --latency in a run of its own")
+        sweep = evaluate_bits(graph, dataset, spec, errors, bits, **settings, on_row=console.note_row)
+        sweep.settings.update(describe(path, graph, dataset))
+        if json != "-":
+            console.print_precision(sweep)
+        console.write_json(sweep.to_dict(), json)
+        return
+    result = measure(graph, dataset, spec, errors, **settings)
     result.settings.update(describe(path, graph, dataset))
+    result.settings.update(strengths.to_record(graph))
+    record, times = result.to_dict(), []
+    if latency or latency_batch:
+        batch = latency_batch or 64
+        times = measure_latency(
+            graph,
+            spec.encode(dataset.take(batch).x),
+            batches=(1, batch),
+            level=optimization,  # type: ignore[arg-type]
+        )
+        record["latency"] = {str(entry.batch): entry.to_dict() for entry in times}
+    advice = advise(result)
+    if advice is not None:
+        record["advice"] = advice.to_dict()
     if json != "-":
         console.print_evaluation(result)
-    console.write_json(result.to_dict(), json)
+        if advice is not None:
+            print(advice.sentence())
+        if times:
+            console.print_latency(times)
+    console.write_json(record, json)
 
 
 def _only_fused_file() -> Path:

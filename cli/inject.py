@@ -14,7 +14,10 @@ from nfkit.errors import OptionError
 def inject(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")],
-    ber: Annotated[float, typer.Option("--ber", help="Bit error rate per cell.")] = 0.01,
+    ber: Annotated[float | None, typer.Option("--ber", help="Bit error rate per cell; 0.01 by default.")] = None,
+    vdd: options.OneVdd = None,
+    curve: options.CurveName = "stutz-2021",
+    extrapolate: options.Extrapolate = False,
     kind: options.Kind = "stuck",
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
@@ -50,14 +53,17 @@ def inject(
     if remove:
         result, done = remove_faults(graph), "faults removed"
     else:
-        errors = options.make_errors([ber], kind, set_share, protect_bit, protect_site)[0]
+        strength = options.make_strength(ber, vdd, curve, extrapolate)
+        rate = strength.rates[0]
+        errors = options.make_errors([rate], kind, set_share, protect_bit, protect_site)[0]
         roles = ("weight", "bias", "constant") if biases else ("weight",)
         sites = fault_sites(graph, generator=fault_generator, roles=roles)  # type: ignore[arg-type]
         device = Chip(chip, parse_layout(layout_map))
         result = inject_faults(graph, sites, device, errors, mode)  # type: ignore[arg-type]
         cells, bits = count_faults(graph, sites, device, errors)
-        record |= {"ber": ber, "chip": chip, **errors.to_dict(), "faulty_cells": cells, "flipped_bits": bits}
-        done = f"chip {chip} at {100 * ber:g} %: {cells} faulty cells, {bits} flipped bits in {len(sites)} sites"
+        record |= {"ber": rate, "chip": chip, **errors.to_dict(), "faulty_cells": cells, "flipped_bits": bits}
+        record |= strength.to_record()
+        done = f"chip {chip} at {strength.describe()}: {cells} faulty cells, {bits} flipped bits in {len(sites)} sites"
         if mode == "input":
             done += "; the file is fault-free until the masks are fed"
     save(result, output)

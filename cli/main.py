@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from nfkit.cli.energy import energy
 from nfkit.cli.evaluate import evaluate
 from nfkit.cli.fold import fold
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
+from nfkit.cli.models import models
+from nfkit.cli.plot import plot
 from nfkit.cli.protect import protect
+from nfkit.cli.quantize import quantize
 from nfkit.cli.split import split
 from nfkit.errors import NfkitError
 from nfkit.version import __version__
@@ -23,8 +27,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (protect, evaluate, inspect, inject, fold, split):
+for command in (quantize, protect, evaluate, energy, plot, inspect, inject, fold, split):
     app.command()(command)
+app.add_typer(models, name="models")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from nfkit.errors import OptionError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from nfkit.energy import Curve, OperatingPoint
     from nfkit.faults import BitErrors
     from nfkit.graph.interface import InputSpec
 
@@ -50,6 +52,80 @@ Mean = Annotated[
 Std = Annotated[str | None, typer.Option("--std", metavar="S[,S..]", help="Standard deviation to go with it.")]
 
 
+Vdd = Annotated[
+    list[float] | None,
+    typer.Option("--vdd", metavar="V", help="Supply voltage over Vmin in place of --ber, by the curve; repeat."),
+]
+OneVdd = Annotated[
+    float | None, typer.Option("--vdd", metavar="V", help="Supply voltage over Vmin in place of --ber, by the curve.")
+]
+CurveName = Annotated[
+    str, typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve: stutz-2021, neuralfuse, or a CSV file.")
+]
+Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the voltage curve.")]
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """Bit error rates to work at, each with what the voltage curve says of it.
+
+    Attributes:
+        rates: Bit error rates per cell.
+        points: Operating points; None where the curve states none for a rate that was given as such.
+        curve: The voltage curve.
+    """
+
+    rates: list[float]
+    points: list[OperatingPoint | None]
+    curve: Curve
+
+    def describe(self) -> str:
+        """The first rate, and the voltage that it stands for."""
+        rate, point = self.rates[0], self.points[0]
+        return f"{100 * rate:.3g} %" + (f" ({point.volts:.3f} Vmin by {self.curve.name})" if point else "")
+
+    def to_record(self, model: ir.Model | None = None) -> dict[str, Any]:
+        """What a record says of voltage and, for a fused model, of energy.
+
+        Args:
+            model: The model that was measured.
+        """
+        from nfkit.economy import saving_record, voltage_record
+        from nfkit.errors import ModelError
+        from nfkit.graph.fuse import is_fused
+
+        record = {"voltage": voltage_record(self.rates, self.curve, self.points)}
+        if model is not None and is_fused(model):
+            try:
+                record["energy"] = saving_record(model, self.curve, self.points)
+            except ModelError as error:  # the measurement stands without it
+                record["energy"] = {"error": str(error)}
+        return record
+
+
+def make_strengths(ber: list[float] | None, vdd: list[float] | None, curve: str, extrapolate: bool) -> Strengths:
+    """Bit error rates from --ber or --vdd; 1 % where neither is given.
+
+    Raises:
+        OptionError: When both are given, or a voltage is beyond the curve.
+    """
+    from nfkit.energy import load_curve
+
+    if ber and vdd:
+        raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
+    known = load_curve(curve)
+    if vdd:
+        points = [known.at_volts(volts, extrapolate=extrapolate) for volts in vdd]
+        return Strengths([point.rate for point in points], list(points), known)
+    rates = ber or [0.01]
+    return Strengths(rates, [known.find_rate(rate, extrapolate=extrapolate) for rate in rates], known)
+
+
+def make_strength(ber: float | None, vdd: float | None, curve: str, extrapolate: bool) -> Strengths:
+    """The same for commands that take one strength."""
+    return make_strengths(None if ber is None else [ber], None if vdd is None else [vdd], curve, extrapolate)
+
+
 def make_errors(
     rates: list[float], kind: str, set_share: float, bits: list[int] | None, sites: list[str] | None
 ) -> list[BitErrors]:
@@ -82,6 +158,23 @@ def make_spec(
     return find_input(
         model, layout=layout, value_range=value_range, mean=_numbers("mean", mean), std=_numbers("std", std)
     )
+
+
+def parse_share(text: str | None) -> float | None:
+    """A share, given as 2% or 0.02.
+
+    Raises:
+        OptionError: When it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise OptionError(f"--energy-budget {text!r}: give a share of the base's accesses, such as 2% or 0.02")
+    return share
 
 
 def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:

@@ -15,8 +15,22 @@ def protect(
     data: options.Data,
     test_data: Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside it.")] = None,
-    generator: Annotated[str, typer.Option("--generator", help="Architecture; see the documentation.")] = "unet-l",
-    ber: Annotated[float, typer.Option("--ber", help="Bit error rate per cell to train against.")] = 0.01,
+    generator: Annotated[
+        str, typer.Option("--generator", help="Architecture, or auto: the widest hint within the energy budget.")
+    ] = "auto",
+    energy_budget: Annotated[
+        str | None,
+        typer.Option("--energy-budget", metavar="SHARE", help="Largest share of the base's accesses, such as 2%."),
+    ] = None,
+    allow_loss: Annotated[
+        bool, typer.Option("--allow-loss", help="Go on with a generator that costs more energy than it saves.")
+    ] = False,
+    ber: Annotated[
+        float | None, typer.Option("--ber", help="Bit error rate per cell to train against; 0.01 by default.")
+    ] = None,
+    vdd: options.OneVdd = None,
+    curve: options.CurveName = "stutz-2021",
+    extrapolate: options.Extrapolate = False,
     kind: options.Kind = "stuck",
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
@@ -56,6 +70,8 @@ def protect(
     """
     from nfkit.cli import console
     from nfkit.data import load_for_training
+    from nfkit.economy import choose
+    from nfkit.errors import OptionError
     from nfkit.faults import parse_layout
     from nfkit.model import default_output, load
     from nfkit.protection import protect as protect_model
@@ -67,10 +83,22 @@ def protect(
     console.check_json(json)
     graph = load(model)
     spec = options.make_spec(graph, layout, range_, mean, std)
+    strength = options.make_strength(ber, vdd, curve, extrapolate)
+    choice = choose(
+        graph,
+        spec.image_shape,
+        generator,
+        strength.points[0],
+        strength.curve,
+        budget=options.parse_share(energy_budget),
+    )
+    if choice.saving is not None and not choice.saving.pays and not allow_loss:
+        raise OptionError(f"{choice.reason}. Choose --generator auto, or add --allow-loss to go on")
+    console.note(choice.reason)
     train, test = load_for_training(data, test_data, seed)
     config = TrainConfig(
-        generator=generator,
-        errors=options.make_errors([ber], kind, set_share, protect_bit, protect_site)[0],
+        generator=choice.name,
+        errors=options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
         layout=parse_layout(layout_map),
         epochs=epochs,
         minutes=10.0 if minutes is None and epochs is None else minutes,
@@ -91,6 +119,7 @@ def protect(
         chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
         on_stage=console.note, on_progress=console.TrainingDisplay(),
     )  # fmt: skip
+    result.evaluation.settings.update(strength.to_record(load(result.output)))
     if json != "-":
         console.print_protection(result)
     console.write_json(result.to_dict(), json)

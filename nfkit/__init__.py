@@ -13,6 +13,8 @@ from nfkit.version import __version__ as __version__
 if TYPE_CHECKING:
     from nfkit.data import Dataset as Dataset
     from nfkit.data import load as load_data  # noqa: F401
+    from nfkit.economy import analyse as analyse
+    from nfkit.energy import load_curve as load_curve
     from nfkit.errors import NfkitError as NfkitError
     from nfkit.faults import BitErrors as BitErrors
     from nfkit.faults import Chip as Chip
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     from nfkit.graph.inject import inject as inject
     from nfkit.graph.inject import remove as remove
     from nfkit.graph.interface import InputSpec as InputSpec
+    from nfkit.graph.requantise import requantise as requantise
     from nfkit.graph.sites import WeightSite as WeightSite
     from nfkit.graph.sites import find_sites as find_sites
     from nfkit.learn.config import TrainConfig as TrainConfig
     from nfkit.measure.evaluate import evaluate as evaluate
+    from nfkit.measure.precision import evaluate_bits as evaluate_bits
     from nfkit.model import load as load_model  # noqa: F401
     from nfkit.protection import protect as protect
+    from nfkit.quantization import quantize as quantize
 
 _HOMES = {
     # models and data
@@ -45,6 +50,9 @@ _HOMES = {
     "find_sites": "nfkit.graph.sites:find_sites",
     "inject": "nfkit.graph.inject:inject",
     "remove": "nfkit.graph.inject:remove",
+    # quantisation
+    "quantize": "nfkit.quantization:quantize",
+    "requantise": "nfkit.graph.requantise:requantise",
     # protection
     "TrainConfig": "nfkit.learn.config:TrainConfig",
     "protect": "nfkit.protection:protect",
@@ -52,6 +60,10 @@ _HOMES = {
     "split": "nfkit.graph.fuse:split",
     # measuring
     "evaluate": "nfkit.measure.evaluate:evaluate",
+    "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
+    # energy
+    "analyse": "nfkit.economy:analyse",
+    "load_curve": "nfkit.energy:load_curve",
     # errors
     "NfkitError": "nfkit.errors:NfkitError",
 }

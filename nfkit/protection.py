@@ -20,9 +20,11 @@ from nfkit.data import Dataset
 from nfkit.energy import count_macs
 from nfkit.errors import ModelError, OptionError
 from nfkit.faults import EVALUATION_CHIPS
+from nfkit.faults.kinds import MAX_RATE
 from nfkit.graph.fuse import BASE_SOURCE_KEY, fuse, is_fused, split
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import fault_sites
+from nfkit.measure.advice import Advice, advise
 from nfkit.measure.evaluate import Evaluation, Row, evaluate
 from nfkit.measure.session import Level, Runner
 from nfkit.model import ModelLike, check_output, load, save, sha256
@@ -61,7 +63,9 @@ class Protection:
         precision: `int8` or `float`, of the generator in the file.
         float_evaluation: The same measurement with a float generator; None if that is what is in the file.
         parity_max_abs: Largest difference between torch and ONNX Runtime at the fused file's output.
-        evaluation: Measured on the file itself.
+        evaluation: Measured on the file itself, at the bit error rate that it was trained for and around it.
+        advice: Where the pair beats both the faulty base and the generator alone; None where the generator alone
+            classifies nothing.
         interrupted: Whether training was ended early by Ctrl-C.
         training: Settings and course of the training.
     """
@@ -75,14 +79,17 @@ class Protection:
     float_evaluation: Evaluation | None
     parity_max_abs: float
     evaluation: Evaluation
+    advice: Advice | None
     interrupted: bool
     training: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """The record `nfkit.protect/1`."""
-        record = {k: v for k, v in vars(self).items() if k not in ("evaluation", "float_evaluation")}
+        record = {k: v for k, v in vars(self).items() if k not in ("evaluation", "float_evaluation", "advice")}
         record["output"] = str(self.output)
         record["evaluate"] = self.evaluation.to_dict()
+        if self.advice is not None:
+            record["advice"] = self.advice.to_dict()
         if self.float_evaluation is not None:
             entry = self.float_evaluation.summary()[0]
             record["float_generator"] = {
@@ -102,6 +109,7 @@ def protect(
     *,
     generator_precision: Literal["int8", "float"] = "int8",
     chips: int = 10,
+    around: bool = True,
     level: Level = "all",
     force: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -119,6 +127,7 @@ def protect(
         output: Where to write the fused model.
         generator_precision: Whether the generator is quantised to int8 weights and activations.
         chips: How many unseen chips to measure on.
+        around: Whether to measure at lower and higher bit error rates as well, from a tenth to twice the trained one.
         level: Optimisation level of the measurement.
         force: Whether to replace an existing output.
         on_stage: Called with a sentence when a new stage begins.
@@ -131,6 +140,7 @@ def protect(
     require_torch()
     from nfkit.learn.differentiable import refuse_unsupported
     from nfkit.learn.export import check_opset, export_generator, transform
+    from nfkit.learn.probe import probe_accuracy
     from nfkit.learn.train import train
 
     begun = time.monotonic()
@@ -195,13 +205,22 @@ def protect(
 
     on_stage(f"measuring on {len(test)} samples of {test.name} and {chips} unseen chips")
     errors = [config.errors]
+    if around:
+        errors += [config.errors.at(r) for r in _rates_around(config.errors.rate)]
     seeds = EVALUATION_CHIPS[:chips]
     measured = evaluate(fused, test, spec, errors, chips=seeds, layout=config.layout, level=level, on_row=on_row)
-
     unquantised = None
     if precision == "int8":
-        reference = fuse(as_float, base, spec, {})
-        unquantised = evaluate(reference, test, spec, errors, chips=seeds, layout=config.layout, level=level)
+        unquantised = evaluate(
+            fuse(as_float, base, spec, {}), test, spec, errors[:1],
+            chips=seeds, layout=config.layout, level=level, known=measured,
+        )  # fmt: skip
+    probed = None
+    if measured.alone is None:
+        probed = probe_accuracy(trained.generator, spec, rest, test, classes)
+    advice = advise(measured, probed)
+    if advice is not None:
+        fused.metadata_props["nfkit.advice"] = json.dumps(advice.to_dict(), sort_keys=True)
     fused.metadata_props["nfkit.results"] = json.dumps(measured.to_dict()["summary"], sort_keys=True)
 
     save(fused, output)
@@ -217,9 +236,16 @@ def protect(
         float_evaluation=unquantised,
         parity_max_abs=parity,
         evaluation=measured,
+        advice=advice,
         interrupted=trained.interrupted,
         training=training,
     )
+
+
+def _rates_around(rate: float) -> list[float]:
+    """The trained bit error rate's neighbours: what a user needs to choose a voltage."""
+    near = (float(f"{factor * rate:.3g}") for factor in (0.1, 0.2, 0.5, 2.0))
+    return [r for r in near if 0 < r <= MAX_RATE / 2]
 
 
 def check_parity(model: ir.Model, sample: np.ndarray[Any, Any]) -> float:

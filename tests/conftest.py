@@ -84,3 +84,43 @@ def execute():
 def serialised():
     """serialised(model): bytes that differ where anything in the model does."""
     return lambda model: ir.to_proto(model).SerializeToString(deterministic=True)
+
+
+FLOAT_NET = """
+<ir_version: 4, opset_import: ["" : OPSET, "ai.onnx.ml" : 1], producer_name: "someone", producer_version: "7">
+floatnet (float[BATCH, INPUT] image) => (float[BATCH, 4] scores)
+{
+    LEAD
+    c = Conv <pads = [1, 1, 1, 1]> (planes, w)
+    n = BatchNormalization <epsilon = 0.001> (c, gamma, beta, mean, var)
+    r = Relu (n)
+    p = GlobalAveragePool (r)
+    f = Flatten (p)
+    scores = Gemm <transB = 1> (f, d, e)
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def floatnet(parse):
+    """floatnet(opset=18, batch="N", last=False): a float network with batch normalisation, images in [-1, 1]."""
+
+    def build(opset=18, batch="N", last=False):
+        random = np.random.default_rng(8)
+        lead = "planes = Transpose <perm = [0, 3, 1, 2]> (image)" if last else "planes = Identity (image)"
+        replaced = {"OPSET": opset, "BATCH": batch, "INPUT": "6, 6, 3" if last else "3, 6, 6", "LEAD": lead}
+        text = FLOAT_NET
+        for word, value in replaced.items():
+            text = text.replace(word, str(value))
+        arrays = {
+            "w": random.normal(0, 0.4, (8, 3, 3, 3)),
+            "gamma": random.uniform(0.5, 2, 8),
+            "beta": random.normal(0, 0.3, 8),
+            "mean": random.normal(0, 0.3, 8),
+            "var": random.uniform(0.5, 2, 8),
+            "d": random.normal(0, 1, (4, 8)),
+            "e": random.normal(0, 0.1, 4),
+        }
+        return parse(text, **{name: array.astype(np.float32) for name, array in arrays.items()})
+
+    return build

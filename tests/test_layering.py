@@ -24,6 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.graph": FOUNDATION | {"nfkit.faults"},
     "nfkit.data": FOUNDATION,
     "nfkit.energy": FOUNDATION | {"nfkit.graph"},
+    "nfkit.models.bases": FOUNDATION,
     "nfkit.models.generators": FOUNDATION,
     "nfkit.learn": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.models.generators"},
     "nfkit.measure": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data"},

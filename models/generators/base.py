@@ -19,6 +19,9 @@ class Generator(nn.Module, ABC):
     bottleneck_channels: int
     """Channels of the last of the encoder's features; 0 where there is no bottleneck."""
 
+    classes: int = 0
+    """Number of classes that the generator tells apart by itself; 0 where it yields no such evidence."""
+
     @abstractmethod
     def encode(self, x: Tensor) -> list[Tensor]:
         """Computes the features of an image.
@@ -35,6 +38,14 @@ class Generator(nn.Module, ABC):
     def decode(self, features: list[Tensor]) -> Tensor:
         """Computes the residual [N, C, H, W] from the features that `encode` returned."""
 
+    def evidence(self, features: list[Tensor]) -> Tensor:
+        """Computes the scores [N, classes] by which the generator itself tells classes apart, where it does.
+
+        Args:
+            features: What `encode` returned.
+        """
+        raise NotImplementedError(f"{type(self).__name__} yields no class evidence")
+
     def forward(self, x: Tensor) -> Tensor:
         """Computes the residual G(x).
 
@@ -44,9 +55,18 @@ class Generator(nn.Module, ABC):
         Returns:
             The residual, of the shape of `x`.
         """
-        height, width = int(x.shape[-2]), int(x.shape[-1])
-        below, right = -height % self.stride, -width % self.stride
-        if not below and not right:
-            return self.decode(self.encode(x))
-        padded = nn.functional.pad(x, (0, right, 0, below))
-        return self.decode(self.encode(padded))[..., :height, :width]
+        return self._residual(x, self.encode(self.pad(x)))
+
+    def explain(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the residual, and the evidence [N, classes] behind it, for x as in `forward`."""
+        features = self.encode(self.pad(x))
+        return self._residual(x, features), self.evidence(features)
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Zeros below and to the right, up to the next multiples of the stride."""
+        below, right = -int(x.shape[-2]) % self.stride, -int(x.shape[-1]) % self.stride
+        return nn.functional.pad(x, (0, right, 0, below)) if below or right else x
+
+    def _residual(self, x: Tensor, features: list[Tensor]) -> Tensor:
+        residual = self.decode(features)
+        return residual if residual.shape[-2:] == x.shape[-2:] else residual[..., : x.shape[-2], : x.shape[-1]]

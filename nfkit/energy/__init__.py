@@ -1,5 +1,35 @@
-"""What a graph costs to run."""
+"""What an inference costs, and what lower voltage saves."""
 
-from nfkit.energy.macs import count_macs, count_parameters
+from nfkit.energy.count import PRESETS, Count, count, count_fused, count_macs
+from nfkit.energy.curve_files import CURVES, DEFAULT_CURVE, PAPER_CURVE, load_curve
+from nfkit.energy.parameters import count_parameters
+from nfkit.energy.read import Preset
+from nfkit.energy.savings import Saving, affordable, assess, compare, efficiency_ratio, energy_saving
+from nfkit.energy.systolic import DATAFLOWS, Dataflow, SystolicArray, parse_array
+from nfkit.energy.voltage import Curve, OperatingPoint
 
-__all__ = ["count_macs", "count_parameters"]
+__all__ = [
+    "CURVES",
+    "DATAFLOWS",
+    "DEFAULT_CURVE",
+    "PAPER_CURVE",
+    "PRESETS",
+    "Count",
+    "Curve",
+    "Dataflow",
+    "OperatingPoint",
+    "Preset",
+    "Saving",
+    "SystolicArray",
+    "affordable",
+    "assess",
+    "compare",
+    "count",
+    "count_fused",
+    "count_macs",
+    "count_parameters",
+    "efficiency_ratio",
+    "energy_saving",
+    "load_curve",
+    "parse_array",
+]

@@ -55,7 +55,8 @@ def _drawn(seed: int, name: str, cells: int, errors: BitErrors) -> tuple[Cells, 
     if errors.kind == "stuck":
         faulty = weakest_cells(seed, name, cells, errors.rate)
         ones = prefers_one(seed, name, faulty, errors.set_share)
-        return faulty[ones], faulty[~ones]
+        # Several times as fast as a boolean index.
+        return faulty.take(np.flatnonzero(ones)), faulty.take(np.flatnonzero(~ones))
     rates = errors.directed_rates()
     faulty = weakest_cells(seed, name, cells, max(rates))
     if rates[0] == rates[1]:

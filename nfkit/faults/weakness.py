@@ -32,6 +32,9 @@ Cells = npt.NDArray[np.uint64]
 _SHELLS = 48
 """Time is cut into shells (2^-(j+1), 2^-j], j = 0 ... 47, and the rest (0, 2^-48]."""
 
+_BLOCK = 1 << 15
+"""Words to work on at once: their intermediate results stay in the processor's cache."""
+
 _POSITIONS, _COUNTS, _MARKS = 0, 1, 2
 """Sub-streams of a memory's Philox stream; marks of shell j are at `_MARKS` + j."""
 
@@ -105,7 +108,16 @@ def weakest_cells(seed: int, name: str, cells: int, rate: float) -> Cells:
     words = _words(seed, name, _POSITIONS, _points_until(seed, name, cells, rate) if rate else 0)
     # floor(word * cells / 2^64) in two halves, so that no product leaves 64 bits.
     n, half = np.uint64(cells), np.uint64(32)
-    return ((words >> half) * n + ((words & np.uint64(0xFFFFFFFF)) * n >> half)) >> half
+    for start in range(0, len(words), _BLOCK):
+        high = words[start : start + _BLOCK]  # a view: what becomes of it becomes of the words
+        low = high & np.uint64(0xFFFFFFFF)
+        low *= n
+        low >>= half
+        high >>= half
+        high *= n
+        high += low
+        high >>= half
+    return words
 
 
 def prefers_one(seed: int, name: str, cells: Cells, share: float) -> npt.NDArray[np.bool_]:
@@ -120,8 +132,15 @@ def prefers_one(seed: int, name: str, cells: Cells, share: float) -> npt.NDArray
     Returns:
         One boolean a cell, from a multiplicative hash (the finaliser of SplitMix64) of chip, memory and cell.
     """
-    key = hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]
-    x = cells + np.uint64(int.from_bytes(key, "little"))
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (x >> np.uint64(32)) < np.uint64(int(share * 2**32))
+    key = np.uint64(int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "little"))
+    limit = np.uint64(int(share * 2**32))
+    ones = np.empty(len(cells), np.bool_)
+    for start in range(0, len(cells), _BLOCK):
+        x = cells[start : start + _BLOCK] + key
+        x ^= x >> np.uint64(30)
+        x *= np.uint64(0xBF58476D1CE4E5B9)
+        x ^= x >> np.uint64(27)
+        x *= np.uint64(0x94D049BB133111EB)
+        x >>= np.uint64(32)
+        np.less(x, limit, out=ones[start : start + _BLOCK])
+    return ones

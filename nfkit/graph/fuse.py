@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import CheckerPass
+from onnx_ir.passes.common import CheckerPass, RemoveUnusedNodesPass
 
 from nfkit.errors import ModelError, UnsupportedError
+from nfkit.graph.bits import BITS_KEY
 from nfkit.graph.inject import FAULTS_KEY
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import ROLE_KEY
@@ -34,6 +35,8 @@ BASE_DIGEST_KEY = "nfkit.base.graph_sha256"
 BASE_SOURCE_KEY = "nfkit.base.sha256"
 """Digest of the file that the base was read from."""
 INPUT_KEY = "nfkit.input"
+EVIDENCE = "evidence"
+"""Name of the value, in a generator's graph, that holds its own scores [N, classes], if it has any."""
 
 
 def is_fused(model: ir.Model) -> bool:
@@ -132,7 +135,7 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     for name in [n for n in graph.initializers if n.startswith(PREFIX)]:
         del graph.initializers[name]
     header = json.loads(base.metadata_props[_BASE_HEADER_KEY])
-    for key in [k for k in base.metadata_props if k.startswith("nfkit.")]:
+    for key in [k for k in base.metadata_props if k.startswith("nfkit.") and k != BITS_KEY]:
         del base.metadata_props[key]
     _restore_header(base, header)
     if sha256(base) != fused.metadata_props[BASE_DIGEST_KEY]:
@@ -151,12 +154,30 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     for key in [k for k in prefix.metadata_props if not k.startswith("nfkit.")]:
         del prefix.metadata_props[key]
     del prefix.metadata_props[BASE_DIGEST_KEY]
+    prefix.metadata_props.pop(BITS_KEY, None)
     for value in [v for v in graph.inputs if v.name != entry]:
         graph.inputs.remove(value)
     used = {n.domain for n in graph}
     for domain in [d for d in prefix.opset_imports if d not in used]:
         del prefix.opset_imports[domain]
     return prefix, base
+
+
+def evidence_model(fused: ir.Model) -> ir.Model | None:
+    """The part of a fused model that gives the generator's own class scores [N, classes]; None where it has none.
+
+    Raises:
+        ModelError: When the model is not fused, or was changed since.
+    """
+    prefix, _ = split(fused)
+    graph = prefix.graph
+    scores = next((v for n in graph for v in n.outputs if v.name == _GENERATOR + EVIDENCE), None)
+    if scores is None:
+        return None
+    graph.outputs.clear()
+    graph.outputs.append(scores)
+    RemoveUnusedNodesPass()(prefix)
+    return prefix
 
 
 def _adopt(generator: ir.Model, levels: ir.Value, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError
+from nfkit.graph.bits import recorded_bits
 from nfkit.graph.flow import Flow, Reading
 from nfkit.graph.operands import QUANTIZE, key_of
 from nfkit.graph.operands import Role as Role
@@ -95,15 +96,19 @@ class WeightSite:
 
 
 def find_sites(model: ir.Model) -> list[WeightSite]:
-    """Lists the tensors of integers that a device would hold in memory, in the order of the file."""
-    flow = Flow(model)
+    """Lists the tensors of integers that a device would hold in memory, in the order of the file.
+
+    Raises:
+        ModelError: When the model records bits of its codes that they do not have; see `nfkit.graph.bits`.
+    """
+    flow, narrow = Flow(model), recorded_bits(model)
     sites = []
     for entry in stored_tensors(model).values():
         if (entry.node is None and entry.value.const_value is None) or entry.dtype not in _INTEGERS:
             continue
         readings = list(flow.readings(entry.value))
         if readings:
-            sites.append(_site(entry, entry.dtype.bitwidth, readings))
+            sites.append(_site(entry, narrow.get(entry.name, entry.dtype.bitwidth), readings))
     return sites
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nfkit.learn.optimiser import Optimiser
 from nfkit.model import write_atomically
 
 _PROGRESS = ("phase", "step", "reports", "seconds", "best", "score", "clean", "perturbed")
@@ -43,7 +44,7 @@ class Checkpoint:
     clean: float = 0.0
     perturbed: float = 0.0
     resumed: bool = False
-    _optimiser: dict[str, Any] | None = None
+    _optimiser: list[dict[str, Any]] | None = None
 
     @classmethod
     def resume(cls, path: Path | None, settings: dict[str, Any], losses: nn.Module) -> Checkpoint:
@@ -63,7 +64,7 @@ class Checkpoint:
             return fresh
         return cls(path, settings, **progress, resumed=True, _optimiser=optimiser)
 
-    def restore(self, optimiser: torch.optim.Optimizer) -> None:
+    def restore(self, optimiser: Optimiser) -> None:
         """Gives a resumed phase its optimiser's state back, once."""
         if self._optimiser is not None:
             optimiser.load_state_dict(self._optimiser)
@@ -75,7 +76,7 @@ class Checkpoint:
             self.best = {k: v.detach().cpu().clone() for k, v in generator.state_dict().items()}
             self.score, self.clean, self.perturbed = score, clean, perturbed
 
-    def save(self, losses: nn.Module, optimiser: torch.optim.Optimizer | None) -> None:
+    def save(self, losses: nn.Module, optimiser: Optimiser | None) -> None:
         """Writes the file anew, atomically."""
         if self.path is None:
             return

@@ -18,10 +18,13 @@ import onnx
 import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
+from torch import Tensor, nn
 
 from nfkit.errors import UnsupportedError
+from nfkit.graph.fuse import EVIDENCE
 from nfkit.graph.quantize import quantize_static
 from nfkit.learn.objective import protect
+from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator
 from nfkit.models.generators.folding import fold_batch_norm
 
@@ -47,7 +50,8 @@ def export_generator(
         calibration: Images [M, C, H, W] in [-1, 1] to choose the ranges of an int8 generator; float without.
 
     Returns:
-        A model with one input `image` and one output `protected`.
+        A model with one input `image` and one output `protected`. Where the generator tells classes apart by itself,
+        the value `EVIDENCE` of the graph holds its scores.
 
     Raises:
         UnsupportedError: When the generator cannot be expressed at the opset.
@@ -55,10 +59,50 @@ def export_generator(
     check_opset(opset)
     model = _export(fold_batch_norm(generator), image_shape, min(max(opset, _EXPORTER_MIN), _EXPORTER_MAX), batch)
     if calibration is not None and _has_weights(model):
-        model = quantize_static(model, calibration, per_channel=True)
+        model = quantize_static(model, calibration, per_channel=True, exclude_ops=("Softmax",))
+    del model.graph.outputs[1:]
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     _close(model)
     return _at_opset(model, opset)
+
+
+def export_untrained(
+    name: str, image_shape: tuple[int, int, int], *, opset: int, classes: int = 10, seed: int = 0
+) -> ir.Model:
+    """Exports F(x) with the weights that a generator starts from, to count and to look at.
+
+    Torch's own random state is left as it was. Batch norms are folded, as in a trained generator.
+
+    Args:
+        name: One of `nfkit.models.generators.GENERATORS`.
+        image_shape: (channels, height, width).
+        opset: Opset of the graph.
+        classes: Number of classes, for generators that tell them apart.
+        seed: Seed of the weights.
+
+    Raises:
+        OptionError: When there is no such generator.
+        UnsupportedError: When the generator cannot be expressed at the opset.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        generator = build(name, image_shape[0], image_shape[1:], classes)
+    return export_generator(generator, image_shape, opset=opset, batch="N")
+
+
+def export_as_designed(generator: Generator, image_shape: tuple[int, int, int]) -> ir.Model:
+    """Exports the residual G(x) layer by layer, batch normalisation included: what published operation counts describe.
+
+    Args:
+        generator: A generator, trained or not.
+        image_shape: (channels, height, width).
+
+    Returns:
+        A model for counting, at batch 1; `export_generator` makes the one that runs.
+    """
+    model = _export(generator, image_shape, _EXPORTER_MIN, 1, optimize=False)
+    del model.graph.outputs[1:]
+    return model
 
 
 def check_opset(opset: int) -> None:
@@ -81,18 +125,22 @@ def transform(generator: Generator, x: npt.NDArray[np.float32]) -> npt.NDArray[n
     return result
 
 
-def _export(generator: Generator, image_shape: tuple[int, int, int], opset: int, batch: int | str) -> ir.Model:
+def _export(
+    generator: Generator, image_shape: tuple[int, int, int], opset: int, batch: int | str, *, optimize: bool = True
+) -> ir.Model:
     example = torch.zeros(batch if isinstance(batch, int) else 2, *image_shape)
     free = None if isinstance(batch, int) else ({0: torch.export.Dim("batch")},)
     with _quiet():
         program = torch.onnx.export(
-            generator.eval(), (example,), dynamo=True, external_data=False, opset_version=opset,
-            input_names=["image"], output_names=["residual"], dynamic_shapes=free, verbose=False,
+            _WithEvidence(generator).eval() if generator.classes else generator.eval(),
+            (example,), dynamo=True, external_data=False, opset_version=opset,
+            input_names=["image"], output_names=["residual", EVIDENCE][: 1 + bool(generator.classes)],
+            dynamic_shapes=free, verbose=False, optimize=optimize,
         )  # fmt: skip
     assert program is not None
     model: ir.Model = ir.from_proto(program.model_proto)
     if not isinstance(batch, int):
-        for value in (*model.graph.inputs, *model.graph.outputs):
+        for value in (model.graph.inputs[0], model.graph.outputs[0]):
             value.shape = ir.Shape([batch, *image_shape])
     for node in model.graph:  # the exporter writes the user's file paths into every node
         node.metadata_props.clear()
@@ -102,6 +150,18 @@ def _export(generator: Generator, image_shape: tuple[int, int, int], opset: int,
     model.graph.metadata_props.clear()
     model.metadata_props.clear()
     return model
+
+
+class _WithEvidence(nn.Module):
+    """x -> (residual, evidence), so that the exporter names both."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        residual, evidence = self.generator.explain(x)
+        return residual, evidence
 
 
 def _close(model: ir.Model) -> None:

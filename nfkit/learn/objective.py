@@ -7,7 +7,7 @@ with F(x) = clip(x + G(x), -1, 1), M0 the clean model and Mp_1 ... Mp_N copies o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -15,6 +15,10 @@ from torch import Tensor, nn
 
 from nfkit.graph.interface import InputSpec
 from nfkit.learn.differentiable import Environment, FrozenGraph
+
+SampleLoss = Callable[[Tensor, Tensor], Tensor]
+
+_Q = 0.7
 
 
 def protect(generator: nn.Module, x: Tensor) -> Tensor:
@@ -40,6 +44,21 @@ class ModelInput:
         return v.permute(0, 2, 3, 1) if self.spec.layout == "NHWC" else v.reshape(len(x), *self.spec.shape)
 
 
+def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
+    """Sum of -log p over samples, p the softmax share of the label; scores [N, classes], labels [N]."""
+    return nn.functional.cross_entropy(scores, y, reduction="sum")
+
+
+def bounded_cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
+    """Sum of (1 - p^q) / q with q = 0.7, between cross entropy (q -> 0) and the error rate (q = 1).
+
+    A sample that a faulty copy gets wrong with confidence costs at most 1 / q, where cross entropy would let a few such
+    samples outweigh all others (Zhang and Sabuncu, Generalized cross entropy, NeurIPS 2018).
+    """
+    p = torch.softmax(scores, dim=1).gather(1, y[:, None]).clamp(min=1e-6)
+    return ((1 - p**_Q) / _Q).sum()
+
+
 def eopm_gradient(
     frozen: FrozenGraph,
     entry: ModelInput,
@@ -48,6 +67,8 @@ def eopm_gradient(
     copies: Iterable[Environment],
     weight: float,
     passes: int | None = None,
+    clean_share: float = 1.0,
+    loss: SampleLoss | None = None,
 ) -> tuple[Tensor, float]:
     """Loss and its gradient at F(x), for all copies of the model.
 
@@ -63,6 +84,8 @@ def eopm_gradient(
         weight: lambda.
         passes: How many of the copies see each sample; all by default. With fewer, the copies divide the batch among
             themselves: an unbiased estimate of the same loss, in which many chips cost no more than few.
+        clean_share: Share of the samples that the clean model sees; below 1 an unbiased estimate, too.
+        loss: (scores [N, classes], labels [N]) -> sum over the samples; cross entropy by default.
 
     Returns:
         (gradient of the loss with respect to F(x), loss).
@@ -72,14 +95,15 @@ def eopm_gradient(
     seen = len(y) * (passes or len(copies))
     everything = torch.arange(len(y), device=y.device)
     parts = (torch.arange(seen, device=y.device) % len(y)).tensor_split(len(copies))
-    terms: list[tuple[Environment | None, Tensor, float]] = [(None, everything, 1.0 / len(y))]
+    first = everything[: max(1, round(clean_share * len(y)))]
+    terms: list[tuple[Environment | None, Tensor, float]] = [(None, first, 1.0 / len(first))]
     terms += [(copy, part, weight / seen) for copy, part in zip(copies, parts, strict=True) if len(part)]
     total = 0.0
     for weights, part, share in terms:
         images = leaf[part].contiguous(memory_format=torch.channels_last)  # indexing forgets the layout
         scores = frozen(entry(images), weights, scores=True)
-        loss = share * nn.functional.cross_entropy(scores.reshape(len(scores), -1), y[part], reduction="sum")
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
+        value = share * (loss or cross_entropy)(scores.reshape(len(scores), -1), y[part])
+        value.backward()  # type: ignore[no-untyped-call]
+        total += value.item()
     assert leaf.grad is not None
     return leaf.grad, total

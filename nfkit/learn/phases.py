@@ -24,8 +24,26 @@ from torch import Tensor, nn
 
 from nfkit.learn.chips import PerturbedCopies
 from nfkit.learn.differentiable import FrozenGraph
-from nfkit.learn.objective import ModelInput, eopm_gradient, protect
+from nfkit.learn.objective import (
+    ModelInput,
+    SampleLoss,
+    bounded_cross_entropy,
+    cross_entropy,
+    eopm_gradient,
+    protect,
+)
+from nfkit.learn.optimiser import Optimiser, under_batch_norm
 from nfkit.models.generators.base import Generator
+from nfkit.models.generators.hint import Hint
+
+_MATRIX_RATE = 0.05
+"""Peak relative step of Muon: a twentieth of a weight's norm."""
+
+_CLEAN_SHARE = 0.25
+"""Share of a batch that the clean model sees, where each sample is seen by one perturbed copy."""
+
+_EVIDENCE_WEIGHT = 1.0
+"""Weight of the generator's own classification during EOPM, where it has one."""
 
 PhaseName = Literal["patterns", "labels", "paint", "eopm"]
 
@@ -40,6 +58,7 @@ class Phase:
         learning_rate: Peak learning rate of Adam.
         parameters: What is trained.
         loss: (images, labels, step) -> loss; leaves its gradients in the parameters.
+        matrix_rate: Peak relative step of convolutions under batch normalisation; where it is 0, Adam moves them too.
     """
 
     name: PhaseName
@@ -47,6 +66,18 @@ class Phase:
     learning_rate: float
     parameters: list[nn.Parameter]
     loss: Callable[[Tensor, Tensor, int], float]
+    matrix_rate: float = 0.0
+
+    def optimiser(self, network: nn.Module) -> Optimiser:
+        """A fresh optimiser of the phase's parameters.
+
+        Args:
+            network: The generator, which says what stands under a batch normalisation.
+        """
+        chosen = {id(weight) for weight in under_batch_norm(network)} if self.matrix_rate else set()
+        matrices = [p for p in self.parameters if id(p) in chosen]
+        others = [p for p in self.parameters if id(p) not in chosen]
+        return Optimiser(matrices, others, self.matrix_rate, self.learning_rate)
 
 
 class Losses(nn.Module):
@@ -80,6 +111,8 @@ class Losses(nn.Module):
         super().__init__()
         self.generator, self.frozen, self.entry, self.copies = generator, frozen, entry, copies
         self.per_step, self.passes, self.weight, self.amplitude = per_step, passes, weight, amplitude
+        # The clean model's term weighs little: few samples are enough, unless the published loop is asked for.
+        self.clean_share = min(1.0, passes * _CLEAN_SHARE)
         self.pattern = nn.Parameter(torch.zeros(classes, *entry.spec.image_shape))
         self.head = nn.Linear(max(1, generator.bottleneck_channels), classes)
 
@@ -87,17 +120,27 @@ class Losses(nn.Module):
         """The phases in order, with their shares of the budget."""
         network = list(self.generator.parameters())
         if not warm_start or not self.generator.bottleneck_channels:
-            return [Phase("eopm", 1.0, 1e-3 if self.generator.bottleneck_channels else 1e-2, network, self._eopm)]
+            rate = 1e-3 if self.generator.bottleneck_channels else 1e-2
+            return [Phase("eopm", 1.0, rate, network, self._eopm)]
+        if isinstance(self.generator, Hint):
+            evident = [*self.generator.encoder.parameters(), *self.generator.head.parameters()]
+            return [
+                Phase("patterns", 0.12, 5e-2, [self.generator.pattern], self._patterns),
+                Phase("labels", 0.58, 4e-3, evident, self._labels, matrix_rate=_MATRIX_RATE),
+                Phase("eopm", 0.30, 1e-3, network, self._eopm),
+            ]
         with_head = [*network, *self.head.parameters()]
         return [
             Phase("patterns", 0.12, 5e-2, [self.pattern], self._patterns),
-            Phase("labels", 0.26, 3e-3, with_head, self._labels),
+            Phase("labels", 0.26, 3e-3, with_head, self._labels, matrix_rate=_MATRIX_RATE),
             Phase("paint", 0.24, 2e-3, with_head, self._paint),
             Phase("eopm", 0.38, 5e-4, network, self._eopm),
         ]
 
     def class_patterns(self) -> Tensor:
         """The additive patterns, [classes, C, H, W], bounded by the amplitude."""
+        if isinstance(self.generator, Hint):
+            return self.generator.class_patterns()
         return self.amplitude * torch.tanh(self.pattern)
 
     def _patterns(self, x: Tensor, y: Tensor, step: int) -> float:
@@ -106,7 +149,7 @@ class Losses(nn.Module):
 
     def _labels(self, x: Tensor, y: Tensor, step: int) -> float:
         with self._fast():
-            scores = self.head(self._pool(self.generator.encode(self._padded(x))))
+            scores = self._evidence(self.generator.encode(self.generator.pad(x)))
         loss = nn.functional.cross_entropy(scores.float(), y)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
@@ -114,7 +157,7 @@ class Losses(nn.Module):
     def _paint(self, x: Tensor, y: Tensor, step: int) -> float:
         height, width = x.shape[-2:]
         with self._fast():
-            features = self.generator.encode(self._padded(x))
+            features = self.generator.encode(self.generator.pad(x))
             scores = self.head(self._pool(features))
             painted = self.generator.decode(features)[..., :height, :width]
         wanted = self.class_patterns().detach()[y]
@@ -125,22 +168,39 @@ class Losses(nn.Module):
         return loss.item()
 
     def _eopm(self, x: Tensor, y: Tensor, step: int) -> float:
+        if not self.generator.classes:
+            with self._fast():
+                protected = protect(self.generator, x)
+            return self._through_models(protected, y, step)
         with self._fast():
-            protected = protect(self.generator, x)
-        return self._through_models(protected, y, step)
+            residual, evidence = self.generator.explain(x)
+        # Evidence that only had to please the base would drift from what the image shows.
+        alone = _EVIDENCE_WEIGHT * nn.functional.cross_entropy(evidence.float(), y)
+        # Where a hint is wrong the base errs with confidence; a few such samples must not outweigh all others.
+        return self._through_models(torch.clamp(x + residual.float(), -1.0, 1.0), y, step, bounded_cross_entropy, alone)
 
-    def _through_models(self, protected: Tensor, y: Tensor, step: int) -> float:
+    def _through_models(
+        self, protected: Tensor, y: Tensor, step: int, kind: SampleLoss = cross_entropy, extra: Tensor | None = None
+    ) -> float:
+        """Gradients of the EOPM loss at F(x), and of an extra term."""
         fresh = (self.copies.training(step * self.per_step + i) for i in range(self.per_step))
-        gradient, loss = eopm_gradient(self.frozen, self.entry, protected, y, fresh, self.weight, self.passes)
-        protected.backward(gradient)  # type: ignore[no-untyped-call]
+        gradient, loss = eopm_gradient(
+            self.frozen, self.entry, protected, y, fresh, self.weight, self.passes, self.clean_share, kind
+        )
+        if extra is None:
+            protected.backward(gradient)  # type: ignore[no-untyped-call]
+        else:
+            torch.autograd.backward([protected, extra], [gradient, torch.ones_like(extra)])
         return loss
+
+    def _evidence(self, features: list[Tensor]) -> Tensor:
+        if isinstance(self.generator, Hint):
+            return self.generator.evidence(features)
+        scores: Tensor = self.head(self._pool(features))
+        return scores
 
     def _pool(self, features: list[Tensor]) -> Tensor:
         return features[-1].mean(dim=(2, 3))
-
-    def _padded(self, x: Tensor) -> Tensor:
-        stride = self.generator.stride
-        return nn.functional.pad(x, (0, -x.shape[-1] % stride, 0, -x.shape[-2] % stride))
 
     def _fast(self) -> torch.autocast:
         low = self.frozen.dtype == torch.bfloat16

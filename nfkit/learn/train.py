@@ -115,7 +115,7 @@ def train(
     entry = ModelInput(spec, device)
     copies = PerturbedCopies(model, sites, frozen, config.errors, config.layout, config.seed)
     channels, height, width = spec.image_shape
-    generator = build(config.generator, channels, (height, width)).to(device)
+    generator = build(config.generator, channels, (height, width), classes, config.amplitude).to(device)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     losses = Losses(
         generator, frozen, entry, copies,
@@ -143,18 +143,16 @@ def train(
         while state.phase < len(phases):
             phase = phases[state.phase]
             begin = sum(p.share for p in phases[: state.phase])
-            optimiser = torch.optim.Adam(phase.parameters, betas=(0.9, 0.99))
+            optimiser = phase.optimiser(generator)
             state.restore(optimiser)
             for x, y in batches.starting_at(state.step):  # x [N, C, H, W] in [-1, 1], y [N]
                 used = (time.monotonic() - started) if config.minutes else state.step
                 done = used / budget
                 if done >= begin + phase.share - 1e-9:
                     break
-                for group in optimiser.param_groups:
-                    group["lr"] = phase.learning_rate * _rate((done - begin) / phase.share)
                 optimiser.zero_grad()
                 value = phase.loss(x, y, state.step)
-                optimiser.step()
+                optimiser.step(_rate((done - begin) / phase.share))
                 state.step += 1
                 loss = value if math.isnan(loss) else 0.98 * loss + 0.02 * value
                 clean = perturbed = None
@@ -225,7 +223,7 @@ class _Judge:
 
 
 def _rate(part: float) -> float:
-    """Learning rate over a phase: a short warm-up, then half a cosine down to zero."""
+    """Share of the peak learning rate over a phase: a short warm-up, then half a cosine down to zero."""
     return min(1.0, part / 0.05 + 0.05) * (0.5 + 0.5 * math.cos(math.pi * min(part, 1.0)))
 
 

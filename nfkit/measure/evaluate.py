@@ -21,7 +21,7 @@ import onnx_ir as ir
 from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid, Layout, flipped_bits
-from nfkit.graph.fuse import is_fused, split
+from nfkit.graph.fuse import evidence_model, is_fused, split
 from nfkit.graph.inject import with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import WeightSite, codes, fault_sites
@@ -54,6 +54,8 @@ class Evaluation:
     Attributes:
         clean_base: Accuracy of the base without errors (CA).
         clean_protected: Accuracy of the protected model without errors (CA (NF)); None for a bare base.
+        alone: Accuracy of the generator's own class evidence, without the base; None where it yields none. The
+            generator runs at nominal voltage, so no bit error rate changes it.
         rows: One entry for every rate and chip.
         settings: What the numbers depend on, for records.
     """
@@ -62,6 +64,7 @@ class Evaluation:
     clean_protected: float | None
     rows: tuple[Row, ...]
     settings: dict[str, Any]
+    alone: float | None = None
 
     def summary(self) -> list[dict[str, Any]]:
         """Spread over chips at each rate: base (PA), protected (PA (NF)), and their paired difference (RP)."""
@@ -81,6 +84,8 @@ class Evaluation:
         clean = {"base": self.clean_base}
         if self.clean_protected is not None:
             clean["protected"] = self.clean_protected
+        if self.alone is not None:
+            clean["generator_alone"] = self.alone
         return {
             "schema": "nfkit.evaluate/1",
             **self.settings,
@@ -102,6 +107,7 @@ def evaluate(
     layout: Layout | None = None,
     fault_generator: bool = False,
     level: Level = "all",
+    known: Evaluation | None = None,
     on_row: Callable[[Row], None] | None = None,
 ) -> Evaluation:
     """Measures accuracy with and without bit errors.
@@ -115,6 +121,7 @@ def evaluate(
         layout: How the chips hold the weights; `iid` by default.
         fault_generator: Whether errors hit the generator's weights as well.
         level: Optimisation level of ONNX Runtime.
+        known: A measurement of the same base, data and layout, whose base accuracies need not be measured again.
         on_row: Called with each finished row.
 
     Raises:
@@ -142,18 +149,24 @@ def evaluate(
     data.check_labels(clean.classes(x))
     clean_base = accuracy(clean, x, y)
     clean_protected = accuracy(Runner(model, level=level), x, y) if fused else None
+    evidence = evidence_model(model) if fused else None
+    alone = accuracy(Runner(evidence, level=level), x, y) if evidence is not None else None
+
+    measured = {(row.ber, row.chip): row.base for row in known.rows} if known else {}
 
     def measure(setting: tuple[BitErrors, int]) -> Row:
         strength, seed = setting
         chip = Chip(seed, layout)
         read, cells, bits = _read(chip, strength, sites, stored)
-        faulty = Runner(with_codes(base, read), level=level, threads=threads)
+        faulty = measured.get((strength.rate, seed))
+        if faulty is None:
+            faulty = accuracy(Runner(with_codes(base, read), level=level, threads=threads), x, y)
         protected = None
         if fused:
             read_more, _, _ = _read(chip, strength, more, stored_more)
             runner = Runner(with_codes(model, {**read, **read_more}), level=level, threads=threads)
             protected = accuracy(runner, x, y)
-        return Row(strength.rate, seed, cells, bits, accuracy(faulty, x, y), protected)
+        return Row(strength.rate, seed, cells, bits, faulty, protected)
 
     settings = [(strength, seed) for strength in errors for seed in chips]
     # One chip a core beats many cores a chip: small models do not fill several.
@@ -166,7 +179,7 @@ def evaluate(
             if on_row:
                 on_row(row)
     faults = {**errors[0].to_dict(), "layout": str(layout), "generator_faulted": bool(more)}
-    return Evaluation(clean_base, clean_protected, tuple(rows), {"faults": faults, "level": level})
+    return Evaluation(clean_base, clean_protected, tuple(rows), {"faults": faults, "level": level}, alone)
 
 
 def _generator_sites(model: ir.Model) -> list[WeightSite]:

@@ -64,6 +64,8 @@ class Runner:
         options.intra_op_num_threads = threads or cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
+        # Idle threads must not wait actively on cores that the next session needs.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self._session = _session(model, options)
         except NfkitError:

@@ -25,12 +25,14 @@ def as_json(result):
 
 def test_help_lists_the_commands(program):
     result = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
-    for command in ("protect", "evaluate", "inspect", "inject", "fold", "split"):
+    for command in ("quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"):
         assert f"  {command} " in result.stdout
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["protect", "evaluate", "inspect", "inject", "fold", "split"])
+@pytest.mark.parametrize(
+    "command", ["quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]
+)
 def test_every_command_explains_itself(invoke, command):
     text = invoke(command, "--help").stdout
     assert "--json" in text
@@ -166,7 +168,7 @@ def test_inject_writes_what_the_library_makes_and_remove_takes_it_out(invoke, fi
 
 def test_inject_as_text(invoke, files, tmp_path):
     text = invoke("inject", files.base, "-o", tmp_path / "o.onnx", "--mode", "input").stdout
-    assert text.startswith(f"{tmp_path / 'o.onnx'}: chip 50000 at 1 %: ")
+    assert text.startswith(f"{tmp_path / 'o.onnx'}: chip 50000 at 1 % (0.848 Vmin by stutz-2021): ")
     assert "in 10 sites; the file is fault-free until the masks are fed" in text
 
 

@@ -8,6 +8,7 @@ from nfkit.errors import OptionError
 from nfkit.model import save
 
 BASE, DATA = ["base.onnx"], ["--data", "data.npz"]
+UNIT = ["--range", "-1", "1"]
 BRIEF = ["--epochs", "0.1", "--generator", "pattern"]  # so that a run which should have been refused soon ends
 ABSENT = ["--generator", "conv-xl"]  # refused after the settings, and before training
 
@@ -62,6 +63,26 @@ CASES = {
     "rate is no number": (["evaluate", *BASE, *DATA, "--ber", "nan"], "out of range"),
     "set share": (["evaluate", *BASE, *DATA, "--set-share", "1.5"], "is no share"),
     "protected bit": (["inject", *BASE, "-o", "o.onnx", "--protect-bit", "8"], "bits 0 to 7"),
+    "rate and voltage": (["evaluate", *BASE, *DATA, "--ber", "0.01", "--vdd", "0.85"], "give one of them"),
+    "voltage beyond the curve": (["evaluate", *BASE, *DATA, "--vdd", "0.98"], "goes from 0.754 to 0.969 Vmin"),
+    "voltage beyond the point": (
+        ["inject", *BASE, "-o", "o.onnx", "--vdd", "0.85", "--curve", "neuralfuse"],
+        "choose another --curve",
+    ),
+    "voltage to protect at": (["protect", *BASE, *DATA, *BRIEF, "--vdd", "1.2"], "1.2 Vmin is beyond"),
+    "unknown curve": (["evaluate", *BASE, *DATA, "--curve", "mine"], "no voltage curve 'mine'"),
+    "file that is no curve": (["energy", *BASE, "--curve", "empty.onnx"], "curve 'empty'"),
+    "energy at rate and voltage": (["energy", *BASE, "--ber", "0.01", "--vdd", "0.85"], "give one of them"),
+    "energy at a rate beyond the curve": (["energy", *BASE, "--ber", "0.3"], "bit error rates 21 to 0.0002 %"),
+    "unknown array": (["energy", *BASE, "--array", "32"], "such as 32x32"),
+    "unknown dataflow": (["energy", *BASE, "--dataflow", "rs"], "choose one of os, ws, is"),
+    "unknown preset": (["energy", *BASE, "--preset", "best"], "choose one of true, paper"),
+    "no weight bits": (["energy", *BASE, "--weight-bits", "0"], "from 1 on"),
+    "generator for a protected model": (["energy", "fused.nf.onnx", "--generator", "unet-s"], "a generator already"),
+    "unknown generator to count": (["energy", *BASE, "--generator", "conv-xl"], "no generator 'conv-xl'"),
+    "plot of no record": (["plot", "absent.json", "-o", "p.svg"], "cannot read the record 'absent.json'"),
+    "plot of a model": (["plot", "base.onnx", "-o", "p.svg"], "'base.onnx' is no JSON"),
+    "plot onto a file": (["plot", "absent.json", "-o", "there.onnx"], "'there.onnx' exists"),
     "range backwards": (["evaluate", *BASE, *DATA, "--range", "1", "-1"], "give the smaller number first"),
     "range with mean": (
         ["evaluate", *BASE, *DATA, "--range", "0", "1", "--mean", "0.5", "--std", "0.5"],
@@ -98,6 +119,17 @@ CASES = {
         ["protect", *BASE, *DATA, *BRIEF, "--generator-precision", "int4"],
         "int4",
     ),
+    "more bits than stored": (["evaluate", *BASE, *DATA, "--bits", "9"], "8 bits, which cannot become 9"),
+    "bits of a float model": (["evaluate", "float.onnx", *DATA, "--bits", "4"], "stores no weights as integers"),
+    "quantize a quantised model": (["quantize", *BASE, *DATA, "-o", "o.onnx"], "quantised already"),
+    "quantize onto the model": (["quantize", "float.onnx", *DATA, *UNIT, "-o", "float.onnx"], "is the model itself"),
+    "quantize onto a file": (["quantize", "float.onnx", *DATA, *UNIT, "-o", "there.onnx"], "'there.onnx' exists"),
+    "quantize, unknown range": (["quantize", "float.onnx", *DATA, "-o", "o.onnx"], "give --range LOW HIGH"),
+    "quantize, unknown format": (
+        ["quantize", "float.onnx", *DATA, *UNIT, "-o", "o.onnx", "--format", "qlinear"],
+        "unknown format 'qlinear'",
+    ),
+    "quantize, absent data": (["quantize", "float.onnx", "--data", "no.npz", *UNIT, "-o", "o.onnx"], "no such file"),
     "no model named, none here": (["evaluate", *DATA], "which model?"),
     "no model named, two here": (["evaluate", *DATA], "'fused.nf.onnx', 'second.nf.onnx'"),
 }

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 from nfkit.errors import DataError, ModelError, OptionError
+from nfkit.graph.bits import recorded_bits
 from nfkit.graph.quantize import quantize_static
 
 # The operators of a generator in front of a model, in the small.
@@ -116,6 +117,57 @@ def test_outputs_stay_close(opset, activation, per_channel):
     assert difference.mean() <= 0.75 * step  # they do not agree
 
 
+@pytest.mark.parametrize("bits", range(2, 8))
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_codes_of_fewer_bits_are_rounded_from_the_float_weights(bits, per_channel):
+    float_model, most = network(), 2 ** (bits - 1) - 1
+    model = quantize_static(float_model, pictures(), bits=bits, per_channel=per_channel)
+    nodes = stored(model)
+    assert recorded_bits(model) == {f"{name}_quantized": bits for name in WEIGHTS}
+    for name, axis in (("w_down", 0), ("w_up", 1), ("w_last", 0)):
+        weights = float_model.graph.initializers[name].const_value.numpy()
+        others = tuple(i for i in range(4) if i != axis) if per_channel else (0, 1, 2, 3)
+        scale = np.abs(weights).max(axis=others, keepdims=True) / np.float32(most)
+        codes, written, zero_point = (v.const_value.numpy() for v in nodes[f"{name}_quantized"].inputs)
+        np.testing.assert_array_equal(codes, np.rint(weights / scale))
+        np.testing.assert_array_equal(written.ravel(), scale.ravel())
+        assert codes.dtype == np.int8
+        assert np.abs(codes).max() == most
+        assert not np.any(zero_point)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_biases_follow_the_scales_of_fewer_bits(per_channel):
+    float_model = network()
+    model = quantize_static(float_model, pictures(), bits=4, per_channel=per_channel)
+    for conv in (node for node in model.graph if node.op_type in ("Conv", "ConvTranspose")):
+        x, w, b = (value.producer() for value in conv.inputs)
+        (s_x, s_w), (codes, s_b) = (
+            (n.inputs[1].const_value.numpy() for n in (x, w)),
+            (v.const_value.numpy() for v in b.inputs[:2]),
+        )
+        np.testing.assert_allclose(s_b, s_x * s_w, rtol=1e-6)
+        bias = float_model.graph.initializers[b.inputs[0].name.removesuffix("_quantized")].const_value.numpy()
+        # Half a step, and once more half of the finer step that it was first rounded to.
+        assert np.abs(codes * s_b - bias).max() <= 0.53 * np.max(s_b)
+
+
+def test_a_channel_without_weights_keeps_its_bias():
+    """Its scale was enlarged so that the bias fits int32, and stays so for fewer bits."""
+    model = network()
+    weights = np.array(model.graph.initializers["w_last"].const_value.numpy())
+    weights[1] = 1e-12
+    model.graph.initializers["w_last"].const_value = ir.tensor(weights, name="w_last")
+    outputs = [run(quantize_static(model, pictures(), per_channel=True, bits=bits), pictures()) for bits in (8, 7)]
+    np.testing.assert_array_equal(outputs[0][:, 1], outputs[1][:, 1])
+
+
+@pytest.mark.parametrize("bits", [1, 9])
+def test_there_are_no_such_codes(bits):
+    with pytest.raises(OptionError, match=f"2 to 8 bits, not {bits}"):
+        quantize_static(network(), pictures(), bits=bits)
+
+
 def test_per_channel_scales_lie_on_the_output_channels():
     nodes = stored(quantize_static(network(), pictures(), per_channel=True))
     for name, axis, channels in (("w_down", 0, 4), ("w_up", 1, 3), ("w_last", 0, 2)):
@@ -188,7 +240,7 @@ def test_bytes_are_the_same_in_every_process():
 
 
 def fingerprint() -> str:
-    proto = ir.to_proto(quantize_static(network(), pictures()))
+    proto = ir.to_proto(quantize_static(network(), pictures(), bits=5, per_channel=True))
     return hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
 
 

@@ -15,7 +15,9 @@ from nfkit.learn.export import export_generator
 from nfkit.learn.objective import protect
 from nfkit.measure.session import Runner
 from nfkit.model import to_bytes
-from nfkit.models.generators import GENERATORS, build
+from nfkit.models.generators import PUBLISHED, build
+
+GENERATORS = (*PUBLISHED, "hint-16", "pattern")
 
 # Multiplications of the convolutions for one image of 3x32x32.
 MACS = {
@@ -25,6 +27,7 @@ MACS = {
     "deconv-s": 11_501_568,
     "unet-l": 36_274_176,
     "unet-s": 9_191_424,
+    "hint-16": 370_080,
     "pattern": 0,
 }
 
@@ -32,8 +35,8 @@ MACS = {
 def trained(name, channels, size):
     """A generator in evaluation mode whose batch norms have seen images."""
     torch.manual_seed(3)
-    generator = build(name, channels, size).train()
-    if name == "pattern":
+    generator = build(name, channels, size, 5).train()
+    if hasattr(generator, "pattern"):
         nn.init.normal_(generator.pattern)
     with torch.no_grad():
         for _ in range(3):
@@ -102,7 +105,7 @@ def test_other_opsets(opset, exported, images):
     assert_computes(model, generator, images(5, 1, 8, 8))
 
 
-@pytest.mark.parametrize("name", ["conv-s", "deconv-s", "unet-s", "unet-l", "pattern"])
+@pytest.mark.parametrize("name", ["conv-s", "deconv-s", "unet-s", "unet-l", "hint-32", "pattern"])
 def test_int8_generator_is_close_and_stores_int8(name, exported, images):
     generator, model = exported(name, 3, 28, 28, int8=True)
     x = images(16, 3, 28, 28)

@@ -9,7 +9,7 @@ from nfkit.faults import BitErrors, Chip
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import fault_sites
 from nfkit.learn.differentiable import FrozenGraph
-from nfkit.learn.objective import ModelInput, eopm_gradient, protect
+from nfkit.learn.objective import ModelInput, bounded_cross_entropy, eopm_gradient, protect
 
 CPU = torch.device("cpu")
 UNIT = InputSpec("image", "float32", "NCHW", (2, 4, 4), "N", (-1.0,), (1.0,), "given")
@@ -63,6 +63,30 @@ def test_all_passes_are_the_default(setting):
     default, whole = (eopm_gradient(*setting, 5.0, *passes) for passes in ((), (3,)))
     assert torch.equal(default[0], whole[0])
     assert default[1] == whole[1]
+
+
+def test_a_part_for_the_clean_model_is_unbiased(setting):
+    frozen, entry, protected, labels, copies = setting
+    rolled = [torch.arange(16).roll(-4 * i) for i in range(4)]
+    gradients, losses = [], []
+    for order in rolled:  # every sample comes first, and so before the clean model, once in four
+        gradient, loss = eopm_gradient(frozen, entry, protected[order], labels[order], copies, 5.0, 3, 0.25)
+        gradients.append(gradient[order.argsort()])
+        losses.append(loss)
+    expected, expected_loss = eopm_gradient(frozen, entry, protected, labels, copies, 5.0, 3)
+    torch.testing.assert_close(torch.stack(gradients).mean(0), expected, rtol=1e-5, atol=1e-7)
+    assert sum(losses) / 4 == pytest.approx(expected_loss, rel=1e-6)
+
+
+def test_bounded_cross_entropy():
+    scores = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]], requires_grad=True)
+    labels = torch.tensor([0, 0, 0])
+    value = bounded_cross_entropy(scores, labels)
+    # p = 1/2, 1 and (nearly) 0: (1 - p^0.7) / 0.7 each.
+    assert value.item() == pytest.approx((1 - 0.5**0.7) / 0.7 + 0 + 1 / 0.7, rel=1e-3)
+    value.backward()
+    assert scores.grad[0, 0] < 0
+    assert scores.grad[2].abs().max() < 1e-4  # a hopeless sample pulls no more
 
 
 def test_more_copies_than_samples_leave_none_unseen(setting):

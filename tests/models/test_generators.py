@@ -8,14 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from nfkit.errors import OptionError
-from nfkit.models.generators import GENERATORS, build
+from nfkit.models.generators import GENERATORS, HINTS, PUBLISHED, build
 from nfkit.models.generators.base import Generator
 from nfkit.models.generators.folding import fold_batch_norm
 
-NETWORKS = GENERATORS[:-1]
-
 # Trainable parameters, and multiply-accumulates at 32x32 and at 224x224, as published.
-PUBLISHED = {
+PUBLISHED_TOTALS = {
     "conv-l": (723_273, "80.5 M", "3.94 G"),
     "conv-s": (113_187, "10.34 M", "506.78 M"),
     "deconv-l": (647_785, "64.69 M", "3.17 G"),
@@ -59,7 +57,7 @@ def convolution_macs(layer: nn.Module, x: Tensor, y: Tensor) -> int:
     return x.numel() * layer.weight[0].numel() if isinstance(layer, nn.ConvTranspose2d) else 0
 
 
-def count(generator: Generator, rule, side: int) -> int:
+def count(generator: Generator, rule, side: int | tuple[int, int]) -> int:
     total = 0
 
     def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -70,14 +68,14 @@ def count(generator: Generator, rule, side: int) -> int:
         if not list(layer.children()):
             layer.register_forward_hook(add)
     with torch.no_grad():
-        generator.eval()(torch.zeros(1, 3, side, side))
+        generator.eval()(torch.zeros(1, 3, *((side, side) if isinstance(side, int) else side)))
     return total
 
 
 def trained(name: str, channels: int, size: tuple[int, int]) -> Generator:
     """A generator whose batch norms have seen data, so that folding them is no trivial matter."""
     torch.manual_seed(3)
-    generator = build(name, channels, size).train()
+    generator = build(name, channels, size, 4).train()
     for parameter in generator.parameters():
         nn.init.normal_(parameter, 0.05, 0.1)
     with torch.no_grad():
@@ -86,20 +84,20 @@ def trained(name: str, channels: int, size: tuple[int, int]) -> Generator:
     return generator
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_are_the_published_ones(name):
-    assert sum(p.numel() for p in build(name, 3).parameters() if p.requires_grad) == PUBLISHED[name][0]
+    assert sum(p.numel() for p in build(name, 3).parameters() if p.requires_grad) == PUBLISHED_TOTALS[name][0]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_operations_are_the_published_ones(name):
-    for side, published in zip((32, 224), PUBLISHED[name][1:], strict=True):
+    for side, published in zip((32, 224), PUBLISHED_TOTALS[name][1:], strict=True):
         number, unit = published.split()
         operations = count(build(name, 3), published_macs, side) / {"M": 1e6, "G": 1e9}[unit]
         assert round(operations, len(number.partition(".")[2])) == float(number)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_multiplications_of_the_convolutions(name):
     assert count(build(name, 3), convolution_macs, 32) == CONVOLUTION_MACS[name]
 
@@ -110,12 +108,12 @@ def test_multiplications_of_the_convolutions(name):
 def test_residual_has_the_shape_of_the_image(name, size, channels):
     x = torch.rand(2, channels, *size) * 2 - 1
     with torch.no_grad():
-        residual = build(name, channels, size).eval()(x)
+        residual = build(name, channels, size, 3).eval()(x)
     assert residual.shape == x.shape
     assert residual.isfinite().all()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_features_end_in_the_bottleneck(name):
     generator = build(name, 3).eval()
     x = torch.rand(2, 3, 2 * generator.stride, 3 * generator.stride)
@@ -125,7 +123,7 @@ def test_features_end_in_the_bottleneck(name):
         assert torch.equal(generator.decode(features), generator(x))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_padding_is_zeros_below_and_to_the_right(name):
     generator = build(name, 1).eval()
     x = torch.rand(1, 1, 13, 9)
@@ -141,7 +139,7 @@ def test_image_that_fits_is_neither_padded_nor_cropped():
     assert not [target for target in targets if "pad" in target or "slice" in target]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_folding_changes_no_output(name):
     generator = trained(name, 3, (28, 28))
     before = {key: value.clone() for key, value in generator.state_dict().items()}
@@ -184,7 +182,64 @@ def test_aliases(alias):
 
 def test_every_name_builds_the_class_it_says():
     for name in GENERATORS:
-        assert type(build(name, 1, (8, 8))).__name__.lower() == name.replace("-", "")
+        expected = "hint" if name in HINTS else name.replace("-", "")
+        assert type(build(name, 1, (8, 8), 2)).__name__.lower() == expected
+
+
+@pytest.fixture
+def hint():
+    """A hint generator whose patterns differ, in evaluation mode."""
+    torch.manual_seed(5)
+    generator = build("hint-16", 3, (20, 28), 4, amplitude=0.3).eval()
+    nn.init.normal_(generator.pattern)
+    nn.init.normal_(generator.head.weight)
+    return generator
+
+
+@torch.no_grad()
+def test_hint_mixes_the_patterns_by_its_evidence(hint):
+    x = torch.rand(6, 3, 20, 28) * 2 - 1
+    residual, evidence = hint.explain(x)
+    patterns = hint.class_patterns()
+    assert patterns.shape == (4, 3, 20, 28)
+    shares = torch.softmax(evidence, dim=1)
+    expected = sum(shares[:, c, None, None, None] * patterns[c] for c in range(4))
+    torch.testing.assert_close(residual, expected)
+    torch.testing.assert_close(hint(x), residual)
+
+
+@torch.no_grad()
+def test_a_sure_hint_paints_the_pattern_of_its_class(hint):
+    hint.head.weight.zero_()
+    hint.head.bias.copy_(torch.tensor([0.0, 0.0, 100.0, 0.0]))
+    torch.testing.assert_close(hint(torch.zeros(1, 3, 20, 28))[0], hint.class_patterns()[2])
+
+
+@torch.no_grad()
+def test_patterns_of_a_hint_are_bounded_and_constant_over_squares(hint):
+    patterns = hint.class_patterns()
+    assert patterns.abs().max() <= 0.3
+    squares = patterns.unfold(2, hint.step, hint.step).unfold(3, hint.step, hint.step).flatten(4)
+    assert torch.equal(squares.amax(-1), squares.amin(-1))
+
+
+@pytest.mark.parametrize("size", [(96, 128), (224, 224)])
+@torch.no_grad()
+def test_a_hint_costs_about_the_same_for_large_images(size):
+    costs = [count(build("hint-16", 3, each, 10), convolution_macs, each) for each in ((32, 32), size)]
+    assert costs[1] < 2.5 * costs[0]
+
+
+@pytest.mark.parametrize("name", ["hint-12", "hint-0"])
+def test_widths_of_hints_are_multiples_of_8(name):
+    with pytest.raises(OptionError, match=f"{name}: .*multiple of 8"):
+        build(name, 3, (8, 8), 10)
+
+
+@pytest.mark.parametrize("given", [{}, {"size": (8, 8)}, {"classes": 10}])
+def test_a_hint_needs_size_and_classes(given):
+    with pytest.raises(OptionError, match="'hint-8' needs to know the image size and the number of classes"):
+        build("hint-8", 3, **given)
 
 
 def test_unknown_name_names_the_known_ones():

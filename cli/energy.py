@@ -1,0 +1,148 @@
+"""`nfkit energy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nfkit.cli import options
+
+if TYPE_CHECKING:
+    from nfkit.economy import Economy
+    from nfkit.energy import Count, Saving
+
+
+def energy(
+    model: Annotated[Path, typer.Argument(help="ONNX file: a base, or a protected model (*.nf.onnx).")],
+    generator: Annotated[
+        list[str] | None, typer.Option("--generator", help="Put this generator in front of the base, or all; repeat.")
+    ] = None,
+    ber: Annotated[float | None, typer.Option("--ber", help="Bit error rate per cell; 0.01 by default.")] = None,
+    vdd: options.OneVdd = None,
+    curve: Annotated[
+        str | None,
+        typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve: stutz-2021, neuralfuse, or a CSV file."),
+    ] = None,
+    extrapolate: options.Extrapolate = False,
+    array: Annotated[str, typer.Option("--array", metavar="RxC", help="Extent of the systolic array.")] = "32x32",
+    dataflow: Annotated[
+        str, typer.Option("--dataflow", help="What stays in the array: os (outputs), ws (weights) or is (inputs).")
+    ] = "os",
+    word_bits: Annotated[int, typer.Option("--word-bits", help="Bits that one access delivers.")] = 64,
+    weight_bits: Annotated[
+        int | None, typer.Option("--weight-bits", help="Bits of every weight; by default as the file stores them.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option("--preset", help="Counts true shapes, or by the paper's conventions.")
+    ] = "true",
+    layers: Annotated[bool, typer.Option("--layers", help="List every layer.")] = False,
+    layout: options.InputLayout = None,
+    json: options.Json = None,
+) -> None:
+    """Count what an inference reads and computes, and what lower voltage saves with a generator in front."""
+    from nfkit.cli import console
+    from nfkit.economy import NETWORKS, analyse
+    from nfkit.energy import DEFAULT_CURVE, PAPER_CURVE, load_curve, parse_array
+    from nfkit.errors import OptionError
+    from nfkit.model import load
+
+    console.check_json(json)
+    if ber is not None and vdd is not None:
+        raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
+    known = load_curve(curve or (PAPER_CURVE if preset == "paper" else DEFAULT_CURVE))
+    if vdd is not None:
+        point = known.at_volts(vdd, extrapolate=extrapolate)
+    else:
+        point = known.at_rate(0.01 if ber is None else ber, extrapolate=extrapolate)
+    graph = load(model)
+    names = [name for given in generator or () for name in (NETWORKS if given == "all" else (given,))]
+    shape = options.make_spec(graph, layout, None, None, None).image_shape if names else None
+    result = analyse(
+        graph, point, known, generators=names, image_shape=shape, array=parse_array(array, dataflow, word_bits),
+        preset=preset, weight_bits=weight_bits,  # type: ignore[arg-type]
+    )  # fmt: skip
+    if json != "-":
+        _show(model, result, layers)
+    console.write_json({"model": str(model), **result.to_dict()}, json)
+
+
+def _show(path: Path, result: Economy, layers: bool) -> None:
+    from nfkit.cli.console import print_table
+
+    base = result.base
+    print(f"{path}: {base.weights:,} weights, {base.parameters:,} parameters, {base.macs:,} MACs")
+    each = f" ({base.reads / base.weights:.2f} reads a weight)" if base.weights else ""
+    print(f"{base.array}, preset {base.preset}: {base.accesses:,.10g} accesses to the weight memory{each}")
+    if different := result.differences():
+        print(
+            f"preset {result.other.preset} gives {result.other.accesses:,.10g} accesses, {result.other.macs:,} MACs: "
+            f"{len(different)} layers differ, such as {different[0]['name']}"
+        )
+    if base.float_bits:
+        print(
+            f"weights are stored as floats, counted at {base.float_bits} bits: for an int8 device give --weight-bits 8"
+        )
+    for count in (base, *(saving.generator for saving in result.savings)):
+        for entry in count.uncounted:
+            print(f"not counted: {entry}")
+    counted = f", whose rate counts {result.curve.meaning}" if result.curve.meaning else ""
+    print(f"{result.point}, by the curve {result.curve.name}{counted}")
+    if layers:
+        _show_layers([("base", base), *((saving.name, saving.generator) for saving in result.savings)])
+    if result.savings:
+        headers = ["generator", "parameters", "MACs", "accesses", "of base", "saved", "saved by MACs", "breaks even at"]
+        print_table(headers, [_row(saving) for saving in result.savings])
+    if len(result.savings) == 1:
+        print(result.savings[0].verdict)
+        for name, picojoules in (result.savings[0].picojoules() or {}).items():
+            print(f"weight memory, {name.replace('_', ' at ')}: {picojoules:,.0f} pJ an inference")
+    if result.efficiency is not None:
+        print(f"efficiency ratio: {result.efficiency:.1f} recovered points for each million parameters")
+
+
+def _row(saving: Saving) -> list[str]:
+    even = saving.break_even
+    return [
+        saving.name,
+        f"{saving.generator.parameters:,}",
+        f"{saving.generator.macs / 1e6:.2f} M",
+        f"{saving.generator.accesses:,.10g}",
+        f"{100 * saving.overhead:.1f} %",
+        f"{100 * saving.by_accesses:.1f} %",
+        f"{100 * saving.by_macs:.1f} %",
+        str(even) if even else "–",
+    ]
+
+
+def _show_layers(counts: list[tuple[str, Count]]) -> None:
+    from nfkit.cli.console import print_table
+
+    headers = [
+        "layer",
+        "part",
+        "operator",
+        "positions x depth x outputs",
+        "groups",
+        "bits",
+        "weights",
+        "MACs",
+        "accesses",
+    ]
+    rows = [
+        [
+            layer.name,
+            part,
+            layer.op,
+            f"{layer.positions} x {layer.depth} x {layer.outputs}" if layer.depth else "–",
+            str(layer.groups),
+            str(layer.bits) if layer.bits else "–",
+            f"{layer.weights:,}",
+            f"{layer.macs:,}",
+            f"{count.array.accesses(layer):,.10g}",
+        ]
+        for part, count in counts
+        for layer in count.layers
+    ]
+    print_table(headers, rows)

@@ -1,0 +1,30 @@
+"""`nfkit plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nfkit.cli import options
+
+
+def plot(
+    records: Annotated[list[Path], typer.Argument(help="Records of nfkit evaluate --json for protected models.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Picture to write: .svg or .png.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    json: options.Json = None,
+) -> None:
+    """Draw accuracy under errors against energy saved, one point a generator and bit error rate."""
+    from nfkit.cli import console
+    from nfkit.model import check_output, write_atomically
+    from nfkit.tradeoff import draw, read_tradeoffs
+
+    console.check_json(json)
+    check_output(output, "", force)
+    points = read_tradeoffs(records)
+    write_atomically(output, draw(points, output.suffix.lower().lstrip(".")))
+    if json != "-":
+        print(f"{output}: {len(points)} points")
+    console.write_json({"schema": "nfkit.plot/1", "output": str(output), "points": [p.to_dict() for p in points]}, json)

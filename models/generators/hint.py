@@ -1,0 +1,113 @@
+"""Hint generators: a cheap encoder that yields class evidence, and one additive pattern a class, mixed by it.
+
+    G(x) = sum_c softmax(s z(x))_c A tanh(D_c)
+
+A frozen model can be driven to a class, faults or not, by one additive pattern for that class. So all that a
+generator has to find out is the class, and how sure it may be: where the evidence z is weak the patterns mix to little,
+and what x itself tells the base still counts. The decoder is one small matrix product.
+
+The encoder spends its weights where they are read least: a systolic array of R rows reads each weight once for every R
+output positions, so nearly all weights sit at 1/4 and 1/8 of the image's resolution.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nfkit.errors import OptionError
+from nfkit.models.generators.base import Generator
+from nfkit.models.generators.blocks import conv_block
+
+_LOOK = 32  # Evidence is taken from about this many pixels a side, however large the image.
+
+
+class Hint(Generator):
+    """Evidence times patterns, at a size of choice.
+
+    Args:
+        channels: Channels C of the image.
+        size: Its height and width, which must stay what they were at construction.
+        classes: Number of classes.
+        width: Channels at a quarter of the image's resolution, a multiple of 8; fewer before, twice as many after.
+        amplitude: A, the largest value of a pattern, in units of the input's half range.
+        pattern_step: Side of the squares in which a pattern is constant, in units of the shrunk image's pixels.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        classes: int,
+        width: int,
+        amplitude: float = 0.5,
+        pattern_step: int = 2,
+    ) -> None:
+        super().__init__()
+        if width < 8 or width % 8:
+            raise OptionError(f"hint-{width}: the width of a hint generator is a multiple of 8, from 8 on")
+        shrink = max(1, round(min(size) / _LOOK))
+        self.size, self.classes, self.amplitude = size, classes, amplitude
+        self.stride, self.bottleneck_channels = 8 * shrink, 2 * width
+        self.step = pattern_step * shrink
+        shallow: list[nn.Module] = [nn.AvgPool2d(shrink)] if shrink > 1 else []
+        self.encoder = nn.Sequential(
+            *shallow,
+            *conv_block(channels, width // 4, bias=False),
+            nn.MaxPool2d(2),
+            *conv_block(width // 4, width // 2, bias=False),
+            *_narrow(width // 2, width),
+            *(_Block(width) for _ in range(4)),
+            *_narrow(width, 2 * width),
+            *(_Block(2 * width) for _ in range(3)),
+        )
+        self.head = nn.Linear(2 * width, classes)
+        self.sharpness = nn.Parameter(torch.ones(()))
+        rows, columns = (-(-extent // self.step) for extent in size)
+        self.pattern = nn.Parameter(torch.zeros(classes, channels, rows, columns))
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """[N, C, H, W] -> [features [N, 2 width, H / stride, W / stride]]."""
+        return [self.encoder(x)]
+
+    def evidence(self, features: list[Tensor]) -> Tensor:
+        """Features -> scores z [N, classes]: what the generator by itself thinks the image is."""
+        scores: Tensor = self.head(features[-1].mean(dim=(2, 3)))
+        return scores
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Features -> residual [N, C, H, W]."""
+        shares = torch.softmax(self.sharpness * self.evidence(features), dim=1)
+        coarse = self.amplitude * torch.tanh(self.pattern)
+        mixed = (shares @ coarse.flatten(1)).reshape(-1, *coarse.shape[1:])
+        return self._enlarge(mixed)
+
+    def class_patterns(self) -> Tensor:
+        """The patterns A tanh(D), [classes, C, H, W]."""
+        return self._enlarge(self.amplitude * torch.tanh(self.pattern))
+
+    def _enlarge(self, coarse: Tensor) -> Tensor:
+        large = nn.functional.interpolate(coarse, scale_factor=float(self.step), mode="nearest")
+        return large[..., : self.size[0], : self.size[1]]
+
+
+class _Block(nn.Module):
+    """x + ReLU(BN(pointwise(depthwise 3x3(x)))): [N, width, H, W] -> the same."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
+            nn.Conv2d(width, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        added: Tensor = x + self.layers(x)
+        return added
+
+
+def _narrow(inputs: int, outputs: int) -> list[nn.Module]:
+    """Half the resolution: [N, inputs, H, W] -> [N, outputs, H / 2, W / 2]."""
+    return [nn.MaxPool2d(2), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]

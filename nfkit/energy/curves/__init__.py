@@ -1,0 +1,1 @@
+"""The voltage curves that come with nfkit, as CSV files."""

@@ -1,0 +1,221 @@
+"""Gives the weights of a quantised model other codes, and keeps the rest of the graph in step.
+
+New codes on a coarser grid need a scale that has grown by the same factor. Two more things hang on that scale:
+
+1. The int32 bias of the same layer. Integer kernels add it to the accumulator as it is, in steps of input scale times
+   weight scale, whatever its own DequantizeLinear says. So it is rounded to the new step as well.
+2. Other weights, where several share one scale or zero point. They keep the old one; this weight gets its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from nfkit.errors import UnsupportedError
+
+# Where an operator that takes raw codes keeps an operand's scale and zero point, and the bias in steps of that scale.
+_RAW: dict[tuple[str, str], dict[int, tuple[int, int, int | None]]] = {
+    ("", "QLinearConv"): {3: (4, 5, 8)},
+    ("", "QLinearMatMul"): {0: (1, 2, None), 3: (4, 5, None)},
+    ("com.microsoft", "QGemm"): {3: (4, 5, 6)},
+}
+_WITH_BIAS = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2}
+_MOVES = {"Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten"}
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """An input of a node."""
+
+    node: ir.Node
+    index: int
+
+    @property
+    def value(self) -> ir.Value | None:
+        """What is there, if anything."""
+        return self.node.inputs[self.index] if self.index < len(self.node.inputs) else None
+
+
+@dataclass(frozen=True)
+class _Bias:
+    """A bias in steps of the weight's scale: its codes, and their own scale where the graph holds one."""
+
+    codes: _Operand
+    scale: _Operand | None
+    layer: ir.Node
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A node that knows how to read an initializer's codes."""
+
+    scale: _Operand
+    zero_point: _Operand
+    biases: tuple[_Bias, ...]
+
+
+def recode(
+    model: ir.Model,
+    name: str,
+    codes: npt.NDArray[np.int64],
+    growth: npt.NDArray[np.float64],
+    zero_point: int = 0,
+) -> None:
+    """Replaces the codes of a weight, in place.
+
+    Args:
+        model: The model to change.
+        name: Initializer of the weight.
+        codes: The new codes, of the same shape; stored in the type that the weight has.
+        growth: By how much one step has grown: one number, or one for each of the weight's scales.
+        zero_point: The code that now stands for 0.
+
+    Raises:
+        UnsupportedError: When the graph does not say what the codes mean, or a bias cannot follow; the model is
+            unchanged then.
+    """
+    value = model.graph.initializers[name]
+    uses = list(_uses(value, moved=False))
+    layers = {bias.layer for use in uses for bias in use.biases}
+    # One reader of a bias may serve several layers that share the weight: it is changed once.
+    biases = list({bias.codes: bias for use in uses for bias in use.biases}.values())
+    for bias in biases:
+        _check_bias(bias, growth, layers)
+    for use in uses:
+        _check_scale(name, use, growth, zero_point)
+
+    for use in uses:
+        _grow(model.graph, use.scale, growth, name)
+        _set_zero_point(model.graph, use.zero_point, zero_point, name)
+    for bias in biases:
+        stored = _array(bias.codes.value)
+        rounded = np.rint(stored / growth.reshape(-1 if growth.size > 1 else ()))
+        _assign(model.graph, bias.codes, rounded.astype(stored.dtype), name)
+        if bias.scale is not None:
+            _grow(model.graph, bias.scale, growth, name)
+    _store(value, codes.astype(_array(value).dtype))
+
+
+def _uses(value: ir.Value, *, moved: bool) -> Iterator[_Use]:
+    for node, index in value.uses():
+        raw = _RAW.get((node.domain, node.op_type), {}).get(index)
+        if node.op_type == "DequantizeLinear" and index == 0:
+            block = node.attributes.get("block_size")
+            if block is not None and block.as_int():
+                raise UnsupportedError(f"initializer '{value.name}' is quantised in blocks of {block.as_int()} codes")
+            use = _Use(_Operand(node, 1), _Operand(node, 2), tuple(_float_biases(node.outputs[0])))
+        elif raw is not None:
+            scale, zero_point, at = raw
+            bias = _Bias(_Operand(node, at), None, node) if at is not None else None
+            found = (bias,) if bias is not None and bias.codes.value is not None else ()
+            use = _Use(_Operand(node, scale), _Operand(node, zero_point), found)
+            _refuse_columns(node, use)
+        elif not node.domain and node.op_type in _MOVES and index == 0:
+            yield from _uses(node.outputs[0], moved=True)
+            continue
+        else:
+            raise UnsupportedError(
+                f"initializer '{value.name}' is read by {node.op_type} (node '{node.name}'), and the graph does "
+                "not say where that keeps its scale: bring the model as QDQ"
+            )
+        if moved and use.scale.value is not None and _array(use.scale.value).size > 1:
+            raise UnsupportedError(
+                f"'{value.name}' is moved before it is dequantised with one scale a channel (node '{node.name}'): "
+                "move it after DequantizeLinear instead"
+            )
+        yield use
+
+
+def _refuse_columns(node: ir.Node, use: _Use) -> None:
+    """Matrix products of raw codes have one scale a column, which the sites' axis does not tell."""
+    transposed = node.attributes.get("transB")
+    by_row = node.op_type == "QLinearConv" or (transposed is not None and transposed.as_int())
+    if not by_row and use.scale.value is not None and _array(use.scale.value).size > 1:
+        raise UnsupportedError(
+            f"{node.op_type} (node '{node.name}') has one weight scale a column: bring the model as QDQ, or per tensor"
+        )
+
+
+def _float_biases(weight: ir.Value) -> Iterator[_Bias]:
+    """Biases that are stored as int32 codes beside a dequantised weight."""
+    for node, index in weight.uses():
+        if node.op_type in _MOVES and index == 0:
+            yield from _float_biases(node.outputs[0])
+        elif node.op_type in _WITH_BIAS and len(node.inputs) > _WITH_BIAS[node.op_type]:
+            bias = node.inputs[_WITH_BIAS[node.op_type]]
+            reader = bias.producer() if bias is not None else None
+            if reader is not None and reader.op_type == "DequantizeLinear":
+                stored = reader.inputs[0]
+                if stored is not None and stored.dtype == ir.DataType.INT32 and stored.const_value is not None:
+                    yield _Bias(_Operand(reader, 0), _Operand(reader, 1), node)
+
+
+def _check_bias(bias: _Bias, growth: npt.NDArray[np.float64], layers: set[ir.Node]) -> None:
+    codes = bias.codes.value
+    assert codes is not None
+    if codes.const_value is None:
+        raise UnsupportedError(f"bias '{codes.name}' is computed by the graph: store it as a constant")
+    size, steps = _array(codes).size, growth.size if bias.scale is None else _array(bias.scale.value).size
+    if growth.size > 1 and (size != growth.size or steps != growth.size):
+        raise UnsupportedError(
+            f"bias '{codes.name}' has {size} codes and {steps} scales, its weight {growth.size} scales: "
+            "quantise both per tensor or both per channel"
+        )
+    if bias.scale is not None and any(node not in layers for node, _ in bias.codes.node.outputs[0].uses()):
+        raise UnsupportedError(f"bias '{codes.name}' serves layers with different weights: duplicate it for each")
+
+
+def _check_scale(name: str, use: _Use, growth: npt.NDArray[np.float64], zero_point: int) -> None:
+    if use.scale.value is None or use.scale.value.const_value is None:
+        raise UnsupportedError(f"the scale of initializer '{name}' is computed by the graph: store it as a constant")
+    if growth.size not in (1, _array(use.scale.value).size):
+        raise UnsupportedError(f"initializer '{name}' is read with scales of different axes: duplicate it for each")
+    if use.zero_point.value is None and zero_point:
+        raise UnsupportedError(f"initializer '{name}' stores unsigned codes without a zero point: give it one")
+    if use.zero_point.value is not None and use.zero_point.value.const_value is None:
+        raise UnsupportedError(f"the zero point of initializer '{name}' is computed by the graph: store it")
+
+
+def _grow(graph: ir.Graph, scale: _Operand, growth: npt.NDArray[np.float64], owner: str) -> None:
+    stored = _array(scale.value)
+    factor = growth.reshape(stored.shape) if growth.size == stored.size else growth.reshape(())
+    _assign(graph, scale, (stored.astype(np.float64) * factor).astype(stored.dtype), owner)
+
+
+def _set_zero_point(graph: ir.Graph, operand: _Operand, zero_point: int, owner: str) -> None:
+    if operand.value is None:
+        return
+    stored = _array(operand.value)
+    if np.any(stored != zero_point):
+        _assign(graph, operand, np.full_like(stored, zero_point), owner)
+
+
+def _assign(graph: ir.Graph, operand: _Operand, array: npt.NDArray[Any], owner: str) -> None:
+    """Changes a constant operand, for this node alone."""
+    old = operand.value
+    assert old is not None
+    if len(old.uses()) == 1:
+        _store(old, array)
+        return
+    name = f"{old.name}.of.{owner}"
+    while name in graph.initializers:
+        name += "_"
+    value = ir.Value(name=name, shape=old.shape, type=old.type, const_value=ir.tensor(array, old.dtype, name=name))
+    graph.register_initializer(value)
+    operand.node.replace_input_with(operand.index, value)
+
+
+def _store(value: ir.Value, array: npt.NDArray[Any]) -> None:
+    value.const_value = ir.tensor(np.array(array, order="C"), value.dtype, name=value.name)
+
+
+def _array(value: ir.Value | None) -> npt.NDArray[Any]:
+    assert value is not None
+    assert value.const_value is not None
+    return np.asarray(value.const_value.numpy())

@@ -1,0 +1,139 @@
+"""Latency of a base and its protected model in ONNX Runtime, measured by turns.
+
+A processor that heats up, or shares its cores, slows down over seconds. Runs that alternate between the two models
+meet the same processor, so their ratio keeps its meaning where either number alone drifts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from nfkit.errors import OptionError
+from nfkit.graph.fuse import is_fused, split
+from nfkit.measure.session import Level, Runner, cores
+
+WARM_UP = 3  # rounds that are not counted: ONNX Runtime reserves memory in the first
+_LEAST, _MOST = 20, 500  # counted rounds; a 95th percentile of fewer than 20 is no more than the slowest run
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """How long one run takes.
+
+    Attributes:
+        p50_ms: Median in milliseconds.
+        p95_ms: 95th percentile in milliseconds.
+    """
+
+    p50_ms: float
+    p95_ms: float
+
+    @classmethod
+    def of(cls, milliseconds: Sequence[float] | npt.NDArray[np.float64]) -> Percentiles:
+        """The percentiles of at least one run, interpolated linearly between runs."""
+        p50, p95 = np.percentile(np.asarray(milliseconds, np.float64), (50, 95))
+        return cls(float(p50), float(p95))
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Latency at one batch size.
+
+    Attributes:
+        batch: Samples of one run.
+        rounds: How often each model ran.
+        threads: Threads of one run.
+        base: The bare base.
+        protected: The protected model; None for a bare base.
+    """
+
+    batch: int
+    rounds: int
+    threads: int
+    base: Percentiles
+    protected: Percentiles | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Median of the protected model over that of the base."""
+        return self.protected.p50_ms / self.base.p50_ms if self.protected is not None else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry for a record."""
+        entry: dict[str, Any] = {"rounds": self.rounds, "threads": self.threads, "base": asdict(self.base)}
+        if self.protected is not None:
+            entry |= {"protected": asdict(self.protected), "ratio": self.ratio}
+        return entry
+
+
+def measure_latency(
+    model: ir.Model,
+    x: npt.NDArray[Any],
+    *,
+    batches: Sequence[int] = (1, 64),
+    level: Level = "all",
+    threads: int | None = None,
+    seconds: float = 2.0,
+) -> list[Latency]:
+    """Measures how long a model takes, and by turns with it the base that it holds.
+
+    Args:
+        model: A base, or a fused model; not changed.
+        x: Samples [M, ...] in the model's input space, at least one; repeated where a batch needs more.
+        batches: Batch sizes. A model of fixed batch is measured at that size instead.
+        level: Optimisation level of ONNX Runtime.
+        threads: Threads of one run; all cores by default.
+        seconds: Time to spend on a batch size. At least 20 rounds are run, however long they take.
+
+    Raises:
+        OptionError: When a batch size is below 1.
+        ModelError: When ONNX Runtime fails.
+    """
+    if min(batches, default=0) < 1:
+        raise OptionError("latency needs at least one batch size, each 1 or more")
+    models = [split(model)[1], model] if is_fused(model) else [model]
+    threads = threads or cores()
+    runners = [Runner(each, level=level, threads=threads) for each in models]
+    fixed = runners[0].fixed_batch
+    entries = []
+    for batch in dict.fromkeys([fixed] if fixed else batches):
+        samples = np.resize(x, (batch, *x.shape[1:]))
+        times = alternate([partial(runner, samples, batch=batch) for runner in runners], seconds)
+        spreads = [Percentiles.of(row) for row in times]
+        protected = spreads[1] if len(spreads) > 1 else None
+        entries.append(Latency(batch, times.shape[1], threads, spreads[0], protected))
+    return entries
+
+
+def alternate(runs: Sequence[Callable[[], object]], seconds: float) -> npt.NDArray[np.float64]:
+    """Times several things by turns: each once a round, in the same order in every round.
+
+    Args:
+        runs: What to time.
+        seconds: Time to spend; 20 to 500 rounds are run, after three that are not counted.
+
+    Returns:
+        Milliseconds [runs, rounds].
+    """
+    for _ in range(WARM_UP):
+        for run in runs:
+            run()
+    rounds: list[list[float]] = []
+    end = time.perf_counter() + seconds
+    while len(rounds) < _LEAST or (time.perf_counter() < end and len(rounds) < _MOST):
+        rounds.append([_milliseconds(run) for run in runs])
+    return np.array(rounds).T
+
+
+def _milliseconds(run: Callable[[], object]) -> float:
+    begun = time.perf_counter_ns()
+    run()
+    return (time.perf_counter_ns() - begun) / 1e6

@@ -1,0 +1,138 @@
+"""Accuracy under errors against energy saved: points from records of `nfkit evaluate`, and their picture."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from nfkit.errors import DataError, OptionError
+
+FORMATS = ("svg", "png")
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """A generator on a base at one bit error rate.
+
+    Attributes:
+        generator: Its name.
+        model: Path of the fused file.
+        ber: Bit error rate per cell.
+        saving: Share of the weight memory's energy that is saved, by accesses.
+        accuracy: Mean accuracy of the protected model over chips.
+        spread: Standard deviation of it.
+        unprotected: Mean accuracy of the base alone.
+        unprotected_saving: Share that the lower voltage saves without a generator.
+    """
+
+    generator: str
+    model: str
+    ber: float
+    saving: float
+    accuracy: float
+    spread: float
+    unprotected: float
+    unprotected_saving: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The point for a record."""
+        return dict(vars(self))
+
+
+def read_tradeoffs(paths: Sequence[Path]) -> list[Tradeoff]:
+    """Reads the points of several records.
+
+    Args:
+        paths: JSON files that `nfkit evaluate --json` wrote for fused models.
+
+    Raises:
+        DataError: When a file is no such record.
+    """
+    return [point for path in paths for point in _read(path)]
+
+
+def draw(points: Sequence[Tradeoff], form: str) -> bytes:
+    """Draws accuracy against energy saved.
+
+    Args:
+        points: At least one.
+        form: One of `FORMATS`.
+
+    Returns:
+        The picture; the same points give the same bytes.
+
+    Raises:
+        OptionError: When there is no such format, or matplotlib is missing.
+    """
+    if form not in FORMATS:
+        raise OptionError(f"cannot draw {form or 'a file without suffix'!r}: name the output .svg or .png")
+    if find_spec("matplotlib") is None:
+        raise OptionError("drawing needs matplotlib: pip install 'nfkit[plot]'")
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for ber in sorted({point.ber for point in points}):
+        at = [point for point in points if point.ber == ber]
+        bars = axes.errorbar(
+            [100 * p.saving for p in at], [100 * p.accuracy for p in at], yerr=[100 * p.spread for p in at],
+            fmt="o", capsize=3, label=f"protected, bit error rate {100 * ber:.3g} %",
+        )  # fmt: skip
+        bare = sorted({(100 * p.unprotected_saving, 100 * p.unprotected) for p in at})
+        axes.plot(
+            [x for x, _ in bare], [y for _, y in bare], "x", color=bars.lines[0].get_color(),
+            label="without a generator",
+        )  # fmt: skip
+        for point in at:
+            place = (100 * point.saving, 100 * point.accuracy)
+            axes.annotate(point.generator, place, textcoords="offset points", xytext=(6, 4), fontsize=8)
+    axes.margins(x=0.12)  # room for the names
+    axes.axvline(0, color="grey", linewidth=0.8)
+    axes.set_xlabel("energy of the weight memory saved, by accesses (%)")
+    axes.set_ylabel("accuracy over chips (%)")
+    axes.legend(fontsize=8)
+    content = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "nfkit"}):
+        figure.savefig(content, format=form, metadata={"Date": None} if form == "svg" else None)
+    return content.getvalue()
+
+
+def _read(path: Path) -> list[Tradeoff]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read the record '{path}': {error.strerror}") from error
+    except ValueError:
+        raise DataError(f"'{path}' is no JSON: give a file that nfkit evaluate --json wrote") from None
+    if not isinstance(record, dict) or not str(record.get("schema", "")).startswith("nfkit.evaluate/"):
+        raise DataError(f"'{path}' is no record of nfkit evaluate: give a file that nfkit evaluate --json wrote")
+    energy = record.get("energy")
+    if not energy or "points" not in energy:
+        raise DataError(f"'{path}' says nothing of energy: evaluate a protected model with this version of nfkit")
+    savings = {entry["ber"]: entry["saving_by_accesses"] for entry in energy["points"]}
+    energies = {entry["ber"]: entry.get("energy_per_access") for entry in record["voltage"]["points"]}
+    points = [
+        Tradeoff(
+            generator=energy["generator"],
+            model=record["model"]["path"],
+            ber=entry["ber"],
+            saving=savings[entry["ber"]],
+            accuracy=entry["protected"]["mean"],
+            spread=entry["protected"]["std"],
+            unprotected=entry["base"]["mean"],
+            unprotected_saving=1 - energies[entry["ber"]],
+        )
+        for entry in record["summary"]
+        if entry["ber"] in savings and "protected" in entry
+    ]
+    if not points:
+        raise DataError(
+            f"the voltage curve of '{path}' states no energy at its bit error rates: evaluate with another --curve"
+        )
+    return points

@@ -1,0 +1,168 @@
+"""`nfkit energy` and `nfkit plot`, and voltages wherever bit error rates are taken."""
+
+import json
+from importlib.util import find_spec
+
+import pytest
+
+from nfkit.economy import analyse
+from nfkit.energy import SystolicArray, count, count_fused, load_curve
+from nfkit.errors import DataError, OptionError
+from nfkit.model import load, save
+from nfkit.tradeoff import Tradeoff, draw, read_tradeoffs
+
+
+def as_json(result):
+    return json.loads(result.stdout)
+
+
+def test_energy_of_a_base(invoke, files):
+    record = as_json(invoke("energy", files.base, "--json", "-"))
+    curve = load_curve("stutz-2021")
+    expected = analyse(load(files.base), curve.at_rate(0.01), curve).to_dict()
+    assert {key: record[key] for key in expected} == json.loads(json.dumps(expected))
+    assert record["model"] == str(files.base)
+    assert record["command"].startswith("nfkit ")
+
+
+def test_energy_of_a_base_as_text(invoke, files):
+    text = invoke("energy", files.base, "--layers").stdout
+    counted = count(load(files.base))
+    assert f"{counted.weights:,} weights, {counted.parameters:,} parameters, {counted.macs:,} MACs" in text
+    assert f"32x32 os, words of 64 bits, preset true: {counted.accesses:,.10g} accesses" in text
+    assert "preset paper gives" in text
+    for layer in counted.layers:
+        assert f"{layer.positions} x {layer.depth} x {layer.outputs}" in text
+
+
+def test_array_and_dataflow(invoke, files):
+    options = ("--array", "16x8", "--dataflow", "is", "--word-bits", "32")
+    record = as_json(invoke("energy", files.base, *options, "--json", "-"))
+    assert record["base"]["accesses"] == count(load(files.base), SystolicArray(16, 8, "is", 32)).accesses
+
+
+def test_energy_of_a_protected_model(invoke, files):
+    record = as_json(invoke("energy", files.fused, "--vdd", "0.85", "--json", "-"))
+    base, generator = count_fused(load(files.fused))
+    assert record["base"]["accesses"] == base.accesses
+    (saving,) = record["generators"]
+    assert saving["accesses"] == generator.accesses > 0
+    energy = load_curve("stutz-2021").at_volts(0.85).energy
+    assert saving["saving_by_accesses"] == pytest.approx(1 - energy - generator.accesses / base.accesses)
+    assert record["point"]["volts_over_vmin"] == 0.85
+    text = invoke("energy", files.fused, "--vdd", "0.85").stdout
+    assert saving["verdict"] in text
+
+
+def test_efficiency_where_the_file_states_its_recovery(invoke, files, tmp_path):
+    model = load(files.fused)
+    model.metadata_props["nfkit.results"] = json.dumps([{"ber": 0.01, "recovery": {"mean": 0.2}}])
+    path = save(model, tmp_path / "stated.nf.onnx")
+    stated = as_json(invoke("energy", path, "--ber", "0.01", "--json", "-"))
+    assert stated["recovery"] == 20
+    assert stated["efficiency_ratio"] == 20 / (stated["generators"][0]["parameters"] / 1e6)
+    elsewhere = as_json(invoke("energy", path, "--ber", "0.005", "--json", "-"))
+    assert elsewhere["efficiency_ratio"] is None  # measured at another rate
+
+
+def test_the_paper_preset_takes_the_papers_curve(invoke, files):
+    record = as_json(invoke("energy", files.base, "--preset", "paper", "--json", "-"))
+    assert (record["curve"]["name"], record["point"]["volts_over_vmin"]) == ("neuralfuse", 0.833)
+
+
+def test_energy_in_picojoules_where_the_curve_states_it(invoke, files, tmp_path):
+    curve = tmp_path / "mine.csv"
+    curve.write_text(
+        "# picojoules_per_access: 2\nvolts_over_vmin,bit_error_rate,energy_per_access\n0.8,0.01,0.64\n1,0,1\n"
+    )
+    text = invoke("energy", files.fused, "--curve", curve).stdout
+    assert f"weight memory, base at nominal: {2 * count_fused(load(files.fused))[0].accesses:,.0f} pJ" in text
+
+
+@pytest.fixture(scope="module")
+def evaluated(invoke, files, tmp_path_factory):
+    """A record of the fused model at two voltages, and what was printed."""
+    path = tmp_path_factory.mktemp("evaluated") / "record.json"
+    options = ("--vdd", "0.846", "--vdd", "0.868", "--chips", "2", "--json", path)
+    printed = invoke("evaluate", files.fused, "--data", files.data, *options).stdout
+    return path, printed
+
+
+def test_evaluate_at_voltages(evaluated):
+    record = json.loads(evaluated[0].read_text())
+    points = record["voltage"]["points"]
+    assert [point["volts_over_vmin"] for point in points] == [0.846, 0.868]
+    assert [point["ber"] for point in points] == pytest.approx([0.011, 0.004])
+    assert [entry["ber"] for entry in record["summary"]] == [point["ber"] for point in points]
+    assert record["energy"]["added"]["accesses"] > 0
+    header = next(line for line in evaluated[1].splitlines() if line.startswith("bit error rate"))
+    assert "V/Vmin  energy/access" in header
+    assert "energy saved" in header
+    assert "0.697" in evaluated[1]
+
+
+def test_evaluate_at_a_rate_beyond_the_curve_prints_no_voltage(invoke, files):
+    record = as_json(
+        invoke("evaluate", files.base, "--data", files.data, "--ber", "0.3", "--chips", "1", "--json", "-")
+    )
+    assert record["voltage"]["points"] == [{"ber": 0.3}]
+    assert "energy" not in record
+
+
+def test_inject_at_a_voltage(invoke, files, tmp_path):
+    at = ("inject", files.base, "-o", tmp_path / "o.onnx", "--vdd", "0.846", "--force")
+    assert "at 1.1 % (0.846 Vmin by stutz-2021)" in invoke(*at).stdout
+    assert as_json(invoke(*at, "--json", "-"))["voltage"]["points"][0]["energy_per_access"] == 0.697
+
+
+def test_points_of_a_record(evaluated):
+    path, _ = evaluated
+    record = json.loads(path.read_text())
+    points = read_tradeoffs([path, path])
+    assert len(points) == 4
+    assert points[0].ber == record["summary"][0]["ber"]
+    assert points[0].accuracy == record["summary"][0]["protected"]["mean"]
+    assert points[0].unprotected_saving == pytest.approx(1 - 0.697)
+    assert points[0].saving == record["energy"]["points"][0]["saving_by_accesses"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda record: {"schema": "nfkit.inspect/1"}, "no record of nfkit evaluate"),
+        (lambda record: [record], "no record of nfkit evaluate"),
+        (lambda record: {k: v for k, v in record.items() if k != "energy"}, "says nothing of energy"),
+        (lambda record: record | {"energy": record["energy"] | {"points": []}}, "states no energy"),
+    ],
+)
+def test_records_without_energy(evaluated, tmp_path, change, message):
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(change(json.loads(evaluated[0].read_text()))))
+    with pytest.raises(DataError, match=message):
+        read_tradeoffs([path])
+
+
+POINTS = [
+    Tradeoff(name, "m.onnx", 0.01, 0.1 * i, 0.8 - 0.1 * i, 0.02, 0.4, 0.3) for i, name in enumerate(("one", "two"))
+]
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is not None, reason="matplotlib is installed")
+def test_drawing_says_what_to_install():
+    with pytest.raises(OptionError, match=r"pip install 'nfkit\[plot\]'"):
+        draw(POINTS, "svg")
+
+
+def test_pictures_of_unknown_kind():
+    with pytest.raises(OptionError, match=r"name the output \.svg or \.png"):
+        draw(POINTS, "jpg")
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+def test_the_picture(invoke, evaluated, tmp_path):
+    svg, png = tmp_path / "p.svg", tmp_path / "p.png"
+    invoke("plot", evaluated[0], "-o", png)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert "2 points" in invoke("plot", evaluated[0], "-o", svg).stdout
+    assert b"<svg" in svg.read_bytes()
+    assert draw(POINTS, "svg") == draw(POINTS, "svg")
