@@ -21,7 +21,14 @@ from nfkit.energy import count_macs
 from nfkit.errors import ModelError, OptionError
 from nfkit.faults import EVALUATION_CHIPS
 from nfkit.faults.kinds import MAX_RATE
-from nfkit.graph.fuse import BASE_SOURCE_KEY, fuse, is_fused, split
+from nfkit.graph.fuse import (
+    BASE_SOURCE_KEY,
+    GENERATOR_DIGEST_KEY,
+    GENERATOR_KEY,
+    fuse,
+    is_fused,
+    split,
+)
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import fault_sites
 from nfkit.measure.advice import Advice, advise
@@ -196,8 +203,8 @@ def protect(
         "nfkit.format": "1",
         "nfkit.version": __version__,
         BASE_SOURCE_KEY: sha256(source),
-        "nfkit.generator": config.generator,
-        "nfkit.generator.sha256": sha256(prefix),
+        GENERATOR_KEY: config.generator,
+        GENERATOR_DIGEST_KEY: sha256(prefix),
         "nfkit.training": json.dumps(training, sort_keys=True),
     }
     fused = fuse(prefix, base, spec, metadata)

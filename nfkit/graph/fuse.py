@@ -11,6 +11,7 @@ carries `nfkit.role = generator`, and everything it names starts with `nfkit/`, 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ BASE_DIGEST_KEY = "nfkit.base.graph_sha256"
 BASE_SOURCE_KEY = "nfkit.base.sha256"
 """Digest of the file that the base was read from."""
 INPUT_KEY = "nfkit.input"
+GENERATOR_KEY = "nfkit.generator"
+GENERATOR_DIGEST_KEY = "nfkit.generator.sha256"
 EVIDENCE = "evidence"
 """Name of the value, in a generator's graph, that holds its own scores [N, classes], if it has any."""
 
@@ -61,9 +64,70 @@ def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[st
         ModelError: When the base is fused already, or the result is no valid model.
         UnsupportedError: When generator and base import different versions of an operator set.
     """
+
+    def prefix(image: ir.Value, graph: ir.Graph) -> tuple[list[ir.Node], ir.Value]:
+        nodes: list[ir.Node] = []
+        levels = _to_levels(image, spec, nodes, graph)
+        protected = _adopt(generator.clone(), levels, nodes, graph)
+        return nodes, _from_levels(protected, spec, nodes, graph)
+
+    return _join(generator.opset_imports, prefix, base, spec, metadata)
+
+
+def transfer(fused: ir.Model, base: ir.Model, spec: InputSpec) -> ir.Model:
+    """Puts the generator of a fused model in front of another base: one trained on a surrogate, say.
+
+    Args:
+        fused: The fused model that has the generator.
+        base: Another frozen model that takes the same input.
+        spec: The base's input.
+
+    Returns:
+        The base behind the generator; both arguments stay as they are. What the fused model recorded of its own
+        results is left behind.
+
+    Raises:
+        ModelError: When `fused` has no generator, the base has one already, or the result is no valid model.
+        UnsupportedError: When the two take different inputs, or import different versions of an operator set.
+    """
+    taken, _ = split(fused)
+    known = InputSpec.from_dict(json.loads(fused.metadata_props[INPUT_KEY]))
+    for name in ("dtype", "layout", "shape", "low", "high"):
+        theirs, ours = getattr(known, name), getattr(spec, name)
+        if theirs != ours:
+            raise UnsupportedError(
+                f"the generator was made for an input of {name} {theirs}, the base takes {ours}: give a base of the "
+                "same input, or say with --layout, --range or --mean and --std that it is"
+            )
+
+    def prefix(image: ir.Value, graph: ir.Graph) -> tuple[list[ir.Node], ir.Value]:
+        theirs = taken.graph
+        source, result = theirs.inputs[0], theirs.outputs[0]
+        theirs.outputs.clear()
+        for value in list(theirs.initializers.values()):
+            del theirs.initializers[str(value.name)]
+            graph.register_initializer(value)
+        source.replace_all_uses_with(image)
+        nodes = list(theirs)
+        theirs.remove(nodes)
+        return nodes, result
+
+    kept = (GENERATOR_KEY, GENERATOR_DIGEST_KEY, "nfkit.format", "nfkit.version")
+    metadata = {key: fused.metadata_props[key] for key in kept if key in fused.metadata_props}
+    return _join(taken.opset_imports, prefix, base, spec, metadata)
+
+
+def _join(
+    opsets: Mapping[str, int],
+    prefix: Callable[[ir.Value, ir.Graph], tuple[list[ir.Node], ir.Value]],
+    base: ir.Model,
+    spec: InputSpec,
+    metadata: Mapping[str, str],
+) -> ir.Model:
+    """Puts what `prefix` makes of the input (its nodes, and its last value) between a base and its input."""
     if is_fused(base):
         raise ModelError("the model already has a generator in front: split it first (nfkit split)")
-    for domain, version in generator.opset_imports.items():
+    for domain, version in opsets.items():
         if base.opset_imports.get(domain, version) != version:
             raise UnsupportedError(
                 f"generator and base import versions {version} and {base.opset_imports[domain]} of operator set "
@@ -75,15 +139,12 @@ def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[st
     if reserved := [name for name in taken if name.startswith(PREFIX)]:
         raise ModelError(f"the base holds a value named '{reserved[0]}', a name that nfkit keeps for itself: rename it")
     digest, header = sha256(base), _header(base)
-    base, generator = base.clone(), generator.clone()
+    base = base.clone()
     graph = base.graph
     image = next(v for v in graph.inputs if v.name == spec.name)
     uses = list(image.uses())
 
-    nodes: list[ir.Node] = []
-    levels = _to_levels(image, spec, nodes, graph)
-    protected = _adopt(generator, levels, nodes, graph)
-    protected = _from_levels(protected, spec, nodes, graph)
+    nodes, protected = prefix(image, graph)
     protected.name = _JOINT
     protected.type, protected.shape = image.type, image.shape
 
@@ -93,7 +154,7 @@ def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[st
         graph.insert_before(graph[0], nodes)
     for consumer, index in uses:
         consumer.replace_input_with(index, protected)
-    for domain, version in generator.opset_imports.items():
+    for domain, version in opsets.items():
         base.opset_imports.setdefault(domain, version)
     base.ir_version = max(base.ir_version, onnx.helper.find_min_ir_version_for(_opsets(base), ignore_unknown=True))
     base.metadata_props.update(metadata)

@@ -25,13 +25,24 @@ def as_json(result):
 
 def test_help_lists_the_commands(program):
     result = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
-    for command in ("quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"):
+    for command in (
+        "quantize",
+        "protect",
+        "evaluate",
+        "energy",
+        "plot",
+        "inspect",
+        "inject",
+        "fold",
+        "split",
+        "transfer",
+    ):
         assert f"  {command} " in result.stdout
     assert result.stderr == ""
 
 
 @pytest.mark.parametrize(
-    "command", ["quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]
+    "command", ["quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split", "transfer"]
 )
 def test_every_command_explains_itself(invoke, command):
     text = invoke(command, "--help").stdout

@@ -1,5 +1,6 @@
 """A generator in front of a frozen base, and the two taken apart again."""
 
+import dataclasses
 import itertools
 import json
 
@@ -11,7 +12,7 @@ import pytest
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import fuse, is_fused, split
+from nfkit.graph.fuse import fuse, is_fused, split, transfer
 from nfkit.graph.inject import inject, remove
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import fault_sites, find_sites
@@ -383,3 +384,48 @@ def test_faults_come_and_go_in_a_fused_model(quantised, mode):
     sites = fault_sites(quantised, generator=True)
     injected = inject(quantised, sites, Chip(50000), BitErrors(0.1), mode)
     assert to_bytes(remove(injected)) == to_bytes(quantised)
+
+
+def test_a_transferred_generator_is_the_one_that_was_fused(case, generator_for, convnet, execute):
+    base, spec = case
+    generator = generator_for(spec)
+    fused = fuse(generator, base, spec, {"nfkit.generator": "push", "nfkit.results": "[]"})
+    other = base.clone()
+    weight = next(site for site in find_sites(other) if site.role == "weight")
+    value = other.graph.initializers[weight.name]
+    value.const_value = ir.tensor(value.const_value.numpy() // 2, name=weight.name)
+
+    moved = transfer(fused, other, spec)
+    direct = fuse(generator, other, spec, {"nfkit.generator": "push"})
+    assert to_bytes(split(moved)[1]) == to_bytes(other)
+    assert moved.metadata_props == direct.metadata_props
+    x = {"image": samples(spec)}
+    assert execute(moved, x)[0].tobytes() == execute(direct, x)[0].tobytes()
+    assert execute(moved, x)[0].tobytes() != execute(fused, x)[0].tobytes()
+
+
+def test_a_generator_moves_to_an_input_of_another_name(cases, generator_for, execute):
+    base, spec = cases["unit"]
+    fused = fuse(generator_for(spec), base, spec, {})
+    other = base.clone()
+    other.graph.inputs[0].name = "pixels"
+    moved = transfer(fused, other, dataclasses.replace(spec, name="pixels"))
+    v = samples(spec)
+    assert execute(moved, {"pixels": v})[0].tobytes() == execute(fused, {"image": v})[0].tobytes()
+
+
+@pytest.mark.parametrize(("name", "change"), [("low", (-2.0,)), ("dtype", "int8"), ("layout", "NHWC")])
+def test_a_generator_does_not_move_to_another_input(cases, generator_for, name, change):
+    base, spec = cases["unit"]
+    fused = fuse(generator_for(spec), base, spec, {})
+    with pytest.raises(UnsupportedError, match=f"an input of {name} .*--range"):
+        transfer(fused, base, dataclasses.replace(spec, **{name: change}))
+
+
+def test_nothing_moves_from_a_bare_model_or_in_front_of_a_second_generator(cases, generator_for):
+    base, spec = cases["unit"]
+    fused = fuse(generator_for(spec), base, spec, {})
+    with pytest.raises(ModelError, match="nothing to split"):
+        transfer(base, base, spec)
+    with pytest.raises(ModelError, match="already has a generator"):
+        transfer(fused, fused, spec)
