@@ -159,13 +159,19 @@ def _clear(words: Codes, mask: Codes) -> Codes:
     return cleared
 
 
-def flipped_bits(before: Codes, after: Codes) -> int:
-    """Number of bits in which two arrays of codes of the same type differ."""
-    word = f"uint{before.dtype.itemsize * 8}"
-    difference = np.ascontiguousarray(before).view(word) ^ np.ascontiguousarray(after).view(word)
-    narrow = _sub_byte(before.dtype)
-    if narrow:
-        difference &= np.uint8(2**narrow - 1)
+def flipped_bits(before: Codes, after: Codes, bits: int | None = None) -> int:
+    """Number of bits in which two arrays of codes of the same type differ.
+
+    Args:
+        before: Codes.
+        after: Other codes.
+        bits: Bits of one code, where the type is wider: what repeats a sign is no memory, and does not count.
+    """
+    width = before.dtype.itemsize * 8
+    difference = np.ascontiguousarray(before).view(f"uint{width}") ^ np.ascontiguousarray(after).view(f"uint{width}")
+    used = bits or _sub_byte(before.dtype) or width
+    if used < width:
+        difference &= difference.dtype.type(2**used - 1)
     return int(np.bitwise_count(difference).sum())
 
 

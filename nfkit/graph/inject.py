@@ -153,7 +153,7 @@ def count_faults(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: B
     for site in sites:
         faults, stored = chip.faults(site, errors), codes(model, site)
         cells += faults.faulty_cells()
-        bits += flipped_bits(stored, faults.apply(stored))
+        bits += flipped_bits(stored, faults.apply(stored), site.bits)
     return cells, bits
 
 

@@ -193,5 +193,5 @@ def _read(chip: Chip, errors: BitErrors, sites: list[WeightSite], stored: Codes)
         faults = chip.faults(site, errors)
         read[site.name] = np.ascontiguousarray(faults.apply(stored[site.name]))
         cells += faults.faulty_cells()
-        bits += flipped_bits(stored[site.name], read[site.name])
+        bits += flipped_bits(stored[site.name], read[site.name], site.bits)
     return read, cells, bits

@@ -362,3 +362,11 @@ def test_what_lies_above_the_bits_of_a_packed_type_does_not_count():
     assert flipped_bits(stored[:1], stored[1:]) == 0
     none = np.empty(0, np.uint64)
     assert SiteFaults(4, none, none).apply(stored).view(np.uint8).tolist() == [0x0D, 0x0D]
+
+
+def test_a_repeated_sign_is_no_flipped_bit():
+    stored = np.array([1, -2, 3], np.int8)  # of 3 bits
+    read = SiteFaults(3, np.array([2], np.uint64), np.array([5], np.uint64)).apply(stored)
+    assert read.tolist() == [-3, 2, 3]
+    assert flipped_bits(stored, read, 3) == 2
+    assert flipped_bits(stored, read) == 12
