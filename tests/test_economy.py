@@ -2,7 +2,7 @@
 
 import pytest
 
-from nfkit.economy import NETWORKS, analyse, candidate
+from nfkit.economy import analyse, candidate
 from nfkit.energy import count, load_curve
 from nfkit.errors import OptionError
 from nfkit.models.zoo import path
@@ -30,10 +30,10 @@ TRUE = {
 
 @pytest.fixture(scope="module")
 def graphs():
-    return {name: candidate(name, (3, 32, 32)) for name in NETWORKS}
+    return {name: candidate(name, (3, 32, 32), 10) for name in PUBLISHED}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_totals(graphs, name):
     counted = count(graphs[name], preset="paper", part="generator")
     parameters, macs, accesses = PUBLISHED[name]
@@ -42,7 +42,7 @@ def test_the_published_totals(graphs, name):
     assert round(counted.macs / 1e6, len(macs.partition(".")[2])) == float(macs)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_the_true_totals(graphs, name):
     counted = count(graphs[name], weight_bits=8, part="generator")
     assert (counted.accesses, counted.macs) == TRUE[name]
@@ -57,7 +57,7 @@ def test_generators_by_name(zoo_base):
     curve = load_curve("stutz-2021")
     result = analyse(zoo_base, curve.at_rate(0.01), curve, generators=["conv-s"], image_shape=(1, 28, 28))
     (saving,) = result.savings
-    expected = count(candidate("conv-s", (1, 28, 28)), weight_bits=8)
+    expected = count(candidate("conv-s", (1, 28, 28), 10), weight_bits=8)
     assert saving.generator.accesses == expected.accesses
     assert saving.by_accesses == pytest.approx(1 - result.point.energy - expected.accesses / count(zoo_base).accesses)
     record = result.to_dict()
@@ -84,4 +84,4 @@ def zoo_base():
 
 def test_unknown_generator():
     with pytest.raises(OptionError, match="no generator 'conv-xl'"):
-        candidate("conv-xl", (3, 32, 32))
+        candidate("conv-xl", (3, 32, 32), 10)
