@@ -68,12 +68,14 @@ def protect(
     Ctrl-C ends the training early and still gives a valid file. A run that was killed goes on when the same command
     is given again.
     """
+    from dataclasses import replace
+
     from nfkit.cli import console
     from nfkit.data import load_for_training
     from nfkit.economy import choose
     from nfkit.errors import OptionError
     from nfkit.faults import parse_layout
-    from nfkit.model import default_output, load
+    from nfkit.model import check_output, default_output, load
     from nfkit.protection import protect as protect_model
     from nfkit.protection import require_torch
 
@@ -81,23 +83,13 @@ def protect(
     from nfkit.learn.config import TrainConfig
 
     console.check_json(json)
+    output = output or default_output(model)
     graph = load(model)
+    check_output(output, model, force)
     spec = options.make_spec(graph, layout, range_, mean, std)
     strength = options.make_strength(ber, vdd, curve, extrapolate)
-    choice = choose(
-        graph,
-        spec.image_shape,
-        generator,
-        strength.points[0],
-        strength.curve,
-        budget=options.parse_share(energy_budget),
-    )
-    if choice.saving is not None and not choice.saving.pays and not allow_loss:
-        raise OptionError(f"{choice.reason}. Choose --generator auto, or add --allow-loss to go on")
-    console.note(choice.reason)
-    train, test = load_for_training(data, test_data, seed)
     config = TrainConfig(
-        generator=choice.name,
+        generator=generator,
         errors=options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
         layout=parse_layout(layout_map),
         epochs=epochs,
@@ -108,13 +100,21 @@ def protect(
         batch=batch,
         warm_start=warm_start,
         amplitude=amplitude,
-        mirror=train.mirror if mirror is None else mirror,
+        mirror=bool(mirror),
         shift=shift,
         seed=seed,
         precision=precision,
     )
+    budget = options.parse_share(energy_budget)
+    choice = choose(graph, spec.image_shape, generator, strength.points[0], strength.curve, budget=budget)
+    if choice.saving is not None and not choice.saving.pays and not allow_loss:
+        instead = "Lower --energy-budget" if generator == "auto" else "Choose --generator auto"
+        raise OptionError(f"{choice.reason}. {instead}, or add --allow-loss to go on")
+    train, test = load_for_training(data, test_data, seed)
+    console.note(choice.reason)
+    config = replace(config, generator=choice.name, mirror=train.mirror if mirror is None else mirror)
     result = protect_model(
-        model, train, test, spec, config, output or default_output(model),
+        model, train, test, spec, config, output,
         generator_precision=generator_precision,  # type: ignore[arg-type]
         chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
         on_stage=console.note, on_progress=console.TrainingDisplay(),

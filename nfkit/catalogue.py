@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import onnx_ir as ir
 
+from nfkit.energy import count_parameters
 from nfkit.errors import OptionError
 from nfkit.model import load
 from nfkit.models.bases import BASES
@@ -22,8 +23,6 @@ from nfkit.models.zoo import path as zoo_path
 
 Kind = Literal["base", "generator", "trained base"]
 
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
-_PARAMETERS = slice(1, 3)  # weight and bias, or scale and shift; running statistics come after
 _OPSET = 20  # of generators; the bases' own
 
 
@@ -88,30 +87,6 @@ def build(
             _refuse(name, "is a generator that knows no classes", {"number of classes": classes})
         return _untrained_generator(key, shape or (3, 32, 32), 10 if classes is None else classes, seed or 0)
     raise OptionError(f"there is no model {name!r}: choose one of {', '.join((*BASES, *GENERATORS, *ZOO))}")
-
-
-def count_parameters(model: ir.Model) -> int:
-    """Numbers that training adjusts: weights and biases of layers, and scales and shifts of batch normalisation.
-
-    Quantised ones count like floats; scales and zero points of the quantisation do not count.
-    """
-    stored = {}
-    for node in model.graph:
-        if node.op_type not in _WEIGHTED:
-            continue
-        for value in (operand for operand in node.inputs[_PARAMETERS] if operand is not None):
-            source = _source(value)
-            if source.const_value is not None:
-                stored[source.name] = source.const_value.size
-    return sum(stored.values())
-
-
-def _source(value: ir.Value) -> ir.Value:
-    """What a DequantizeLinear reads, or the value itself."""
-    node = value.producer()
-    if node is None or node.op_type != "DequantizeLinear" or node.inputs[0] is None:
-        return value
-    return node.inputs[0]
 
 
 def _refuse(name: str, reason: str, given: Mapping[str, object]) -> None:

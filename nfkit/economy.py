@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from nfkit.energy import (
@@ -26,11 +28,13 @@ from nfkit.energy import (
     efficiency_ratio,
 )
 from nfkit.energy.savings import GENERATOR_BITS
-from nfkit.errors import ModelError, OptionError
+from nfkit.errors import ModelError, NfkitError, OptionError
+from nfkit.graph.discovery import find_input
 from nfkit.graph.fuse import is_fused
 from nfkit.models.generators import GENERATORS, HINTS
 
 _FALLBACK = "hint-64"
+_CLASSES = 10
 
 NETWORKS: tuple[str, ...] = tuple(name for name in GENERATORS if name != "pattern")
 """Generators that hold weights."""
@@ -141,10 +145,21 @@ def analyse(
 
 
 def classes_of(base: ir.Model) -> int:
-    """Number of classes that a base's first output states; 10 where it states none."""
-    shape = base.graph.outputs[0].shape
-    last = shape[-1] if shape else None
-    return last if isinstance(last, int) and last > 1 else 10
+    """Number of classes that a base tells apart: as its first output states, else found by running it once.
+
+    Returns:
+        10 where neither tells; the count of a generator depends little on it.
+    """
+    from nfkit.measure.session import Runner
+
+    scores = [extent for extent in tuple(base.graph.outputs[0].shape or ())[1:] if extent != 1]
+    if len(scores) == 1 and isinstance(scores[0], int):
+        return scores[0]
+    try:
+        spec = find_input(base)
+        return Runner(base, level="basic").classes(np.zeros((1, *spec.shape), spec.dtype))
+    except NfkitError:
+        return _CLASSES
 
 
 def candidate(name: str, image_shape: tuple[int, int, int], classes: int) -> ir.Model:
@@ -167,6 +182,16 @@ def candidate(name: str, image_shape: tuple[int, int, int], classes: int) -> ir.
     from nfkit.models.generators import build
 
     return export_as_designed(build(name, image_shape[0], image_shape[1:], classes), image_shape)
+
+
+@cache
+def cost_of(name: str, image_shape: tuple[int, int, int], classes: int) -> Count:
+    """What an untrained generator costs with weights of 8 bits; the arguments are those of `candidate`.
+
+    Raises:
+        OptionError: As `candidate` does.
+    """
+    return count(candidate(name, image_shape, classes), weight_bits=GENERATOR_BITS, part="generator")
 
 
 @dataclass(frozen=True)
@@ -207,14 +232,16 @@ def choose(
 
     Raises:
         OptionError: When no generator fits the budget, or the named one does not.
-        ModelError: When a budget is given and the base's accesses cannot be counted.
+        ModelError: When the model is protected already, or a budget is given and its accesses cannot be counted.
     """
-    counted = count(base)
+    if is_fused(base):
+        raise ModelError("the model is protected already: give the base, or take it out with nfkit split")
+    counted, classes = count(base), classes_of(base)
+    if budget is not None and not counted.accesses:
+        raise ModelError("the base's weight accesses cannot be counted, so no budget can be a share of them")
     if generator != "auto":
-        return _assess_named(generator, counted, image_shape, classes_of(base), point, curve, budget)
+        return _assess_named(generator, counted, image_shape, classes, point, curve, budget)
     if not counted.accesses or (budget is None and point is None):
-        if budget is not None:
-            raise ModelError("the base's weight accesses cannot be counted, so no budget can be a share of them")
         lacking = "the base's accesses cannot be counted" if point else f"'{curve.name}' knows no voltage for this rate"
         return Choice(_FALLBACK, None, f"{_FALLBACK}: {lacking}, so it was not chosen by energy")
     share = budget if budget is not None else (1 - point.energy) / 2  # type: ignore[union-attr]
@@ -223,16 +250,15 @@ def choose(
     low, high = 0, len(widths)
     while low < high:  # accesses rise with the width
         middle = (low + high) // 2
-        graph = candidate(f"hint-{widths[middle]}", image_shape, classes_of(base))
-        cost = count(graph, weight_bits=GENERATOR_BITS, part="generator")
+        cost = cost_of(f"hint-{widths[middle]}", image_shape, classes)
         if cost.accesses <= share * counted.accesses:
             fitting, low = (widths[middle], cost), middle + 1
         else:
             high = middle
     if fitting is None:
         raise OptionError(
-            f"no generator reads less than {100 * share:.3g} % of the base's {counted.accesses:,.0f} accesses: raise "
-            "--energy-budget, or name a --generator and add --allow-loss"
+            f"no generator reads as little as {100 * share:.3g} % of the base's {counted.accesses:,.0f} accesses: "
+            "raise --energy-budget, or name a --generator and add --allow-loss"
         )
     name = f"hint-{fitting[0]}"
     why = f"{name} is the widest that reads at most {100 * share:.3g} % of the base's accesses"
@@ -251,10 +277,10 @@ def _assess_named(
     curve: Curve,
     budget: float | None,
 ) -> Choice:
-    cost = count(candidate(name, image_shape, classes), weight_bits=GENERATOR_BITS, part="generator")
+    cost = cost_of(name, image_shape, classes)
     if budget is not None and cost.accesses > budget * base.accesses:
         raise OptionError(
-            f"{name} reads {100 * cost.accesses / max(base.accesses, 1):.1f} % of the base's accesses, more than the "
+            f"{name} reads {100 * cost.accesses / base.accesses:.3g} % of the base's accesses, more than the "
             f"--energy-budget of {100 * budget:.3g} %: choose --generator auto, or raise the budget"
         )
     if point is None:

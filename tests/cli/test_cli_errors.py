@@ -10,7 +10,7 @@ from nfkit.model import save
 BASE, DATA = ["base.onnx"], ["--data", "data.npz"]
 UNIT = ["--range", "-1", "1"]
 BRIEF = ["--epochs", "0.1", "--generator", "pattern"]  # so that a run which should have been refused soon ends
-ABSENT = ["--generator", "conv-xl"]  # refused after the settings, and before training
+ABSENT = ["--generator", "conv-xl"]  # refused after the settings, and before data is read
 
 # command line -> part of the sentence
 CASES = {
@@ -110,7 +110,7 @@ CASES = {
     "no epochs": (["protect", *BASE, *DATA, *ABSENT, "--epochs", "0"], "give a number above 0"),
     "epochs below zero": (["protect", *BASE, *DATA, *ABSENT, "--epochs=-1"], "give a number above 0"),
     "no copies": (["protect", *BASE, *DATA, *ABSENT, "--copies", "0"], "whole number from"),
-    "seed below zero": (["protect", *BASE, *DATA, *ABSENT, "--seed=-1"], "not negative"),
+    "seed below zero": (["protect", *BASE, *DATA, *ABSENT, "--seed=-1"], "--seed -1: give a whole number from 0 on"),
     "unknown precision": (
         ["protect", *BASE, *DATA, *ABSENT, "--precision", "int2"],
         "choose auto, float32 or bfloat16",
@@ -119,6 +119,24 @@ CASES = {
         ["protect", *BASE, *DATA, *BRIEF, "--generator-precision", "int4"],
         "int4",
     ),
+    "generator that costs more than it saves": (
+        ["protect", *BASE, "--data", "absent.npz", "--generator", "conv-l"],
+        "conv-l costs more than it saves at",
+    ),
+    "generator over the budget": (
+        ["protect", *BASE, "--data", "absent.npz", "--generator", "conv-l", "--energy-budget", "2%"],
+        "more than the --energy-budget of 2 %",
+    ),
+    "budget below every generator": (
+        ["protect", *BASE, "--data", "absent.npz", "--energy-budget", "0.0001%"],
+        "no generator reads as little as 0.0001 % of the base's",
+    ),
+    "budget that pays for no generator": (
+        ["protect", *BASE, "--data", "absent.npz", "--energy-budget", "100%"],
+        "Lower --energy-budget, or add --allow-loss",
+    ),
+    "budget that is no share": (["protect", *BASE, *DATA, "--energy-budget", "200%"], "a share of the base's accesses"),
+    "choice of a generator for a protected model": (["protect", "fused.nf.onnx", *DATA], "protected already"),
     "more bits than stored": (["evaluate", *BASE, *DATA, "--bits", "9"], "8 bits, which cannot become 9"),
     "bits of a float model": (["evaluate", "float.onnx", *DATA, "--bits", "4"], "stores no weights as integers"),
     "quantize a quantised model": (["quantize", *BASE, *DATA, "-o", "o.onnx"], "quantised already"),
@@ -134,8 +152,12 @@ CASES = {
     "no model named, two here": (["evaluate", *DATA], "'fused.nf.onnx', 'second.nf.onnx'"),
 }
 
-# Refused only once the model has been compared with torch, which is told before.
-AFTER_A_STAGE = {"unknown generator", "unknown generator precision"}
+# Refused only once the generator has been chosen, which is told before.
+AFTER_A_STAGE = {
+    "float model to protect",
+    "operator without a gradient",
+    "unknown generator precision",
+}
 
 
 @pytest.fixture(scope="module")
