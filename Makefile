@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 DEMO_MODEL := models/zoo/resnet8_fashion_mnist_int8.onnx
 DEMO_DATA := models/zoo/fashion_mnist_slice.npz
 DEMO_OUT := demo/resnet8_fashion_mnist.nf.onnx
-DEMO_PROTECT := --data $(DEMO_DATA) -o $(DEMO_OUT) --generator unet-s --minutes 3
+DEMO_PROTECT := --data $(DEMO_DATA) -o $(DEMO_OUT) --minutes 3
 DEMO_EVALUATE := --data $(DEMO_DATA) --ber 0.01 --ber 0.005
 
 .PHONY: test demo lint dev clean

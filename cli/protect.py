@@ -43,7 +43,7 @@ def protect(
     weight: Annotated[float, typer.Option("--weight", help="Weight of perturbed against clean (lambda).")] = 5.0,
     batch: Annotated[int, typer.Option("--batch", help="Samples a step.")] = 128,
     warm_start: Annotated[bool, typer.Option(help="Prepare the generator before EOPM.")] = True,
-    amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the warm start's class patterns.")] = 0.5,
+    amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the class patterns.")] = 0.8,
     shift: Annotated[int, typer.Option("--shift", help="Augment: largest random shift in pixels.")] = 0,
     mirror: Annotated[
         bool | None,

@@ -25,7 +25,7 @@ class TrainConfig:
         weight: Weight of the perturbed copies against the clean model, lambda.
         batch: Samples a step.
         warm_start: Whether to prepare the generator before EOPM; see `nfkit.learn.phases`.
-        amplitude: Bound of the class patterns of the warm start, in units of the input's half range.
+        amplitude: Bound of the class patterns, in units of the input's half range.
         mirror: Whether to mirror half of the images.
         shift: Largest random shift in pixels.
         seed: Seed of everything random.
@@ -42,7 +42,7 @@ class TrainConfig:
     weight: float = 5.0
     batch: int = 128
     warm_start: bool = True
-    amplitude: float = 0.5
+    amplitude: float = 0.8
     mirror: bool = False
     shift: int = 0
     seed: int = 0
