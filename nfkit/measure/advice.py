@@ -52,7 +52,7 @@ class Advice:
     @property
     def recommended(self) -> tuple[float, ...]:
         """Bit error rates at which the pair beats both by at least `MARGIN`."""
-        return tuple(c.ber for c in self.comparisons if c.gain >= MARGIN)
+        return tuple(c.ber for c in self.comparisons if c.gain >= MARGIN - 1e-9)  # 0.83 - 0.8 is below 0.03
 
     def sentence(self) -> str:
         """The recommendation."""
@@ -66,15 +66,17 @@ class Advice:
                 f"{text}: run the pair at bit error rates of {rates}, where it beats both the faulty base and the "
                 f"generator by 3 points or more (most at {_percent(best.ber)}: {100 * best.pair:.1f} %)"
             )
-        beaten = [c.ber for c in self.comparisons if c.pair <= c.alone and c.base <= c.alone]
-        unneeded = [c.ber for c in self.comparisons if c.base >= max(c.pair, c.alone)]
+        beaten = [c.ber for c in self.comparisons if c.alone >= max(c.base, c.pair)]
+        unneeded = [c.ber for c in self.comparisons if c.base >= c.pair and c.base > c.alone]
+        ahead = [c.ber for c in self.comparisons if c.gain > 0]
         reasons = []
         if beaten:
-            reasons.append(f"at {_list(beaten)} the generator alone does better, so the base adds nothing")
+            reasons.append(f"at {_list(beaten)} the generator alone does as well or better, so the base adds nothing")
         if unneeded:
-            reasons.append(f"at {_list(unneeded)} the faulty base alone does better, so nothing needs protection")
-        close = "; ".join(reasons) or "it is ahead, but by less"
-        return f"{text}: at none of the measured rates does the pair beat both by 3 points ({close})"
+            reasons.append(f"at {_list(unneeded)} the faulty base does as well or better, so nothing needs protection")
+        if ahead:
+            reasons.append(f"at {_list(ahead)} it is ahead, but by less")
+        return f"{text}: at none of the measured rates does the pair beat both by 3 points ({'; '.join(reasons)})"
 
     def to_dict(self) -> dict[str, Any]:
         """The advice for a record."""

@@ -336,6 +336,33 @@ def test_nothing_is_left_beside_the_checkpoint(subject, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
 
 
+# --- hints ---
+
+
+@pytest.fixture(scope="module")
+def hinted(subject):
+    """An uninterrupted run of a hint generator."""
+    return run(subject, configure(generator="hint-8"))
+
+
+def test_a_hint_learns_patterns_then_labels_then_both(subject, hinted):
+    assert list(dict.fromkeys(p.phase for p in hinted[1])) == ["patterns", "labels", "eopm"]
+    assert same_weights(run(subject, configure(generator="hint-8"))[0], hinted[0])
+
+
+@pytest.mark.parametrize(("generator", "after"), [("hint-8", 2), ("hint-8", 12), ("hint-8", 28), ("conv-s", 8)])
+def test_a_run_killed_within_a_phase_goes_on_with_its_optimiser(
+    subject, request, tmp_path, monkeypatch, generator, after
+):
+    monkeypatch.setattr("nfkit.learn.train.SAVE_EVERY", -1.0)  # at every step
+    whole = request.getfixturevalue("whole" if generator == "conv-s" else "hinted")
+    path, config = tmp_path / "run.pt", configure(generator=generator)
+    killed = kill(subject, path, after=after, config=config)
+    result, seen = run(subject, config, checkpoint=path)
+    assert (killed[-1].phase, killed[-1].step + 1) == (seen[0].phase, seen[0].step)
+    assert same_weights(result, whole[0])
+
+
 # --- settings ---
 
 
