@@ -195,7 +195,7 @@ def _at_opset(model: ir.Model, opset: int) -> ir.Model:
         for name in [n for n in node.attributes if n not in known]:
             default = onnx.helper.get_attribute_value(latest[name].default_value)
             default = default.decode() if isinstance(default, bytes) else default
-            if node.attributes[name].value != default:
+            if node.attributes[name].value != default and not _is_idle(node, name):
                 raise UnsupportedError(
                     f"{node.op_type} with {name}={node.attributes[name].value} does not exist at opset {opset}: "
                     f"lift the model to opset {written} with onnx.version_converter"
@@ -205,6 +205,14 @@ def _at_opset(model: ir.Model, opset: int) -> ir.Model:
     imports = [onnx.helper.make_opsetid("", opset)]
     model.ir_version = onnx.helper.find_min_ir_version_for(imports)
     return model
+
+
+def _is_idle(node: ir.Node, attribute: str) -> bool:
+    """Whether an attribute makes no difference: what Reshape does with zeros, where its shape has none."""
+    if (node.op_type, attribute) != ("Reshape", "allowzero") or node.inputs[1] is None:
+        return False
+    shape = node.inputs[1].const_value
+    return shape is not None and bool(shape.numpy().all())
 
 
 def _has_weights(model: ir.Model) -> bool:
