@@ -72,7 +72,10 @@ class Hint(Generator):
 
     def evidence(self, features: list[Tensor]) -> Tensor:
         """Features -> scores z [N, classes]: what the generator by itself thinks the image is."""
-        scores: Tensor = self.head(features[-1].mean(dim=(2, 3)))
+        deepest = features[-1]
+        # A pooling of the whole image, not a mean: ONNX's ReduceMean changed its operands at opset 18.
+        pooled = nn.functional.avg_pool2d(deepest, (int(deepest.shape[-2]), int(deepest.shape[-1])))
+        scores: Tensor = self.head(pooled.flatten(1))
         return scores
 
     def decode(self, features: list[Tensor]) -> Tensor:
