@@ -1,0 +1,85 @@
+"""What the speed benchmarks share: timing, records, and the tables of docs/speed.md.
+
+python benchmarks/speed.py    writes the tables from docs/results/speed_*.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nfkit.measure.session import cores
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+BEGIN, END = "<!-- speed -->", "<!-- end of speed -->"
+
+
+def medians(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each piece of work, after one warm-up; taken in turns, so that all meet the same machine."""
+    for run in work.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(repeats):
+        for name, run in work.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options that every speed benchmark has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the record here")
+    parser.add_argument("--quick", action="store_true", help="a smoke run of seconds, whose times mean nothing")
+    return parser
+
+
+def report(benchmark: str, setting: dict[str, Any], results: list[dict[str, Any]], file: Path | None) -> None:
+    """Prints the results and writes the record `nfkit.speed/1`."""
+    record = {
+        "schema": "nfkit.speed/1",
+        "benchmark": benchmark,
+        "command": " ".join(["python", f"benchmarks/{benchmark}.py", *sys.argv[1:]]),
+        "setting": {**setting, "cores": cores(), "machine": platform.machine()},
+        "versions": {name: version(name) for name in ("nfkit", "numpy", "onnxruntime", "torch")},
+        "results": results,
+    }
+    print("\n".join(table(record)))
+    if file:
+        file.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def table(record: dict[str, Any]) -> list[str]:
+    """The results of one record as Markdown, a column for every field."""
+    columns = list(dict.fromkeys(key for row in record["results"] for key in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return lines + ["| " + " | ".join(_cell(row.get(c, "")) for c in columns) + " |" for row in record["results"]]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Replaces what stands between the two marks of docs/speed.md."""
+    page = DOCS / "speed.md"
+    lines = [BEGIN]
+    for path in sorted((DOCS / "results").glob("speed_*.json")):
+        record = json.loads(path.read_text())
+        setting = ", ".join(f"{key} {value}" for key, value in record["setting"].items())
+        lines += ["", f"    {record['command']}", "", setting, "", *table(record)]
+    before, _, rest = page.read_text().partition(BEGIN)
+    page.write_text(before + "\n".join([*lines, "", END]) + rest.partition(END)[2])
+
+
+if __name__ == "__main__":
+    main()

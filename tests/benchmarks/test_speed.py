@@ -1,0 +1,38 @@
+"""The speed benchmarks run, write whole records, and compare what is equal."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def quick(name, folder):
+    file = folder / "record.json"
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--json", str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+    record = json.loads(file.read_text())
+    assert record["schema"] == "nfkit.speed/1"
+    assert record["benchmark"] == name
+    assert set(record["versions"]) == {"nfkit", "numpy", "onnxruntime", "torch"}
+    return record["results"]
+
+
+def test_the_fast_step_has_the_plain_loops_gradients(tmp_path):
+    (row,) = quick("eopm_step", tmp_path)
+    assert row["float32 largest difference"] < 1e-3  # float32 sums in another order
+
+
+def test_both_draws_change_the_same_share_of_codes(tmp_path):
+    (row,) = quick("chips", tmp_path)
+    expected = 1 - (1 - 0.01 / 2) ** 8
+    for side in ("chip changed", "dense changed"):
+        assert row[side] == pytest.approx(expected, abs=0.007)  # five standard deviations at 20,000 codes
+
+
+def test_evaluation_is_timed_against_all_baselines(tmp_path):
+    (row,) = quick("evaluate", tmp_path)
+    assert all(row[f"{key} / nfkit"] > 0 for key in ("plain", "parallel", "torch"))
