@@ -8,6 +8,7 @@ weight under a batch normalisation has no scale of its own: its norm is kept, an
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,23 +21,34 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 
 
-class Optimiser:
-    """Two optimisers behind one face.
+@dataclass(frozen=True)
+class Group:
+    """Parameters that learn alike.
 
-    Args:
-        matrices: Weights of convolutions under a batch normalisation; see `under_batch_norm`.
-        others: All other parameters.
-        matrix_rate: Peak step of a matrix, relative to its norm.
-        rate: Peak learning rate of Adam.
+    Attributes:
+        parameters: What is trained.
+        rate: Peak learning rate of Adam; for Muon the peak step relative to a weight's norm.
+        muon: Whether Muon moves them; see `under_batch_norm`.
     """
 
-    def __init__(self, matrices: Iterable[Tensor], others: Iterable[Tensor], matrix_rate: float, rate: float) -> None:
-        matrices, others = list(matrices), list(others)
-        self._parts: list[tuple[torch.optim.Optimizer, float]] = []
-        if matrices:
-            self._parts.append((Muon(matrices), matrix_rate))
-        if others:
-            self._parts.append((torch.optim.Adam(others, betas=(0.9, 0.99)), rate))
+    parameters: list[Tensor]
+    rate: float
+    muon: bool = False
+
+
+class Optimiser:
+    """Muon and Adam behind one face.
+
+    Args:
+        groups: What to train, and how fast.
+    """
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._parts: list[tuple[torch.optim.Optimizer, float]] = [
+            (Muon(g.parameters) if g.muon else torch.optim.Adam(g.parameters, betas=(0.9, 0.99)), g.rate)
+            for g in groups
+            if g.parameters
+        ]
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""

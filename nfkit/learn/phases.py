@@ -34,7 +34,7 @@ from nfkit.learn.objective import (
     eopm_gradient,
     protect,
 )
-from nfkit.learn.optimiser import Optimiser, under_batch_norm
+from nfkit.learn.optimiser import Group, under_batch_norm
 from nfkit.models.generators.base import Generator
 from nfkit.models.generators.hint import Hint
 
@@ -57,29 +57,14 @@ class Phase:
     Attributes:
         name: What is learned.
         share: Part of the whole budget.
-        learning_rate: Peak learning rate of Adam.
-        parameters: What is trained.
+        groups: What is trained, and how fast.
         loss: (images, labels, step) -> loss; leaves its gradients in the parameters.
-        matrix_rate: Peak relative step of convolutions under batch normalisation; where it is 0, Adam moves them too.
     """
 
     name: PhaseName
     share: float
-    learning_rate: float
-    parameters: list[nn.Parameter]
+    groups: list[Group]
     loss: Callable[[Tensor, Tensor, int], float]
-    matrix_rate: float = 0.0
-
-    def optimiser(self, network: nn.Module) -> Optimiser:
-        """A fresh optimiser of the phase's parameters.
-
-        Args:
-            network: The generator, which says what stands under a batch normalisation.
-        """
-        chosen = {id(weight) for weight in under_batch_norm(network)} if self.matrix_rate else set()
-        matrices = [p for p in self.parameters if id(p) in chosen]
-        others = [p for p in self.parameters if id(p) not in chosen]
-        return Optimiser(matrices, others, self.matrix_rate, self.learning_rate)
 
 
 class Losses(nn.Module):
@@ -120,23 +105,34 @@ class Losses(nn.Module):
 
     def schedule(self, warm_start: bool) -> list[Phase]:
         """The phases in order, with their shares of the budget."""
-        network = list(self.generator.parameters())
+        network: list[Tensor] = list(self.generator.parameters())
         if not warm_start or not self.generator.bottleneck_channels:
             rate = 1e-3 if self.generator.bottleneck_channels else 1e-2
-            return [Phase("eopm", 1.0, rate, network, self._eopm)]
+            return [Phase("eopm", 1.0, [Group(network, rate)], self._eopm)]
         if isinstance(self.generator, Hint):
-            evident = [*self.generator.encoder.parameters(), *self.generator.head.parameters()]
+            hint = self.generator
+            encoder: list[Tensor] = [*hint.encoder.parameters(), *hint.head.parameters()]
+            # The encoder is all but done when EOPM starts: larger steps undo more than they teach.
+            joint = [Group(encoder, 1e-4), Group([hint.pattern, hint.sharpness], 5e-3)]
             return [
-                Phase("patterns", 0.18, 5e-2, [self.generator.pattern], self._patterns),
-                Phase("labels", 0.52, 4e-3, evident, self._labels, matrix_rate=_MATRIX_RATE),
-                Phase("eopm", 0.30, 1e-3, network, self._eopm),
+                Phase("patterns", 0.18, [Group([hint.pattern], 5e-2)], self._patterns),
+                Phase("labels", 0.52, self._fast_groups(encoder, 4e-3), self._labels),
+                Phase("eopm", 0.30, joint, self._eopm),
             ]
         with_head = [*network, *self.head.parameters()]
         return [
-            Phase("patterns", 0.12, 5e-2, [self.pattern], self._patterns),
-            Phase("labels", 0.26, 3e-3, with_head, self._labels, matrix_rate=_MATRIX_RATE),
-            Phase("paint", 0.24, 2e-3, with_head, self._paint),
-            Phase("eopm", 0.38, 5e-4, network, self._eopm),
+            Phase("patterns", 0.12, [Group([self.pattern], 5e-2)], self._patterns),
+            Phase("labels", 0.26, self._fast_groups(with_head, 3e-3), self._labels),
+            Phase("paint", 0.24, [Group(with_head, 2e-3)], self._paint),
+            Phase("eopm", 0.38, [Group(network, 5e-4)], self._eopm),
+        ]
+
+    def _fast_groups(self, parameters: list[Tensor], rate: float) -> list[Group]:
+        """Muon where it applies, Adam at the given rate for the rest."""
+        chosen = {id(weight) for weight in under_batch_norm(self.generator)}
+        return [
+            Group([p for p in parameters if id(p) in chosen], _MATRIX_RATE, muon=True),
+            Group([p for p in parameters if id(p) not in chosen], rate),
         ]
 
     def class_patterns(self) -> Tensor:

@@ -24,6 +24,7 @@ from nfkit.learn.config import TrainConfig
 from nfkit.learn.differentiable import FrozenGraph
 from nfkit.learn.memory import keep_freed_memory
 from nfkit.learn.objective import ModelInput, protect
+from nfkit.learn.optimiser import Optimiser
 from nfkit.learn.phases import Losses
 from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator
@@ -143,7 +144,7 @@ def train(
         while state.phase < len(phases):
             phase = phases[state.phase]
             begin = sum(p.share for p in phases[: state.phase])
-            optimiser = phase.optimiser(generator)
+            optimiser = Optimiser(phase.groups)
             state.restore(optimiser)
             for x, y in batches.starting_at(state.step):  # x [N, C, H, W] in [-1, 1], y [N]
                 used = (time.monotonic() - started) if config.minutes else state.step

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nfkit.learn.checkpoint import Checkpoint
-from nfkit.learn.optimiser import Optimiser, under_batch_norm
+from nfkit.learn.optimiser import Group, Optimiser, under_batch_norm
 
 SETTINGS = {"generator": "conv-s", "epochs": 3.0, "errors": {"rate": 0.01, "protected_bits": ()}}
 
@@ -17,7 +17,7 @@ def network():
     layers.to(memory_format=torch.channels_last)
     matrices = under_batch_norm(layers)
     others = [p for p in layers.parameters() if p is not matrices[0]]
-    return layers, Optimiser(matrices, others, 0.05, 1e-3)
+    return layers, Optimiser([Group(matrices, 0.05, muon=True), Group(others, 1e-3)])
 
 
 def advance(layers, optimiser, steps):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nfkit.learn.optimiser import Muon, Optimiser, orthogonalise, under_batch_norm
+from nfkit.learn.optimiser import Group, Muon, Optimiser, orthogonalise, under_batch_norm
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (8, 3, 3, 3), (3, 8, 1, 1)])
@@ -36,7 +36,7 @@ def test_muon_keeps_the_norm_and_turns_by_its_rate():
 def test_muon_descends():
     goal = torch.randn(8, 6, generator=torch.Generator().manual_seed(4))
     weight = nn.Parameter(torch.randn(8, 6, generator=torch.Generator().manual_seed(5)))
-    optimiser = Optimiser([weight], [], 0.05, 0.0)
+    optimiser = Optimiser([Group([weight], 0.05, muon=True)])
 
     def loss():
         return -(weight * goal).sum() / weight.norm() / goal.norm()
@@ -65,7 +65,9 @@ def test_dense_convolutions_under_a_batch_norm_are_chosen():
 def test_a_share_of_zero_moves_nothing():
     layers = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     before = [p.detach().clone() for p in layers.parameters()]
-    optimiser = Optimiser([layers[0].weight], [layers[0].bias, *layers[1].parameters()], 0.05, 1e-3)
+    optimiser = Optimiser(
+        [Group([layers[0].weight], 0.05, muon=True), Group([layers[0].bias, *layers[1].parameters()], 1e-3)]
+    )
     layers(torch.rand(4, 1, 5, 5)).square().sum().backward()
     optimiser.step(0.0)
     for parameter, value in zip(layers.parameters(), before, strict=True):
