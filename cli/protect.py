@@ -119,7 +119,8 @@ def protect(
         chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
         on_stage=console.note, on_progress=console.TrainingDisplay(),
     )  # fmt: skip
-    result.evaluation.settings.update(strength.to_record(load(result.output)))
+    measured = strength.at(entry["ber"] for entry in result.evaluation.summary())
+    result.evaluation.settings.update(measured.to_record(load(result.output)))
     if json != "-":
         console.print_protection(result)
     console.write_json(result.to_dict(), json)
