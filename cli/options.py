@@ -22,6 +22,26 @@ Data = Annotated[
         help="Samples: FILE.npz (x, y), a folder of images, fashion-mnist, cifar10, gtsrb, or module:function.",
     ),
 ]
+TestData = Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")]
+EnergyBudget = Annotated[
+    str | None,
+    typer.Option("--energy-budget", metavar="SHARE", help="Largest share of the base's accesses, such as 2%."),
+]
+OneBer = Annotated[
+    float | None, typer.Option("--ber", help="Bit error rate per cell to train against; 0.01 by default.")
+]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Training budget of a generator; 10 by default.")]
+Epochs = Annotated[float | None, typer.Option("--epochs", help="Budget in epochs instead: reproducible.")]
+Copies = Annotated[int, typer.Option("--copies", help="Perturbed copies a step (N).")]
+Batch = Annotated[int, typer.Option("--batch", help="Samples a step.")]
+Shift = Annotated[int, typer.Option("--shift", help="Augment: largest random shift in pixels.")]
+Mirror = Annotated[
+    bool | None,
+    typer.Option("--mirror/--no-mirror", help="Augment: mirror images; by default as the data set says."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Precision = Annotated[str, typer.Option("--precision", help="Training: auto, float32 or bfloat16.")]
+Chips = Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure the result on.")]
 Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuck, flip or asymmetric.")]
 LayoutName = Annotated[
     str, typer.Option("--layout-map", help="How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.")

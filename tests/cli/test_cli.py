@@ -42,7 +42,8 @@ def test_help_lists_the_commands(program):
 
 
 @pytest.mark.parametrize(
-    "command", ["quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split", "transfer"]
+    "command",
+    ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split", "transfer"],
 )
 def test_every_command_explains_itself(invoke, command):
     text = invoke(command, "--help").stdout
