@@ -17,7 +17,8 @@ import onnx_ir as ir
 from nfkit.data import Dataset
 from nfkit.economy import choose, classes_of, cost_of
 from nfkit.energy import Saving, compare, count
-from nfkit.errors import OptionError, OutputError
+from nfkit.errors import ModelError, OptionError, OutputError
+from nfkit.graph.fuse import is_fused
 from nfkit.graph.interface import InputSpec
 from nfkit.measure.session import Level
 from nfkit.model import load, sha256, write_atomically
@@ -165,8 +166,10 @@ def find_candidates(
 
     Raises:
         OptionError: When the curve knows no voltage for the rate, or no generator fits the budget.
-        ModelError: When the base's accesses cannot be counted.
+        ModelError: When the model is protected already, or its accesses cannot be counted.
     """
+    if is_fused(base):
+        raise ModelError("the model is protected already: give the base, or take it out with nfkit split")
     point = strength.points[0]
     if point is None:
         raise OptionError(
