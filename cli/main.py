@@ -16,6 +16,7 @@ from nfkit.cli.models import models
 from nfkit.cli.plot import plot
 from nfkit.cli.protect import protect
 from nfkit.cli.quantize import quantize
+from nfkit.cli.search import search
 from nfkit.cli.split import split
 from nfkit.cli.transfer import transfer
 from nfkit.errors import NfkitError
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (quantize, protect, evaluate, energy, plot, inspect, inject, fold, split, transfer):
+for command in (quantize, protect, search, evaluate, energy, plot, inspect, inject, fold, split, transfer):
     app.command()(command)
 app.add_typer(models, name="models")
 

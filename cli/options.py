@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +11,9 @@ from nfkit.errors import OptionError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from nfkit.energy import Curve, OperatingPoint
     from nfkit.faults import BitErrors
     from nfkit.graph.interface import InputSpec
+    from nfkit.strengths import Strengths
 
 Data = Annotated[
     str,
@@ -23,6 +22,26 @@ Data = Annotated[
         help="Samples: FILE.npz (x, y), a folder of images, fashion-mnist, cifar10, gtsrb, or module:function.",
     ),
 ]
+TestData = Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")]
+EnergyBudget = Annotated[
+    str | None,
+    typer.Option("--energy-budget", metavar="SHARE", help="Largest share of the base's accesses, such as 2%."),
+]
+OneBer = Annotated[
+    float | None, typer.Option("--ber", help="Bit error rate per cell to train against; 0.01 by default.")
+]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Training budget of a generator; 10 by default.")]
+Epochs = Annotated[float | None, typer.Option("--epochs", help="Budget in epochs instead: reproducible.")]
+Copies = Annotated[int, typer.Option("--copies", help="Perturbed copies a step (N).")]
+Batch = Annotated[int, typer.Option("--batch", help="Samples a step.")]
+Shift = Annotated[int, typer.Option("--shift", help="Augment: largest random shift in pixels.")]
+Mirror = Annotated[
+    bool | None,
+    typer.Option("--mirror/--no-mirror", help="Augment: mirror images; by default as the data set says."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Precision = Annotated[str, typer.Option("--precision", help="Training: auto, float32 or bfloat16.")]
+Chips = Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure the result on.")]
 Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuck, flip or asymmetric.")]
 LayoutName = Annotated[
     str, typer.Option("--layout-map", help="How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.")
@@ -65,44 +84,6 @@ CurveName = Annotated[
 Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the voltage curve.")]
 
 
-@dataclass(frozen=True)
-class Strengths:
-    """Bit error rates to work at, each with what the voltage curve says of it.
-
-    Attributes:
-        rates: Bit error rates per cell.
-        points: Operating points; None where the curve states none for a rate that was given as such.
-        curve: The voltage curve.
-    """
-
-    rates: list[float]
-    points: list[OperatingPoint | None]
-    curve: Curve
-
-    def describe(self) -> str:
-        """The first rate, and the voltage that it stands for."""
-        rate, point = self.rates[0], self.points[0]
-        return f"{100 * rate:.3g} %" + (f" ({point.volts:.3f} Vmin by {self.curve.name})" if point else "")
-
-    def to_record(self, model: ir.Model | None = None) -> dict[str, Any]:
-        """What a record says of voltage and, for a fused model, of energy.
-
-        Args:
-            model: The model that was measured.
-        """
-        from nfkit.economy import saving_record, voltage_record
-        from nfkit.errors import ModelError
-        from nfkit.graph.fuse import is_fused
-
-        record = {"voltage": voltage_record(self.rates, self.curve, self.points)}
-        if model is not None and is_fused(model):
-            try:
-                record["energy"] = saving_record(model, self.curve, self.points)
-            except ModelError as error:  # the measurement stands without it
-                record["energy"] = {"error": str(error)}
-        return record
-
-
 def make_strengths(ber: list[float] | None, vdd: list[float] | None, curve: str, extrapolate: bool) -> Strengths:
     """Bit error rates from --ber or --vdd; 1 % where neither is given.
 
@@ -110,15 +91,16 @@ def make_strengths(ber: list[float] | None, vdd: list[float] | None, curve: str,
         OptionError: When both are given, or a voltage is beyond the curve.
     """
     from nfkit.energy import load_curve
+    from nfkit.strengths import Strengths
 
     if ber and vdd:
         raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
     known = load_curve(curve)
     if vdd:
         points = [known.at_volts(volts, extrapolate=extrapolate) for volts in vdd]
-        return Strengths([point.rate for point in points], list(points), known)
+        return Strengths([point.rate for point in points], list(points), known, extrapolate)
     rates = ber or [0.01]
-    return Strengths(rates, [known.find_rate(rate, extrapolate=extrapolate) for rate in rates], known)
+    return Strengths(rates, [known.find_rate(rate, extrapolate=extrapolate) for rate in rates], known, extrapolate)
 
 
 def make_strength(ber: float | None, vdd: float | None, curve: str, extrapolate: bool) -> Strengths:

@@ -13,21 +13,16 @@ from nfkit.cli import options
 def protect(
     model: Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")],
     data: options.Data,
-    test_data: Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")] = None,
+    test_data: options.TestData = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside it.")] = None,
     generator: Annotated[
         str, typer.Option("--generator", help="Architecture, or auto: the widest hint within the energy budget.")
     ] = "auto",
-    energy_budget: Annotated[
-        str | None,
-        typer.Option("--energy-budget", metavar="SHARE", help="Largest share of the base's accesses, such as 2%."),
-    ] = None,
+    energy_budget: options.EnergyBudget = None,
     allow_loss: Annotated[
         bool, typer.Option("--allow-loss", help="Go on with a generator that costs more energy than it saves.")
     ] = False,
-    ber: Annotated[
-        float | None, typer.Option("--ber", help="Bit error rate per cell to train against; 0.01 by default.")
-    ] = None,
+    ber: options.OneBer = None,
     vdd: options.OneVdd = None,
     curve: options.CurveName = "stutz-2021",
     extrapolate: options.Extrapolate = False,
@@ -36,25 +31,22 @@ def protect(
     set_share: options.SetShare = 0.5,
     protect_bit: options.ProtectBits = None,
     protect_site: options.ProtectSites = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="Training budget; 10 by default.")] = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="Budget in epochs instead: reproducible.")] = None,
-    copies: Annotated[int, typer.Option("--copies", help="Perturbed copies a step (N).")] = 4,
+    minutes: options.Minutes = None,
+    epochs: options.Epochs = None,
+    copies: options.Copies = 4,
     passes: Annotated[int, typer.Option("--passes", help="How many of them see each sample, up to N.")] = 1,
     weight: Annotated[float, typer.Option("--weight", help="Weight of perturbed against clean (lambda).")] = 5.0,
-    batch: Annotated[int, typer.Option("--batch", help="Samples a step.")] = 128,
+    batch: options.Batch = 128,
     warm_start: Annotated[bool, typer.Option(help="Prepare the generator before EOPM.")] = True,
     amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the class patterns.")] = 0.8,
-    shift: Annotated[int, typer.Option("--shift", help="Augment: largest random shift in pixels.")] = 0,
-    mirror: Annotated[
-        bool | None,
-        typer.Option("--mirror/--no-mirror", help="Augment: mirror images; by default as the data set says."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
-    precision: Annotated[str, typer.Option("--precision", help="Training: auto, float32 or bfloat16.")] = "auto",
+    shift: options.Shift = 0,
+    mirror: options.Mirror = None,
+    seed: options.Seed = 0,
+    precision: options.Precision = "auto",
     generator_precision: Annotated[
         str, typer.Option("--generator-precision", help="In the file: int8 or float.")
     ] = "int8",
-    chips: Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure the result on.")] = 10,
+    chips: options.Chips = 10,
     optimization: options.Level = "all",
     layout: options.InputLayout = None,
     range_: options.Range = None,
@@ -119,7 +111,8 @@ def protect(
         chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
         on_stage=console.note, on_progress=console.TrainingDisplay(),
     )  # fmt: skip
-    result.evaluation.settings.update(strength.to_record(load(result.output)))
+    measured = strength.at(entry["ber"] for entry in result.evaluation.summary())
+    result.evaluation.settings.update(measured.to_record(load(result.output)))
     if json != "-":
         console.print_protection(result)
     console.write_json(result.to_dict(), json)

@@ -42,7 +42,8 @@ def test_help_lists_the_commands(program):
 
 
 @pytest.mark.parametrize(
-    "command", ["quantize", "protect", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split", "transfer"]
+    "command",
+    ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split", "transfer"],
 )
 def test_every_command_explains_itself(invoke, command):
     text = invoke(command, "--help").stdout
@@ -309,4 +310,9 @@ def test_protect_writes_beside_the_model_and_reports(run_all, tmp_path, parse):
     assert record["output"] == "o.onnx"
     assert record["precision"] == "float"
     assert record["command"].startswith("nfkit protect small.onnx --data d.npz --epochs 1")
+    measured = record["evaluate"]
+    assert [point["ber"] for point in measured["voltage"]["points"]] == [entry["ber"] for entry in measured["summary"]]
+    priced = [point["ber"] for point in measured["voltage"]["points"] if "volts_over_vmin" in point]
+    assert len(priced) > 1
+    assert [point["ber"] for point in measured["energy"]["points"]] == priced
     assert "without errors: base" in results["found"].out  # the only *.nf.onnx, with its recorded input

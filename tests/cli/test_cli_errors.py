@@ -137,6 +137,12 @@ CASES = {
     ),
     "budget that is no share": (["protect", *BASE, *DATA, "--energy-budget", "200%"], "a share of the base's accesses"),
     "choice of a generator for a protected model": (["protect", "fused.nf.onnx", *DATA], "protected already"),
+    "search, widths that are no numbers": (["search", *BASE, *DATA, "-o", "found", "--widths", "a"], "--widths 'a'"),
+    "search for a protected model": (["search", "fused.nf.onnx", *DATA, "-o", "found"], "protected already"),
+    "search, budget below every width": (
+        ["search", *BASE, *DATA, "-o", "found", "--widths", "8", "--energy-budget", "0.1%"],
+        "raise --energy-budget, or give smaller --widths",
+    ),
     "more bits than stored": (["evaluate", *BASE, *DATA, "--bits", "9"], "8 bits, which cannot become 9"),
     "bits of a float model": (["evaluate", "float.onnx", *DATA, "--bits", "4"], "stores no weights as integers"),
     "quantize a quantised model": (["quantize", *BASE, *DATA, "-o", "o.onnx"], "quantised already"),
