@@ -22,7 +22,7 @@ def test_energy_of_a_base(invoke, files):
     expected = analyse(load(files.base), curve.at_rate(0.01), curve).to_dict()
     assert {key: record[key] for key in expected} == json.loads(json.dumps(expected))
     assert record["model"] == str(files.base)
-    assert record["command"].startswith("nfkit ")
+    assert record["command"].startswith("nfkit")
 
 
 def test_energy_of_a_base_as_text(invoke, files):
