@@ -11,7 +11,9 @@ from nfkit.cli import options
 
 
 def plot(
-    records: Annotated[list[Path], typer.Argument(help="Records of nfkit evaluate --json for protected models.")],
+    records: Annotated[
+        list[Path], typer.Argument(help="Records of nfkit evaluate or protect --json, of protected models.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Picture to write: .svg or .png.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     json: options.Json = None,

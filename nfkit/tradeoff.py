@@ -110,8 +110,12 @@ def _read(path: Path) -> list[Tradeoff]:
         raise DataError(f"cannot read the record '{path}': {error.strerror}") from error
     except ValueError:
         raise DataError(f"'{path}' is no JSON: give a file that nfkit evaluate --json wrote") from None
+    if isinstance(record, dict) and str(record.get("schema", "")).startswith("nfkit.protect/"):
+        record = record["evaluate"]  # the measurement that protect ends with
     if not isinstance(record, dict) or not str(record.get("schema", "")).startswith("nfkit.evaluate/"):
-        raise DataError(f"'{path}' is no record of nfkit evaluate: give a file that nfkit evaluate --json wrote")
+        raise DataError(
+            f"'{path}' is no measurement: give a file that nfkit evaluate --json or nfkit protect --json wrote"
+        )
     energy = record.get("energy")
     if not energy or "points" not in energy:
         raise DataError(f"'{path}' says nothing of energy: evaluate a protected model with this version of nfkit")

@@ -126,11 +126,18 @@ def test_points_of_a_record(evaluated):
     assert points[0].saving == record["energy"]["points"][0]["saving_by_accesses"]
 
 
+def test_points_of_what_protect_measured(evaluated, tmp_path):
+    path, _ = evaluated
+    nested = tmp_path / "protect.json"
+    nested.write_text(json.dumps({"schema": "nfkit.protect/1", "evaluate": json.loads(path.read_text())}))
+    assert read_tradeoffs([nested]) == read_tradeoffs([path])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda record: {"schema": "nfkit.inspect/1"}, "no record of nfkit evaluate"),
-        (lambda record: [record], "no record of nfkit evaluate"),
+        (lambda record: {"schema": "nfkit.inspect/1"}, "no measurement"),
+        (lambda record: [record], "no measurement"),
         (lambda record: {k: v for k, v in record.items() if k != "energy"}, "says nothing of energy"),
         (lambda record: record | {"energy": record["energy"] | {"points": []}}, "states no energy"),
     ],
