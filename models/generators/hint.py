@@ -1,10 +1,11 @@
 """Hint generators: a cheap encoder that yields class evidence, and one additive pattern a class, mixed by it.
 
-    G(x) = sum_c softmax(s z(x))_c A tanh(D_c)
+    G(x) = sum_c p_c(x)^g A tanh(D_c),    p(x) = softmax(s z(x))
 
 A frozen model can be driven to a class, faults or not, by one additive pattern for that class. So all that a
-generator has to find out is the class, and how sure it may be: where the evidence z is weak the patterns mix to little,
-and what x itself tells the base still counts. The decoder is one small matrix product.
+generator has to find out is the class, and how sure it may be. Where it is sure, the pattern is shown in full. Where it
+is not, the caution g > 1 lets all patterns fade, and what x itself tells the base decides: two classes at one half each
+would otherwise hide x as thoroughly as a certain one. The decoder is one small matrix product.
 
 The encoder spends its weights where they are read least: a systolic array of R rows reads each weight once for every R
 output positions, so nearly all weights sit at 1/4 and 1/8 of the image's resolution.
@@ -20,6 +21,7 @@ from nfkit.models.generators.base import Generator
 from nfkit.models.generators.blocks import conv_block
 
 _LOOK = 32  # Evidence is taken from about this many pixels a side, however large the image.
+_CAUTION = 3.0  # where training starts
 
 
 class Hint(Generator):
@@ -63,6 +65,7 @@ class Hint(Generator):
         )
         self.head = nn.Linear(2 * width, classes)
         self.sharpness = nn.Parameter(torch.ones(()))
+        self.caution = nn.Parameter(torch.full((), _CAUTION))
         rows, columns = (-(-extent // self.step) for extent in size)
         self.pattern = nn.Parameter(torch.zeros(classes, channels, rows, columns))
 
@@ -80,7 +83,7 @@ class Hint(Generator):
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Features -> residual [N, C, H, W]."""
-        shares = torch.softmax(self.sharpness * self.evidence(features), dim=1)
+        shares = torch.softmax(self.sharpness * self.evidence(features), dim=1) ** self.caution
         coarse = self.amplitude * torch.tanh(self.pattern)
         mixed = (shares @ coarse.flatten(1)).reshape(-1, *coarse.shape[1:])
         return self._enlarge(mixed)
