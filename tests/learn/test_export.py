@@ -67,7 +67,7 @@ def assert_computes(model, generator, x):
     computed = Runner(model, level="basic")(x.numpy())
     assert computed.dtype == np.float32
     assert np.abs(computed).max() <= 1
-    assert np.abs(computed - x.numpy()).mean() > 0.01  # a generator that does something
+    assert np.abs(computed - x.numpy()).mean() > 0.002  # a generator that does something
     # float32 sums of up to 1,152 terms in another order, through up to 15 layers.
     np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5)
 

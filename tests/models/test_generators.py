@@ -199,10 +199,11 @@ def hint():
 @torch.no_grad()
 def test_hint_mixes_the_patterns_by_its_evidence(hint):
     x = torch.rand(6, 3, 20, 28) * 2 - 1
-    residual, evidence = hint.explain(x)
     patterns = hint.class_patterns()
     assert patterns.shape == (4, 3, 20, 28)
-    shares = torch.softmax(evidence, dim=1)
+    hint.caution.fill_(2.0)
+    residual, evidence = hint.explain(x)
+    shares = torch.softmax(evidence, dim=1) ** 2
     expected = sum(shares[:, c, None, None, None] * patterns[c] for c in range(4))
     torch.testing.assert_close(residual, expected)
     torch.testing.assert_close(hint(x), residual)
@@ -213,6 +214,16 @@ def test_a_sure_hint_paints_the_pattern_of_its_class(hint):
     hint.head.weight.zero_()
     hint.head.bias.copy_(torch.tensor([0.0, 0.0, 100.0, 0.0]))
     torch.testing.assert_close(hint(torch.zeros(1, 3, 20, 28))[0], hint.class_patterns()[2])
+
+
+@torch.no_grad()
+def test_an_unsure_hint_fades(hint):
+    hint.head.weight.zero_()
+    hint.head.bias.copy_(torch.tensor([50.0, 50.0, 0.0, 0.0]))  # one half each
+    patterns = hint.class_patterns()
+    hint.caution.fill_(3.0)
+    residual = hint(torch.zeros(1, 3, 20, 28))[0]
+    torch.testing.assert_close(residual, (patterns[0] + patterns[1]) / 8)
 
 
 @torch.no_grad()
