@@ -38,7 +38,7 @@ def protect(
     weight: Annotated[float, typer.Option("--weight", help="Weight of perturbed against clean (lambda).")] = 5.0,
     batch: options.Batch = 128,
     warm_start: Annotated[bool, typer.Option(help="Prepare the generator before EOPM.")] = True,
-    amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the class patterns.")] = 0.8,
+    amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the class patterns.")] = 1.0,
     shift: options.Shift = 0,
     mirror: options.Mirror = None,
     seed: options.Seed = 0,

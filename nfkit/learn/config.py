@@ -42,7 +42,7 @@ class TrainConfig:
     weight: float = 5.0
     batch: int = 128
     warm_start: bool = True
-    amplitude: float = 0.8
+    amplitude: float = 1.0
     mirror: bool = False
     shift: int = 0
     seed: int = 0
