@@ -22,6 +22,11 @@ def blocks(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def shares(count: int) -> list[slice]:
+    """The stretches of 0 to `count`, as long as each other, one for each core."""
+    return blocks(count, max(1, -(-count // cores())))
+
+
 def each(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
     """The results of `work` on every part, in order.
 

@@ -13,7 +13,7 @@ from nfkit.errors import OptionError
 from nfkit.faults.kinds import BitErrors
 from nfkit.faults.layouts import Iid, Layout, Memory
 from nfkit.faults.weakness import BLOCK, Cells
-from nfkit.parallel import blocks, cores, each
+from nfkit.parallel import blocks, each, shares
 
 Codes = npt.NDArray[Any]
 """Integer codes of any shape: the raw content of a quantised initializer."""
@@ -61,9 +61,10 @@ class SiteFaults:
         """
         stored = np.ascontiguousarray(codes).reshape(-1).view(f"uint{codes.dtype.itemsize * 8}")
         read = np.empty_like(stored)
-        # Each thread has codes of its own. Every one looks through all cells, which is little to do with them.
-        threads = cores() if max(len(self.setting), len(self.clearing)) > BLOCK else 1
-        each(lambda share: self._err(stored, read, share), blocks(stored.size, -(-stored.size // threads) or 1))
+        # Threads never meet: each has codes of its own. It looks through all cells for those that belong to it, which
+        # costs a fraction of reading their codes.
+        many = max(len(self.setting), len(self.clearing)) > BLOCK
+        each(lambda share: self._err(stored, read, share), shares(stored.size) if many else [slice(0, stored.size)])
         return self._extend(read, codes.dtype).reshape(codes.shape)
 
     def _err(self, stored: Codes, read: Codes, share: slice) -> None:

@@ -36,7 +36,7 @@ _SHELLS = 48
 """Time is cut into shells (2^-(j+1), 2^-j], j = 0 ... 47, and the rest (0, 2^-48]."""
 
 BLOCK = 1 << 15
-"""Words or cells to work on at once: their intermediate results stay in the processor's cache."""
+"""Words (a multiple of 4) or cells to work on at once: their intermediate results stay in the processor's cache."""
 
 _POSITIONS, _COUNTS, _MARKS = 0, 1, 2
 """Sub-streams of a memory's Philox stream; marks of shell j are at `_MARKS` + j."""
@@ -55,11 +55,13 @@ _philox = _Philox()
 def _words(seed: int, name: str, stream: int, start: int, stop: int) -> npt.NDArray[np.uint64]:
     """The 64-bit words `start` (a multiple of 4) to `stop` of one sub-stream of the memory `name` on chip `seed`."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+    # The sub-stream is the top word of Philox's 256-bit counter: 2^192 blocks of 4 words apart, they never meet.
+    # As uint64 arrays: NumPy would turn a list that mixes numbers below and above 2^63 into floats.
+    counter, keys = np.array([start // 4, 0, 0, stream], np.uint64), np.array([seed, key], np.uint64)
     _philox.generator.state = {
         "bit_generator": "Philox",
-        # The sub-stream is the top word of Philox's 256-bit counter: 2^192 blocks of 4 words apart, they never meet.
-        "state": {"counter": (start // 4, 0, 0, stream), "key": (seed, key)},
-        "buffer": (0, 0, 0, 0),
+        "state": {"counter": counter, "key": keys},
+        "buffer": np.zeros(4, np.uint64),
         "buffer_pos": 4,  # used up: the next word comes from the next block
         "has_uint32": 0,
         "uinteger": 0,
@@ -109,14 +111,15 @@ def _time(rate: float) -> float:
 def _points_until(seed: int, name: str, cells: int, rate: float) -> int:
     """N(tau): how many points have fallen when a cell has been hit with probability `rate`."""
     tau = _time(rate)
-    uniforms = (_words(seed, name, _COUNTS, 0, _SHELLS + 1) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    words = _words(seed, name, _COUNTS, 0, _SHELLS + 1)
+    uniforms = ((words >> np.uint64(11)) * 2.0**-53).tolist()
     total = 0
-    for shell, uniform in zip(range(_SHELLS, -1, -1), uniforms[::-1].tolist(), strict=True):  # from the weakest cells on
+    for shell in range(_SHELLS, -1, -1):  # from the weakest cells on
         low = 0.0 if shell == _SHELLS else 2.0 ** -(shell + 1)
         high = 2.0**-shell
         if tau <= low:
             break
-        count = _poisson(cells * (high - low), uniform)
+        count = _poisson(cells * (high - low), uniforms[shell])
         if tau < high:
             count = _marks_below(seed, name, shell, count, int((tau - low) / (high - low) * 2**32))
         total += count
