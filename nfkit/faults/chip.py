@@ -48,8 +48,7 @@ class SiteFaults:
         for cells in (self.setting, self.clearing):
             mask = np.zeros(int(np.prod(shape)), dtype=f"uint{width}")
             for block in blocks(len(cells), BLOCK):
-                code, bit = self._split(cells[block])
-                _scatter(mask, code, np.left_shift(1, bit).astype(mask.dtype), np.bitwise_or)
+                _scatter(mask, *self._locate(cells[block], mask.dtype), np.bitwise_or)
             masks.append(self._extend(mask, dtype).reshape(shape))
         return masks[0], masks[1]
 
@@ -75,8 +74,7 @@ class SiteFaults:
         seen = read if self.exclusive else stored
         for cells, write in ((self.setting, np.bitwise_or), (self.clearing, _clear)):
             for block in blocks(len(cells), BLOCK):
-                code, bit = self._split(self._within(cells[block], share, stored.size))
-                mask = np.left_shift(1, bit).astype(stored.dtype)
+                code, mask = self._locate(self._within(cells[block], share, stored.size), stored.dtype)
                 before = seen.take(code)
                 erring = np.flatnonzero(write(before, mask) != before)
                 _scatter(read, code.take(erring), mask.take(erring), write)
@@ -93,14 +91,15 @@ class SiteFaults:
         cells = np.sort(np.concatenate([self.setting, self.clearing]))  # several times as fast as np.unique
         return int(np.count_nonzero(np.diff(cells))) + bool(len(cells))
 
-    def _split(self, cells: Cells) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Codes and bit positions of cells."""
+    def _locate(self, cells: Cells, dtype: np.dtype[Any]) -> tuple[npt.NDArray[np.int64], Codes]:
+        """Codes of cells, and masks of their bits."""
         if self.bits & (self.bits - 1):
             code = cells // np.uint64(self.bits)
-            return code.view(np.int64), (cells - code * np.uint64(self.bits)).view(np.int64)
-        # Several times as fast as a division.
-        shift = np.uint64(self.bits.bit_length() - 1)
-        return (cells >> shift).view(np.int64), (cells & np.uint64(self.bits - 1)).view(np.int64)
+            bit = (cells - code * np.uint64(self.bits)).astype(dtype)
+        else:  # several times as fast as a division
+            code = cells >> np.uint64(self.bits.bit_length() - 1)
+            bit = cells.astype(dtype) & dtype.type(self.bits - 1)
+        return code.view(np.int64), np.left_shift(dtype.type(1), bit)
 
     def _extend(self, words: Codes, dtype: npt.DTypeLike) -> Codes:
         """Reads raw words as codes, carrying a narrow signed code's top bit into the unused ones."""

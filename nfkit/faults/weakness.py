@@ -187,5 +187,4 @@ def prefers_one(seed: int, name: str, cells: Cells, share: float) -> npt.NDArray
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)
     x *= np.uint64(0x94D049BB133111EB)
-    x >>= np.uint64(32)
-    return x < np.uint64(int(share * 2**32))
+    return x < int(share * 2**32) << 32  # where the share is 1, that is 2^64
