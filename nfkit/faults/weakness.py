@@ -24,6 +24,7 @@ import hashlib
 import threading
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -86,43 +87,56 @@ def _poisson_table(mean: float) -> tuple[int, npt.NDArray[np.float64]]:
     return mode - len(below), cumulative / cumulative[-1]
 
 
-@lru_cache(maxsize=4096)
-def _certainly_none(mean: float) -> float:
-    """The uniform number below which a Poisson count of the given mean is 0."""
-    first, cumulative = _poisson_table(mean)
-    return 0.0 if first else float(cumulative[0])
-
-
 def _poisson(mean: float, uniform: float) -> int:
     """Poisson count of the given mean by inversion of one uniform number."""
-    if uniform < _certainly_none(mean):  # in most shells
-        return 0
     first, cumulative = _poisson_table(mean)
     return first + int(cumulative.searchsorted(uniform, side="right"))
 
 
+class _Shell(NamedTuple):
+    """What is known of a shell whatever the chip.
+
+    Attributes:
+        number: Which shell.
+        mean: Expected number of points.
+        empty: Uniform number below which none fall: in most shells there are hardly ever any.
+        part: Share of the shell before tau, in units of 2^-32; None where tau lies beyond it.
+    """
+
+    number: int
+    mean: float
+    empty: float
+    part: int | None
+
+
 @lru_cache(maxsize=1024)
-def _time(rate: float) -> float:
-    """tau: when a cell has been hit with probability `rate`."""
+def _shells(cells: int, rate: float) -> tuple[_Shell, ...]:
+    """The shells that begin before tau, when a cell has been hit with probability `rate`."""
     # Decimal's logarithm is correctly rounded everywhere; a C library's need not be.
-    return float(-(1 - Decimal(rate)).ln())
+    tau = float(-(1 - Decimal(rate)).ln())
+    shells = []
+    for number in range(_SHELLS, -1, -1):  # from the weakest cells on
+        low = 0.0 if number == _SHELLS else 2.0 ** -(number + 1)
+        high = 2.0**-number
+        if tau <= low:
+            break
+        mean = cells * (high - low)
+        first, cumulative = _poisson_table(mean)
+        part = None if tau >= high else int((tau - low) / (high - low) * 2**32)
+        shells.append(_Shell(number, mean, 0.0 if first else float(cumulative[0]), part))
+    return tuple(shells)
 
 
 def _points_until(seed: int, name: str, cells: int, rate: float) -> int:
     """N(tau): how many points have fallen when a cell has been hit with probability `rate`."""
-    tau = _time(rate)
     words = _words(seed, name, _COUNTS, 0, _SHELLS + 1)
     uniforms = ((words >> np.uint64(11)) * 2.0**-53).tolist()
     total = 0
-    for shell in range(_SHELLS, -1, -1):  # from the weakest cells on
-        low = 0.0 if shell == _SHELLS else 2.0 ** -(shell + 1)
-        high = 2.0**-shell
-        if tau <= low:
-            break
-        count = _poisson(cells * (high - low), uniforms[shell])
-        if tau < high:
-            count = _marks_below(seed, name, shell, count, int((tau - low) / (high - low) * 2**32))
-        total += count
+    for shell in _shells(cells, rate):
+        if uniforms[shell.number] < shell.empty:
+            continue
+        count = _poisson(shell.mean, uniforms[shell.number])
+        total += count if shell.part is None else _marks_below(seed, name, shell.number, count, shell.part)
     return total
 
 
