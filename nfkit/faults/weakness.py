@@ -196,9 +196,16 @@ def prefers_one(seed: int, name: str, cells: Cells, share: float) -> npt.NDArray
         One boolean a cell, from a multiplicative hash (the finaliser of SplitMix64) of chip, memory and cell.
     """
     key = np.uint64(int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "little"))
-    x = cells + key
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    return x < int(share * 2**32) << 32  # where the share is 1, that is 2^64
+    limit = int(share * 2**32) << 32  # where the share is 1, that is 2^64
+    ones = np.empty(len(cells), np.bool_)
+
+    def decide(block: slice) -> None:
+        x = cells[block] + key
+        x ^= x >> np.uint64(30)
+        x *= np.uint64(0xBF58476D1CE4E5B9)
+        x ^= x >> np.uint64(27)
+        x *= np.uint64(0x94D049BB133111EB)
+        np.less(x, limit, out=ones[block])
+
+    each(decide, blocks(len(cells), BLOCK))
+    return ones
