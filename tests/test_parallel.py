@@ -53,8 +53,10 @@ def test_an_error_in_any_part_is_raised():
 
 @pytest.mark.usefixtures("four_cores")
 def test_work_within_work_does_not_wait_for_itself():
-    inner = lambda part: sum(each(lambda n: n * part, range(10)))  # noqa: E731
-    assert each(inner, range(40)) == [45 * part for part in range(40)]
+    def outer(part):
+        return sum(each(lambda n: n * part, range(10)))
+
+    assert each(outer, range(40)) == [45 * part for part in range(40)]
 
 
 @pytest.mark.usefixtures("four_cores")
