@@ -22,9 +22,9 @@ from nfkit.faults import EVALUATION_CHIPS, BitErrors
 from nfkit.graph.discovery import find_input
 from nfkit.learn.differentiable import FrozenGraph
 from nfkit.measure.evaluate import evaluate
-from nfkit.measure.session import cores
 from nfkit.model import load, to_bytes
 from nfkit.models import bases
+from nfkit.parallel import cores
 
 BATCH = 128
 

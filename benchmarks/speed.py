@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nfkit.measure.session import cores
+from nfkit.parallel import cores
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN, END = "<!-- speed -->", "<!-- end of speed -->"

@@ -15,10 +15,11 @@ TREES = {"nfkit": "nfkit", "cli": "nfkit.cli", "models": "nfkit.models"}
 
 # Each room and the rooms that it may import besides itself. A module directly in nfkit/ that is not listed
 # joins rooms for the user, so it may import any of them; only its equals and the command line import it.
-FOUNDATION = {"nfkit.errors", "nfkit.version", "nfkit.model"}
+FOUNDATION = {"nfkit.errors", "nfkit.version", "nfkit.model", "nfkit.parallel"}
 ROOMS: dict[str, set[str]] = {
     "nfkit.errors": set(),
     "nfkit.version": set(),
+    "nfkit.parallel": set(),
     "nfkit.model": {"nfkit.errors", "nfkit.version"},
     "nfkit.faults": FOUNDATION,
     "nfkit.graph": FOUNDATION | {"nfkit.faults"},

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from nfkit.errors import OptionError
 from nfkit.faults.kinds import BitErrors
 from nfkit.faults.layouts import Iid, Layout, Memory
-from nfkit.faults.weakness import Cells
+from nfkit.faults.weakness import BLOCK, Cells
+from nfkit.parallel import blocks, each, shares
 
 Codes = npt.NDArray[Any]
 """Integer codes of any shape: the raw content of a quantised initializer."""
@@ -24,10 +25,6 @@ VALIDATION_CHIPS = range(40_000, 50_000)
 TRAINING_CHIPS = range(1_000_000, 2**32 - 2)
 
 
-_BLOCK = 1 << 15
-"""Cells to work on at once: their intermediate results stay in the processor's cache."""
-
-
 @dataclass(frozen=True)
 class SiteFaults:
     """The cells of one memory that err.
@@ -36,11 +33,13 @@ class SiteFaults:
         bits: Bits of one code. Where codes are held in a wider type they are sign-extended from these bits.
         setting: Cells (`code * bits + bit`, uint64, possibly repeated) that turn a stored 0 into 1.
         clearing: Cells that turn a stored 1 into 0.
+        exclusive: Whether it is known that no cell is among both.
     """
 
     bits: int
     setting: Cells
     clearing: Cells
+    exclusive: bool = False
 
     def masks(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> tuple[Codes, Codes]:
         """The same as full-size bit masks (set, clear), in the codes' own integer type."""
@@ -48,9 +47,8 @@ class SiteFaults:
         masks = []
         for cells in (self.setting, self.clearing):
             mask = np.zeros(int(np.prod(shape)), dtype=f"uint{width}")
-            for start in range(0, len(cells), _BLOCK):
-                code, bit = self._split(cells[start : start + _BLOCK])
-                _scatter(mask, code, np.left_shift(1, bit).astype(mask.dtype), np.bitwise_or)
+            for block in blocks(len(cells), BLOCK):
+                _scatter(mask, *self._locate(cells[block], mask.dtype), np.bitwise_or)
             masks.append(self._extend(mask, dtype).reshape(shape))
         return masks[0], masks[1]
 
@@ -61,30 +59,47 @@ class SiteFaults:
         number of faulty cells, and a copy of the codes.
         """
         stored = np.ascontiguousarray(codes).reshape(-1).view(f"uint{codes.dtype.itemsize * 8}")
-        read = stored.copy()
+        read = np.empty_like(stored)
+        # Threads never meet: each has codes of its own. It looks through all cells for those that belong to it, which
+        # costs a fraction of reading their codes.
+        many = max(len(self.setting), len(self.clearing)) > BLOCK
+        each(lambda share: self._err(stored, read, share), shares(stored.size) if many else [slice(0, stored.size)])
+        return self._extend(read, codes.dtype).reshape(codes.shape)
+
+    def _err(self, stored: Codes, read: Codes, share: slice) -> None:
+        """Reads the codes of one share."""
+        read[share] = stored[share]
+        # A cell that may do either decides by what was stored, not by what it has made of that. Otherwise one of the
+        # two arrays is enough, and each cell waits but once for its code to come from memory.
+        seen = read if self.exclusive else stored
         for cells, write in ((self.setting, np.bitwise_or), (self.clearing, _clear)):
-            for start in range(0, len(cells), _BLOCK):
-                code, bit = self._split(cells[start : start + _BLOCK])
-                mask = np.left_shift(1, bit).astype(stored.dtype)
-                # Decided by what was stored, not by what another cell's error made of it.
-                before = stored.take(code)
+            for block in blocks(len(cells), BLOCK):
+                code, mask = self._locate(self._within(cells[block], share, stored.size), stored.dtype)
+                before = seen.take(code)
                 erring = np.flatnonzero(write(before, mask) != before)
                 _scatter(read, code.take(erring), mask.take(erring), write)
-        return self._extend(read, codes.dtype).reshape(codes.shape)
+
+    def _within(self, cells: Cells, share: slice, count: int) -> Cells:
+        """Those of some cells that belong to a share of `count` codes."""
+        if share.stop - share.start == count:
+            return cells
+        first, width = share.start * self.bits, (share.stop - share.start) * self.bits
+        return cells.take(np.flatnonzero(cells - np.uint64(first) < np.uint64(width)))  # cells before it wrap around
 
     def faulty_cells(self) -> int:
         """Number of cells that err in at least one direction."""
         cells = np.sort(np.concatenate([self.setting, self.clearing]))  # several times as fast as np.unique
         return int(np.count_nonzero(np.diff(cells))) + bool(len(cells))
 
-    def _split(self, cells: Cells) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Codes and bit positions of cells."""
+    def _locate(self, cells: Cells, dtype: np.dtype[Any]) -> tuple[npt.NDArray[np.int64], Codes]:
+        """Codes of cells, and masks of their bits."""
         if self.bits & (self.bits - 1):
             code = cells // np.uint64(self.bits)
-            return code.view(np.int64), (cells - code * np.uint64(self.bits)).view(np.int64)
-        # Several times as fast as a division.
-        shift = np.uint64(self.bits.bit_length() - 1)
-        return (cells >> shift).view(np.int64), (cells & np.uint64(self.bits - 1)).view(np.int64)
+            bit = (cells - code * np.uint64(self.bits)).astype(dtype)
+        else:  # several times as fast as a division
+            code = cells >> np.uint64(self.bits.bit_length() - 1)
+            bit = cells.astype(dtype) & dtype.type(self.bits - 1)
+        return code.view(np.int64), np.left_shift(dtype.type(1), bit)
 
     def _extend(self, words: Codes, dtype: npt.DTypeLike) -> Codes:
         """Reads raw words as codes, carrying a narrow signed code's top bit into the unused ones."""
@@ -131,7 +146,8 @@ class Chip:
             return SiteFaults(memory.bits, none, none)
         setting, clearing = self.layout.faulty(self.seed, memory, errors)
         kept = self._exposed(setting, memory, errors)
-        return SiteFaults(memory.bits, kept, kept if clearing is setting else self._exposed(clearing, memory, errors))
+        other = kept if clearing is setting else self._exposed(clearing, memory, errors)
+        return SiteFaults(memory.bits, kept, other, exclusive=errors.kind == "stuck")
 
     @staticmethod
     def _exposed(cells: Cells, memory: Memory, errors: BitErrors) -> Cells:

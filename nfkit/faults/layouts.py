@@ -45,7 +45,10 @@ class Layout(Protocol):
     """Finds the cells of a memory that err on a chip."""
 
     def faulty(self, seed: int, memory: Memory, errors: BitErrors) -> tuple[Cells, Cells]:
-        """Cells of the memory that set and that clear: numbered `code * bits + bit`, possibly repeated."""
+        """Cells of the memory that set and that clear: numbered `code * bits + bit`, possibly repeated.
+
+        No cell is stuck at both: for that kind no cell may be among both.
+        """
 
     def __str__(self) -> str: ...
 

@@ -25,8 +25,9 @@ from nfkit.graph.fuse import evidence_model, is_fused, split
 from nfkit.graph.inject import with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import WeightSite, codes, fault_sites
-from nfkit.measure.session import Level, Runner, accuracy, cores
+from nfkit.measure.session import Level, Runner, accuracy
 from nfkit.measure.stats import Spread
+from nfkit.parallel import cores
 
 Codes = dict[str, npt.NDArray[Any]]
 

@@ -18,7 +18,8 @@ import onnx_ir as ir
 
 from nfkit.errors import OptionError
 from nfkit.graph.fuse import is_fused, split
-from nfkit.measure.session import Level, Runner, cores
+from nfkit.measure.session import Level, Runner
+from nfkit.parallel import cores
 
 WARM_UP = 3  # rounds that are not counted: ONNX Runtime reserves memory in the first
 _LEAST, _MOST = 20, 500  # counted rounds; a 95th percentile of fewer than 20 is no more than the slowest run

@@ -7,7 +7,6 @@ result names its level.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import onnxruntime as ort
 
 from nfkit.errors import ModelError, NfkitError, OptionError, UnsupportedError
 from nfkit.model import is_large, save, to_bytes
+from nfkit.parallel import cores
 
 Level = Literal["none", "basic", "extended", "all"]
 
@@ -31,11 +31,6 @@ _LEVELS = {
 }
 
 _FATAL_ONLY = 4  # ORT's warnings go to stderr and speak to its own developers
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 class Runner:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from nfkit import parallel
 from nfkit.errors import OptionError
 from nfkit.faults import (
     EVALUATION_CHIPS,
@@ -269,6 +270,45 @@ def test_apply_is_what_the_masks_say(memory, kind, layout, rate, seed):
     assert read.dtype == codes.dtype == setting.dtype == clearing.dtype
     assert read.tolist() == (codes ^ ((codes & clearing) | (~codes & setting))).tolist()
     assert codes.tolist() == before.tolist()  # and what was stored is left alone
+
+
+@st.composite
+def faulty_memories(draw):
+    """Codes, and faults whose cells repeat, share codes, and may be among both: (codes, faults)."""
+    codes, bits = draw(memories())
+    cells = st.lists(st.integers(0, codes.size * bits - 1), max_size=200)
+    setting, clearing = draw(cells), draw(cells)
+    exclusive = draw(st.booleans())
+    if exclusive:
+        clearing = [cell for cell in clearing if cell not in setting]
+    return codes, SiteFaults(bits, np.array(setting, np.uint64), np.array(clearing, np.uint64), exclusive)
+
+
+@given(faulty_memories())
+def test_every_cell_decides_by_what_is_stored_in_it(memory):
+    codes, faults = memory
+    setting, clearing = cells_of(faults)
+    expected = []
+    for code, value in enumerate(codes.tolist()):
+        cells = range(code * faults.bits, (code + 1) * faults.bits)
+        stored = [value >> bit & 1 for bit in range(faults.bits)]
+        read = [bit ^ (cell in (clearing if bit else setting)) for cell, bit in zip(cells, stored, strict=True)]
+        result = sum(bit << place for place, bit in enumerate(read))
+        expected.append(result - 2**faults.bits if codes.dtype.kind == "i" and read[-1] else result)
+    assert faults.apply(codes).tolist() == expected
+
+
+@pytest.mark.parametrize(("kind", "layout"), CASES, ids=["-".join(case) for case in CASES])
+def test_the_number_of_threads_changes_nothing(kind, layout, monkeypatch):
+    codes = np.random.default_rng(5).integers(-128, 128, 120_000, np.int8)  # about 96,000 faulty cells
+    read = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(parallel, "cores", lambda threads=threads: threads)
+        parallel._pool.cache_clear()
+        faults = Chip(50008, parse_layout(layout)).faults(Memory("w", codes.size), errors_of(kind, 0.1))
+        read.append((faults.setting.tolist(), faults.clearing.tolist(), faults.apply(codes).tolist()))
+    parallel._pool.cache_clear()
+    assert read[1:] == read[:1] * 2
 
 
 @given(memories(), KINDS, LAYOUTS, st.integers(0, 2**32 - 2))
