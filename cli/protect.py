@@ -62,9 +62,9 @@ def protect(
     """
     from dataclasses import replace
 
+    from nfkit.choice import choose
     from nfkit.cli import console
     from nfkit.data import load_for_training
-    from nfkit.economy import choose
     from nfkit.errors import OptionError
     from nfkit.faults import parse_layout
     from nfkit.model import check_output, default_output, load

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
+from nfkit.choice import choose, classes_of, cost_of
 from nfkit.data import Dataset
-from nfkit.economy import choose, classes_of, cost_of
 from nfkit.energy import Saving, compare, count
 from nfkit.errors import ModelError, OptionError, OutputError
 from nfkit.graph.fuse import is_fused

@@ -7,6 +7,9 @@ import onnxruntime
 import pytest
 from hypothesis import settings
 
+from nfkit.model import load
+from nfkit.models import zoo
+
 settings.register_profile("nfkit", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.load_profile("nfkit")
 
@@ -84,6 +87,12 @@ def execute():
 def serialised():
     """serialised(model): bytes that differ where anything in the model does."""
     return lambda model: ir.to_proto(model).SerializeToString(deterministic=True)
+
+
+@pytest.fixture(scope="session")
+def zoo_base():
+    """The zoo's model; not to be changed."""
+    return load(zoo.path("resnet8-fashion-mnist"))
 
 
 FLOAT_NET = """
