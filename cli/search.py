@@ -11,7 +11,7 @@ from nfkit.cli import options
 from nfkit.errors import OptionError
 
 if TYPE_CHECKING:
-    from nfkit.search import Point, Search
+    from nfkit.front import Point, Search
 
 
 def search(
