@@ -131,7 +131,7 @@ def make_spec(
     import json
 
     from nfkit.graph.discovery import find_input
-    from nfkit.graph.fuse import INPUT_KEY
+    from nfkit.graph.fused import INPUT_KEY
     from nfkit.graph.interface import InputSpec
 
     given = layout or value_range or mean or std

@@ -13,7 +13,7 @@ from nfkit.energy import Count, Curve, OperatingPoint, Saving, compare, count
 from nfkit.energy.savings import GENERATOR_BITS
 from nfkit.errors import ModelError, NfkitError, OptionError
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import is_fused
+from nfkit.graph.fused import is_fused
 from nfkit.models.generators import HINTS
 
 _FALLBACK = "hint-64"

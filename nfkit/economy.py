@@ -27,7 +27,7 @@ from nfkit.energy import (
 )
 from nfkit.energy.savings import GENERATOR_BITS
 from nfkit.errors import OptionError
-from nfkit.graph.fuse import is_fused
+from nfkit.graph.fused import is_fused
 from nfkit.models.generators import GENERATORS
 
 NETWORKS: tuple[str, ...] = tuple(name for name in GENERATORS if name != "pattern")

@@ -19,7 +19,7 @@ from nfkit.data import Dataset
 from nfkit.energy import Saving, compare, count
 from nfkit.errors import ModelError, OptionError, OutputError
 from nfkit.front import Point, Search
-from nfkit.graph.fuse import is_fused
+from nfkit.graph.fused import is_fused
 from nfkit.graph.interface import InputSpec
 from nfkit.measure.session import Level
 from nfkit.model import load, sha256, write_atomically

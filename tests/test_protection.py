@@ -16,8 +16,9 @@ from nfkit.data import Dataset
 from nfkit.errors import DataError, ModelError, NfkitError, OptionError, OutputError, UnsupportedError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Iid
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import is_fused, split
+from nfkit.graph.fused import is_fused
 from nfkit.graph.sites import find_sites
+from nfkit.graph.split import split
 from nfkit.learn.config import TrainConfig
 from nfkit.measure.evaluate import evaluate
 from nfkit.measure.session import Runner

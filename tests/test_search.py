@@ -15,7 +15,7 @@ from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Iid
 from nfkit.front import Point
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import is_fused
+from nfkit.graph.fused import is_fused
 from nfkit.learn.config import TrainConfig
 from nfkit.model import load, sha256
 from nfkit.models import zoo

@@ -21,10 +21,11 @@ import onnx_ir as ir
 from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid, Layout, flipped_bits
-from nfkit.graph.fuse import evidence_model, is_fused, split
+from nfkit.graph.fused import is_fused
 from nfkit.graph.inject import with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import WeightSite, codes, fault_sites
+from nfkit.graph.split import evidence_model, split
 from nfkit.measure.session import Level, Runner, accuracy, cores
 from nfkit.measure.stats import Spread
 

@@ -10,10 +10,11 @@ from nfkit.errors import ModelError, OptionError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.bits import recorded_bits
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import fuse, split
+from nfkit.graph.fuse import fuse
 from nfkit.graph.inject import inject
 from nfkit.graph.requantise import requantise, requantise_codes
 from nfkit.graph.sites import codes, fault_sites
+from nfkit.graph.split import split
 
 # One convolution and one product, each between quantised activations, as integer kernels want them.
 QDQ = """
