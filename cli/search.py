@@ -58,6 +58,8 @@ def search(
     A search that was killed goes on when the same command is given again; finished candidates are not trained again.
     Ctrl-C ends the candidate and the search early, with what was found so far.
     """
+    from dataclasses import replace
+
     from nfkit.cli import console
     from nfkit.data import load_for_training
     from nfkit.faults import parse_layout
@@ -73,18 +75,17 @@ def search(
     graph = load(model)
     spec = options.make_spec(graph, layout, range_, mean, std)
     strength = options.make_strength(ber, vdd, curve, extrapolate)
-    errors = options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0]
+    config = TrainConfig(
+        "auto", options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
+        parse_layout(layout_map), epochs, 10.0 if minutes is None and epochs is None else minutes,
+        copies=copies, batch=batch, seed=seed, shift=shift, precision=precision,
+    )  # fmt: skip
     budget = options.parse_share(energy_budget)
     candidates, left_out = find_candidates(
         graph, spec.image_shape, strength, budget=budget, widths=_parse_widths(widths), generators=generator or ()
     )
     train, test = load_for_training(data, test_data, seed)
-    config = TrainConfig(
-        candidates[0].name, errors, parse_layout(layout_map), epochs,
-        10.0 if minutes is None and epochs is None else minutes,
-        copies=copies, batch=batch, seed=seed, shift=shift, precision=precision,
-        mirror=train.mirror if mirror is None else mirror,
-    )  # fmt: skip
+    config = replace(config, mirror=train.mirror if mirror is None else mirror)
     for saving in candidates:
         console.note(saving.verdict)
     if left_out:
