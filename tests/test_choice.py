@@ -80,58 +80,58 @@ def test_wider_hints_read_more(costs):
 
 @pytest.mark.parametrize("name", ["hint-128", "hint-48", "hint-8"])
 @pytest.mark.parametrize("slack", [1 + 1e-9, 1.01])
-def test_auto_is_the_widest_hint_within_the_budget(zoo_base, costs, name, slack):
-    budget = costs[name] / count(zoo_base).accesses * slack
-    choice = choose(zoo_base, IMAGE, "auto", CURVE.at_rate(0.01), CURVE, budget=budget)
+def test_auto_is_the_widest_hint_within_the_budget(zoo, costs, name, slack):
+    budget = costs[name] / count(zoo.model).accesses * slack
+    choice = choose(zoo.model, IMAGE, "auto", CURVE.at_rate(0.01), CURVE, budget=budget)
     assert choice.name == name
     assert choice.saving.generator.accesses == costs[name]
     assert choice.reason.startswith(f"{name} is the widest that reads at most {100 * budget:.3g} % of the base's")
 
 
-def test_without_a_budget_auto_spends_up_to_half_of_what_the_voltage_saves(zoo_base, costs):
+def test_without_a_budget_auto_spends_up_to_half_of_what_the_voltage_saves(zoo, costs):
     point = CURVE.at_rate(0.01)
-    choice = choose(zoo_base, IMAGE, "auto", point, CURVE)
+    choice = choose(zoo.model, IMAGE, "auto", point, CURVE)
     share = (1 - point.energy) / 2
-    fitting = [name for name in HINTS if costs[name] <= share * count(zoo_base).accesses]
+    fitting = [name for name in HINTS if costs[name] <= share * count(zoo.model).accesses]
     assert choice.name == fitting[0]
     assert choice.saving.pays
     assert choice.saving.by_accesses >= share
 
 
-def test_budget_below_every_generator(zoo_base, costs):
-    budget = costs["hint-8"] / count(zoo_base).accesses * 0.99
+def test_budget_below_every_generator(zoo, costs):
+    budget = costs["hint-8"] / count(zoo.model).accesses * 0.99
     with pytest.raises(OptionError, match=r"no generator reads as little as .* --allow-loss"):
-        choose(zoo_base, IMAGE, "auto", CURVE.at_rate(0.01), CURVE, budget=budget)
+        choose(zoo.model, IMAGE, "auto", CURVE.at_rate(0.01), CURVE, budget=budget)
 
 
-def test_named_generator_over_the_budget(zoo_base):
+def test_named_generator_over_the_budget(zoo):
     with pytest.raises(OptionError, match=r"conv-l reads .* more than the --energy-budget of 2 %"):
-        choose(zoo_base, IMAGE, "conv-l", CURVE.at_rate(0.01), CURVE, budget=0.02)
+        choose(zoo.model, IMAGE, "conv-l", CURVE.at_rate(0.01), CURVE, budget=0.02)
 
 
-def test_named_generator_that_costs_more_than_it_saves_is_named_with_its_loss(zoo_base):
-    choice = choose(zoo_base, IMAGE, "conv-l", CURVE.at_rate(0.01), CURVE)
+def test_named_generator_that_costs_more_than_it_saves_is_named_with_its_loss(zoo):
+    choice = choose(zoo.model, IMAGE, "conv-l", CURVE.at_rate(0.01), CURVE)
     assert choice.name == "conv-l"
     assert not choice.saving.pays
     assert choice.reason == choice.saving.verdict
     assert choice.reason.startswith("conv-l costs more than it saves")
 
 
-def test_the_pattern_reads_nothing(zoo_base):
-    choice = choose(zoo_base, IMAGE, "pattern", CURVE.at_rate(0.01), CURVE, budget=0.001)
+def test_the_pattern_reads_nothing(zoo):
+    choice = choose(zoo.model, IMAGE, "pattern", CURVE.at_rate(0.01), CURVE, budget=0.001)
     assert choice.saving.generator.accesses == 0
     assert choice.saving.by_accesses == pytest.approx(1 - CURVE.at_rate(0.01).energy)
 
 
-def test_a_rate_that_the_curve_does_not_know(zoo_base, costs):
-    auto = choose(zoo_base, IMAGE, "auto", None, CURVE)
+def test_a_rate_that_the_curve_does_not_know(zoo, costs):
+    auto = choose(zoo.model, IMAGE, "auto", None, CURVE)
     assert (auto.name, auto.saving) == ("hint-64", None)
     assert "'stutz-2021' knows no voltage for this rate" in auto.reason
-    named = choose(zoo_base, IMAGE, "conv-s", None, CURVE)
+    named = choose(zoo.model, IMAGE, "conv-s", None, CURVE)
     assert (named.name, named.saving) == ("conv-s", None)
     assert named.reason == "'stutz-2021' knows no voltage for this rate, so what conv-s saves is unknown"
-    budget = 1.001 * costs["hint-16"] / count(zoo_base).accesses
-    within = choose(zoo_base, IMAGE, "auto", None, CURVE, budget=budget)
+    budget = 1.001 * costs["hint-16"] / count(zoo.model).accesses
+    within = choose(zoo.model, IMAGE, "auto", None, CURVE, budget=budget)
     assert (within.name, within.saving) == ("hint-16", None)
 
 
@@ -161,7 +161,7 @@ def test_a_base_that_cannot_be_counted(uncountable):
             choose(uncountable, IMAGE, generator, point, CURVE, budget=0.02)
 
 
-def test_a_protected_model_is_refused(zoo_base, parse):
+def test_a_protected_model_is_refused(zoo, parse):
     generator = parse(
         """
         <ir_version: 8, opset_import: ["" : 18]>
@@ -169,7 +169,7 @@ def test_a_protected_model_is_refused(zoo_base, parse):
         { protected = Identity (image) }
         """
     )
-    fused = fuse(generator, zoo_base, find_input(zoo_base), {})
+    fused = fuse(generator, zoo.model, find_input(zoo.model), {})
     for name in ("auto", "conv-s"):
         with pytest.raises(ModelError, match="protected already"):
             choose(fused, IMAGE, name, CURVE.at_rate(0.01), CURVE)

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-import torch
 
 import nfkit
 from nfkit.data import Dataset
@@ -47,13 +46,7 @@ camera (int8[BATCH, 8, 8, 3] pixels) => (float[BATCH, 4] scores)
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small run faster on one core, and tests side by side do not wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

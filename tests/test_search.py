@@ -8,17 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from nfkit.data import Dataset
-from nfkit.data import load as load_data
 from nfkit.energy import load_curve
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Iid
 from nfkit.front import Point
-from nfkit.graph.discovery import find_input
 from nfkit.graph.fused import is_fused
 from nfkit.learn.config import TrainConfig
 from nfkit.model import load, sha256
-from nfkit.models import zoo
 from nfkit.search import find_candidates, search
 from nfkit.strengths import Strengths
 
@@ -29,14 +25,10 @@ SHAPE = (1, 28, 28)
 
 
 @pytest.fixture(scope="module")
-def small():
+def small(zoo):
     """The zoo's model, and samples to train and to measure on."""
-    data = load_data(str(zoo.images("resnet8-fashion-mnist")), "test")
-    x, y = data.x, data.y
-    path = Path(zoo.path("resnet8-fashion-mnist"))
-    model = load(path)
-    train, test = Dataset("train", x[:80], y[:80]), Dataset("test", x[80:120], y[80:120])
-    return SimpleNamespace(path=path, model=model, spec=find_input(model), train=train, test=test)
+    train, test = zoo.test.take(80), zoo.test.select(range(80, 120))
+    return SimpleNamespace(path=Path(zoo.path), model=zoo.model, spec=zoo.spec, train=train, test=test)
 
 
 @pytest.fixture(scope="module")

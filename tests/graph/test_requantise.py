@@ -48,17 +48,6 @@ net (float[N, 2] x) => (float[N, 2] y)
     y = MatMul (h, w_f)
 }
 """
-GENERATOR = """
-<ir_version: 8, opset_import: ["" : 18]>
-generator (float[N, 2, 4, 4] image) => (float[N, 2, 4, 4] protected)
-<float s = {0.01}, float low = {-1}, float high = {1}>
-{
-    k_f = DequantizeLinear (k, s)
-    residual = Conv <pads = [1, 1, 1, 1]> (image, k_f)
-    total = Add (image, residual)
-    protected = Clip (total, low, high)
-}
-"""
 
 
 def array(model, name):
@@ -70,10 +59,9 @@ def weights():
 
 
 @pytest.fixture
-def fused(convnet, parse):
-    generator = parse(GENERATOR, k=np.random.default_rng(0).integers(-9, 10, (2, 2, 3, 3), np.int8))
+def fused(convnet, residual_generator):
     base = convnet()
-    return fuse(generator, base, find_input(base), {})
+    return fuse(residual_generator(2, 4, 4), base, find_input(base), {})
 
 
 # --- codes ---
