@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from nfkit.graph.interface import InputSpec
     from nfkit.strengths import Strengths
 
+FrozenModel = Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Data = Annotated[
     str,
     typer.Option(
@@ -27,7 +31,8 @@ EnergyBudget = Annotated[
     str | None,
     typer.Option("--energy-budget", metavar="SHARE", help="Largest share of the base's accesses, such as 2%."),
 ]
-OneBer = Annotated[
+OneBer = Annotated[float | None, typer.Option("--ber", help="Bit error rate per cell; 0.01 by default.")]
+TrainedBer = Annotated[
     float | None, typer.Option("--ber", help="Bit error rate per cell to train against; 0.01 by default.")
 ]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Training budget of a generator; 10 by default.")]
@@ -82,6 +87,11 @@ CurveName = Annotated[
     str, typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve: stutz-2021, neuralfuse, or a CSV file.")
 ]
 Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the voltage curve.")]
+
+
+def find_minutes(minutes: float | None, epochs: float | None) -> float | None:
+    """The training budget in minutes: 10 where none is given in minutes or epochs."""
+    return 10.0 if minutes is None and epochs is None else minutes
 
 
 def make_strengths(ber: list[float] | None, vdd: list[float] | None, curve: str, extrapolate: bool) -> Strengths:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def search(
-    model: Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")],
+    model: options.FrozenModel,
     data: options.Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files, records and the front.")],
     widths: Annotated[
@@ -35,7 +35,7 @@ def search(
     mirror: options.Mirror = None,
     shift: options.Shift = 0,
     precision: options.Precision = "auto",
-    ber: options.OneBer = None,
+    ber: options.TrainedBer = None,
     vdd: options.OneVdd = None,
     curve: options.CurveName = "stutz-2021",
     extrapolate: options.Extrapolate = False,
@@ -77,7 +77,7 @@ def search(
     strength = options.make_strength(ber, vdd, curve, extrapolate)
     config = TrainConfig(
         "auto", options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
-        parse_layout(layout_map), epochs, 10.0 if minutes is None and epochs is None else minutes,
+        parse_layout(layout_map), epochs, options.find_minutes(minutes, epochs),
         copies=copies, batch=batch, seed=seed, shift=shift, precision=precision,
     )  # fmt: skip
     budget = options.parse_share(energy_budget)

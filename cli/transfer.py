@@ -20,7 +20,7 @@ def transfer(
     range_: options.Range = None,
     mean: options.Mean = None,
     std: options.Std = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Put the generator of a protected model in front of another base, such as one that gives no gradients.
