@@ -68,10 +68,9 @@ lose less.
 
 
 def _halves(records: dict[str, Any]) -> list[str]:
-    lines = [
-        "| model | generator | BER | CA | CA (NF) | base (PA) | generator alone | pair (PA (NF)) | saved |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    lines = _header(
+        "model", "generator", "BER", "CA", "CA (NF)", "base (PA)", "generator alone", "pair (PA (NF))", "saved"
+    )
     for record in records.values():
         result, recommended = record["evaluate"], record["advice"]["recommended"]
         energy = result["energy"]
@@ -91,10 +90,7 @@ def _halves(records: dict[str, Any]) -> list[str]:
 
 def _overview(records: dict[str, Any]) -> list[str]:
     """The README's table: each model at the rate that its generator was trained for."""
-    lines = [
-        "| model | generator | trained | saved | CA | CA (NF) | PA | PA (NF) | RP | generator alone |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    lines = _header("model", "generator", "trained", "saved", "CA", "CA (NF)", "PA", "PA (NF)", "RP", "generator alone")
     for record in records.values():
         result = record["evaluate"]
         entry = result["summary"][0]
@@ -109,10 +105,9 @@ def _overview(records: dict[str, Any]) -> list[str]:
 
 
 def _protected(records: dict[str, Any]) -> list[str]:
-    lines = [
-        "| model | generator | BER, map | CA | CA (NF) | PA | PA (NF) | RP | int8 - float | training | record |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    lines = _header(
+        "model", "generator", "BER, map", "CA", "CA (NF)", "PA", "PA (NF)", "RP", "int8 - float", "training", "record"
+    )
     for name, record in records.items():
         result = record["evaluate"]
         entry, clean = result["summary"][0], result["clean"]
@@ -135,7 +130,7 @@ def _protected(records: dict[str, Any]) -> list[str]:
 
 
 def _recovered(records: dict[str, Any]) -> list[str]:
-    lines = ["| model | BER | CA | CA (NF) | PA | PA (NF) | RP |", "|---|---|---|---|---|---|---|"]
+    lines = _header("model", "BER", "CA", "CA (NF)", "PA", "PA (NF)", "RP")
     for record in records.values():
         clean = record["clean"]
         lines += [
@@ -148,10 +143,7 @@ def _recovered(records: dict[str, Any]) -> list[str]:
 
 
 def _evaluated(records: dict[str, Any]) -> list[str]:
-    lines = [
-        "| model | faults, map | chips | CA | BER | PA | flipped bits | record |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = _header("model", "faults, map", "chips", "CA", "BER", "PA", "flipped bits", "record")
     for name, record in records.items():
         for entry in record["summary"]:
             rows = [row for row in record["rows"] if row["ber"] == entry["ber"]]
@@ -171,6 +163,11 @@ def _commands(records: dict[str, Any]) -> list[str]:
 
 def _model(command: str) -> str:
     return command.split()[2].removesuffix(".onnx")
+
+
+def _header(*columns: str) -> list[str]:
+    """The first two lines of a table."""
+    return [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
 
 
 def _spread(entry: dict[str, Any]) -> str:

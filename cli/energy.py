@@ -19,7 +19,7 @@ def energy(
     generator: Annotated[
         list[str] | None, typer.Option("--generator", help="Put this generator in front of the base, or all; repeat.")
     ] = None,
-    ber: Annotated[float | None, typer.Option("--ber", help="Bit error rate per cell; 0.01 by default.")] = None,
+    ber: options.OneBer = None,
     vdd: options.OneVdd = None,
     curve: Annotated[
         str | None,

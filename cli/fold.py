@@ -12,8 +12,8 @@ from nfkit.cli import options
 
 def fold(
     model: Annotated[Path, typer.Argument(help="ONNX file with floating weights that its graph quantises.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    output: options.Output,
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Write a copy that stores its weights as the integers that its graph makes of them (exports of QAT)."""

@@ -13,8 +13,8 @@ from nfkit.errors import OptionError
 
 def inject(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")],
-    ber: Annotated[float | None, typer.Option("--ber", help="Bit error rate per cell; 0.01 by default.")] = None,
+    output: options.Output,
+    ber: options.OneBer = None,
     vdd: options.OneVdd = None,
     curve: options.CurveName = "stutz-2021",
     extrapolate: options.Extrapolate = False,
@@ -32,7 +32,7 @@ def inject(
         bool, typer.Option("--fault-generator", help="Fault the generator of a fused file too.")
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take injected faults out again.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Write a copy of a model with the bit errors of one chip in it, or take them out again."""

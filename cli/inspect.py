@@ -21,7 +21,7 @@ def inspect(
     """Show what a model stores as integers, what it takes, and what stands against protecting it."""
     from nfkit.cli import console
     from nfkit.errors import NfkitError
-    from nfkit.graph.fuse import is_fused
+    from nfkit.graph.fused import is_fused
     from nfkit.graph.inventory import inventory
     from nfkit.graph.sites import find_sites
     from nfkit.model import load, sha256

@@ -47,7 +47,7 @@ def export(
     as_float: Annotated[
         bool, typer.Option("--float", help="Keep a base's weights in float instead of int8; generators are float.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Write one of them as an ONNX file.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from nfkit.graph.interface import InputSpec
     from nfkit.strengths import Strengths
 
+FrozenModel = Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Data = Annotated[
     str,
     typer.Option(
@@ -27,7 +31,8 @@ EnergyBudget = Annotated[
     str | None,
     typer.Option("--energy-budget", metavar="SHARE", help="Largest share of the base's accesses, such as 2%."),
 ]
-OneBer = Annotated[
+OneBer = Annotated[float | None, typer.Option("--ber", help="Bit error rate per cell; 0.01 by default.")]
+TrainedBer = Annotated[
     float | None, typer.Option("--ber", help="Bit error rate per cell to train against; 0.01 by default.")
 ]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Training budget of a generator; 10 by default.")]
@@ -84,6 +89,11 @@ CurveName = Annotated[
 Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the voltage curve.")]
 
 
+def find_minutes(minutes: float | None, epochs: float | None) -> float | None:
+    """The training budget in minutes: 10 where none is given in minutes or epochs."""
+    return 10.0 if minutes is None and epochs is None else minutes
+
+
 def make_strengths(ber: list[float] | None, vdd: list[float] | None, curve: str, extrapolate: bool) -> Strengths:
     """Bit error rates from --ber or --vdd; 1 % where neither is given.
 
@@ -131,7 +141,7 @@ def make_spec(
     import json
 
     from nfkit.graph.discovery import find_input
-    from nfkit.graph.fuse import INPUT_KEY
+    from nfkit.graph.fused import INPUT_KEY
     from nfkit.graph.interface import InputSpec
 
     given = layout or value_range or mean or std

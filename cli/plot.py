@@ -15,7 +15,7 @@ def plot(
         list[Path], typer.Argument(help="Records of nfkit evaluate or protect --json, of protected models.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Picture to write: .svg or .png.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Draw accuracy under errors against energy saved, one point a generator and bit error rate."""

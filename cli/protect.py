@@ -11,7 +11,7 @@ from nfkit.cli import options
 
 
 def protect(
-    model: Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")],
+    model: options.FrozenModel,
     data: options.Data,
     test_data: options.TestData = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside it.")] = None,
@@ -22,7 +22,7 @@ def protect(
     allow_loss: Annotated[
         bool, typer.Option("--allow-loss", help="Go on with a generator that costs more energy than it saves.")
     ] = False,
-    ber: options.OneBer = None,
+    ber: options.TrainedBer = None,
     vdd: options.OneVdd = None,
     curve: options.CurveName = "stutz-2021",
     extrapolate: options.Extrapolate = False,
@@ -52,7 +52,7 @@ def protect(
     range_: options.Range = None,
     mean: options.Mean = None,
     std: options.Std = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Train a generator for a frozen model and fuse the two into one file that withstands bit errors.
@@ -62,9 +62,9 @@ def protect(
     """
     from dataclasses import replace
 
+    from nfkit.choice import choose
     from nfkit.cli import console
     from nfkit.data import load_for_training
-    from nfkit.economy import choose
     from nfkit.errors import OptionError
     from nfkit.faults import parse_layout
     from nfkit.model import check_output, default_output, load
@@ -85,7 +85,7 @@ def protect(
         errors=options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
         layout=parse_layout(layout_map),
         epochs=epochs,
-        minutes=10.0 if minutes is None and epochs is None else minutes,
+        minutes=options.find_minutes(minutes, epochs),
         copies=copies,
         passes=passes,
         weight=weight,

@@ -14,7 +14,7 @@ def quantize(
     model: Annotated[Path, typer.Argument(help="Float ONNX file; never changed.")],
     data: options.Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the quantised model.")],
-    test_data: Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")] = None,
+    test_data: options.TestData = None,
     bits: Annotated[int, typer.Option("--bits", min=2, max=8, help="Bits of a weight; fewer than 8 in int8.")] = 8,
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="A weight scale for every output channel, not every tensor.")
@@ -35,7 +35,7 @@ def quantize(
     range_: options.Range = None,
     mean: options.Mean = None,
     std: options.Std = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Quantise a float model: weights to 8 or fewer bits, activations to 8, with accuracy before and after."""

@@ -11,11 +11,11 @@ from nfkit.cli import options
 from nfkit.errors import OptionError
 
 if TYPE_CHECKING:
-    from nfkit.search import Point, Search
+    from nfkit.front import Point, Search
 
 
 def search(
-    model: Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")],
+    model: options.FrozenModel,
     data: options.Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files, records and the front.")],
     widths: Annotated[
@@ -35,7 +35,7 @@ def search(
     mirror: options.Mirror = None,
     shift: options.Shift = 0,
     precision: options.Precision = "auto",
-    ber: options.OneBer = None,
+    ber: options.TrainedBer = None,
     vdd: options.OneVdd = None,
     curve: options.CurveName = "stutz-2021",
     extrapolate: options.Extrapolate = False,
@@ -58,6 +58,8 @@ def search(
     A search that was killed goes on when the same command is given again; finished candidates are not trained again.
     Ctrl-C ends the candidate and the search early, with what was found so far.
     """
+    from dataclasses import replace
+
     from nfkit.cli import console
     from nfkit.data import load_for_training
     from nfkit.faults import parse_layout
@@ -73,18 +75,17 @@ def search(
     graph = load(model)
     spec = options.make_spec(graph, layout, range_, mean, std)
     strength = options.make_strength(ber, vdd, curve, extrapolate)
-    errors = options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0]
+    config = TrainConfig(
+        "auto", options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
+        parse_layout(layout_map), epochs, options.find_minutes(minutes, epochs),
+        copies=copies, batch=batch, seed=seed, shift=shift, precision=precision,
+    )  # fmt: skip
     budget = options.parse_share(energy_budget)
     candidates, left_out = find_candidates(
         graph, spec.image_shape, strength, budget=budget, widths=_parse_widths(widths), generators=generator or ()
     )
     train, test = load_for_training(data, test_data, seed)
-    config = TrainConfig(
-        candidates[0].name, errors, parse_layout(layout_map), epochs,
-        10.0 if minutes is None and epochs is None else minutes,
-        copies=copies, batch=batch, seed=seed, shift=shift, precision=precision,
-        mirror=train.mirror if mirror is None else mirror,
-    )  # fmt: skip
+    config = replace(config, mirror=train.mirror if mirror is None else mirror)
     for saving in candidates:
         console.note(saving.verdict)
     if left_out:

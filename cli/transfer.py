@@ -20,7 +20,7 @@ def transfer(
     range_: options.Range = None,
     mean: options.Mean = None,
     std: options.Std = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Put the generator of a protected model in front of another base, such as one that gives no gradients.
@@ -28,8 +28,8 @@ def transfer(
     Nothing is trained: measure the result with nfkit evaluate.
     """
     from nfkit.cli import console
-    from nfkit.graph.fuse import BASE_DIGEST_KEY, GENERATOR_KEY
     from nfkit.graph.fuse import transfer as transfer_generator
+    from nfkit.graph.fused import BASE_DIGEST_KEY, GENERATOR_KEY
     from nfkit.model import check_output, default_output, load, save, sha256
 
     console.check_json(json)

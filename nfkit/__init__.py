@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from nfkit.faults import parse_layout as parse_layout
     from nfkit.graph.discovery import find_input as find_input
     from nfkit.graph.fuse import fuse as fuse
-    from nfkit.graph.fuse import split as split
     from nfkit.graph.inject import inject as inject
     from nfkit.graph.inject import remove as remove
     from nfkit.graph.interface import InputSpec as InputSpec
     from nfkit.graph.requantise import requantise as requantise
     from nfkit.graph.sites import WeightSite as WeightSite
     from nfkit.graph.sites import find_sites as find_sites
+    from nfkit.graph.split import split as split
     from nfkit.learn.config import TrainConfig as TrainConfig
     from nfkit.measure.evaluate import evaluate as evaluate
     from nfkit.measure.precision import evaluate_bits as evaluate_bits
@@ -57,7 +57,7 @@ _HOMES = {
     "TrainConfig": "nfkit.learn.config:TrainConfig",
     "protect": "nfkit.protection:protect",
     "fuse": "nfkit.graph.fuse:fuse",
-    "split": "nfkit.graph.fuse:split",
+    "split": "nfkit.graph.split:split",
     # measuring
     "evaluate": "nfkit.measure.evaluate:evaluate",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",

@@ -21,16 +21,11 @@ from nfkit.energy import count_macs
 from nfkit.errors import ModelError, OptionError
 from nfkit.faults import EVALUATION_CHIPS
 from nfkit.faults.kinds import MAX_RATE
-from nfkit.graph.fuse import (
-    BASE_SOURCE_KEY,
-    GENERATOR_DIGEST_KEY,
-    GENERATOR_KEY,
-    fuse,
-    is_fused,
-    split,
-)
+from nfkit.graph.fuse import fuse
+from nfkit.graph.fused import BASE_SOURCE_KEY, GENERATOR_DIGEST_KEY, GENERATOR_KEY, is_fused
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import fault_sites
+from nfkit.graph.split import split
 from nfkit.measure.advice import Advice, advise
 from nfkit.measure.evaluate import Evaluation, Row, evaluate
 from nfkit.measure.session import Level, Runner

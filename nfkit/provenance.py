@@ -10,7 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from nfkit.data import Dataset
-from nfkit.graph.fuse import BASE_SOURCE_KEY, is_fused
+from nfkit.graph.fused import BASE_SOURCE_KEY, is_fused
 from nfkit.model import ModelLike, sha256
 from nfkit.version import __version__
 

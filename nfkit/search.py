@@ -7,24 +7,25 @@ again with the same settings; within a candidate, the checkpoint of `protect` go
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
+from nfkit.choice import choose, classes_of, cost_of
 from nfkit.data import Dataset
-from nfkit.economy import choose, classes_of, cost_of
 from nfkit.energy import Saving, compare, count
 from nfkit.errors import ModelError, OptionError, OutputError
-from nfkit.graph.fuse import is_fused
+from nfkit.front import Point, Search
+from nfkit.graph.fused import is_fused
 from nfkit.graph.interface import InputSpec
 from nfkit.measure.session import Level
 from nfkit.model import load, sha256, write_atomically
 from nfkit.protection import protect
 from nfkit.strengths import Strengths
-from nfkit.tradeoff import Tradeoff, draw
+from nfkit.tradeoff import draw
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
@@ -32,112 +33,6 @@ if TYPE_CHECKING:
 
 _SIZES = 4
 """Widths that are tried where none are given."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A finished candidate at the bit error rate that it was trained for; accuracies are shares of the samples.
-
-    Attributes:
-        generator: Its name.
-        output: The fused file.
-        overhead: Weight accesses of the generator over those of the base.
-        saving: Share of the weight memory's energy that is saved.
-        clean: Accuracy without errors.
-        base: Mean accuracy of the faulty base over chips, and its standard deviation.
-        protected: The same of the pair.
-        recovery: The same of their paired difference.
-        alone: Accuracy of the generator by itself; None where that is not known.
-        recommended: Bit error rates at which the pair beats both of its halves.
-        reused: Whether an earlier run of the search had made it.
-    """
-
-    generator: str
-    output: Path
-    overhead: float
-    saving: float
-    clean: float
-    base: tuple[float, float]
-    protected: tuple[float, float]
-    recovery: tuple[float, float]
-    alone: float | None
-    recommended: tuple[float, ...]
-    reused: bool
-
-    @classmethod
-    def read(cls, record: dict[str, Any], output: Path, ber: float, *, reused: bool) -> Point:
-        """The point of a record `nfkit.protect/1` that states the energy."""
-        measured, advice = record["evaluate"], record.get("advice", {})
-        energy = measured["energy"]
-        at = next(entry for entry in measured["summary"] if entry["ber"] == ber)
-        return cls(
-            generator=record["generator"],
-            output=output,
-            overhead=energy["added"]["accesses"] / energy["base"]["accesses"],
-            saving=next(entry["saving_by_accesses"] for entry in energy["points"] if entry["ber"] == ber),
-            clean=measured["clean"]["protected"],
-            base=(at["base"]["mean"], at["base"]["std"]),
-            protected=(at["protected"]["mean"], at["protected"]["std"]),
-            recovery=(at["recovery"]["mean"], at["recovery"]["std"]),
-            alone=advice.get("generator_alone"),
-            recommended=tuple(advice.get("recommended", ())),
-            reused=reused,
-        )
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a search has found so far.
-
-    Attributes:
-        ber: Bit error rate that was trained for.
-        points: The finished candidates.
-        left_out: Names of candidates that read more than the budget.
-        strength: The rate with its voltage.
-        interrupted: Whether the last candidate's training was ended early by Ctrl-C, and the search with it.
-    """
-
-    ber: float
-    points: tuple[Point, ...]
-    left_out: tuple[str, ...]
-    strength: Strengths
-    interrupted: bool = False
-
-    @property
-    def front(self) -> tuple[Point, ...]:
-        """The points that no other one beats; see `find_front`."""
-        return find_front(self.points)
-
-    def tradeoffs(self) -> list[Tradeoff]:
-        """The points for the picture."""
-        energy = self.strength.points[0].energy if self.strength.points[0] else 1.0
-        return [
-            Tradeoff(p.generator, str(p.output), self.ber, p.saving, *p.protected, p.base[0], 1 - energy)
-            for p in self.points
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record `nfkit.search/1`."""
-        front = self.front
-        return {
-            "schema": "nfkit.search/1",
-            "ber": self.ber,
-            **self.strength.to_record(),
-            "points": [asdict(p) | {"output": p.output.name, "on_front": p in front} for p in self.points],
-            "left_out": list(self.left_out),
-            "interrupted": self.interrupted,
-        }
-
-
-def find_front(points: Iterable[Point]) -> tuple[Point, ...]:
-    """The points for which no other one is as good in accuracy under errors and in energy saved, and better in one."""
-    every = list(points)
-
-    def beats(other: Point, point: Point) -> bool:
-        theirs, ours = (other.protected[0], other.saving), (point.protected[0], point.saving)
-        return theirs != ours and theirs[0] >= ours[0] and theirs[1] >= ours[1]
-
-    return tuple(point for point in every if not any(beats(other, point) for other in every))
 
 
 def find_candidates(

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from nfkit.economy import saving_record, voltage_record
 from nfkit.energy import Curve, OperatingPoint
 from nfkit.errors import ModelError
-from nfkit.graph.fuse import is_fused
+from nfkit.graph.fused import is_fused
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Models in ONNX text, for every test that needs one."""
+"""Models in ONNX text and the zoo's model, for every test that needs one."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -6,6 +8,12 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 from hypothesis import settings
+
+from nfkit.data import load as load_data
+from nfkit.graph.discovery import find_input
+from nfkit.graph.sites import codes, fault_sites
+from nfkit.model import load
+from nfkit.models import zoo as model_zoo
 
 settings.register_profile("nfkit", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.load_profile("nfkit")
@@ -84,6 +92,70 @@ def execute():
 def serialised():
     """serialised(model): bytes that differ where anything in the model does."""
     return lambda model: ir.to_proto(model).SerializeToString(deterministic=True)
+
+
+@pytest.fixture(scope="session")
+def zoo():
+    """The zoo's model, which is not to be changed: its file, weight sites and input, and its images."""
+    path = model_zoo.path("resnet8-fashion-mnist")
+    images = str(model_zoo.images("resnet8-fashion-mnist"))
+    model = load(path)
+    return SimpleNamespace(
+        path=path,
+        images=images,
+        model=model,
+        sites=fault_sites(model),
+        spec=find_input(model),
+        train=load_data(images, "train"),
+        test=load_data(images, "test"),
+    )
+
+
+@pytest.fixture(scope="session")
+def read_by():
+    """read_by(model, chip, errors): the codes that a chip returns for the model's weights."""
+
+    def read(model, chip, errors):
+        sites = fault_sites(model)
+        return {s.name: np.ascontiguousarray(chip.faults(s, errors).apply(codes(model, s))) for s in sites}
+
+    return read
+
+
+# F(x) = clip(x + G(x), -1, 1) with one int8 convolution as G: enough to have weights of its own.
+RESIDUAL = """
+<ir_version: 8, opset_import: ["" : 18]>
+generator (float[N, SHAPE] image) => (float[N, SHAPE] protected)
+<float s = {0.00390625}, float low = {-1}, float high = {1}>
+{
+    k_f = DequantizeLinear (k, s)
+    residual = Conv <pads = [1, 1, 1, 1]> (image, k_f)
+    total = Add (image, residual)
+    protected = Clip (total, low, high)
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def residual_generator(parse):
+    """residual_generator(*image_shape): a generator of a single convolution."""
+
+    def build(channels, height, width):
+        kernel = np.random.default_rng(0).integers(-30, 31, (channels, channels, 3, 3), np.int8)
+        return parse(RESIDUAL.replace("SHAPE", f"{channels}, {height}, {width}"), k=kernel)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def one_thread():
+    """Models this small train faster on one core, and tests side by side do not wait for each other's threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 FLOAT_NET = """

@@ -9,15 +9,15 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-import torch
 
 import nfkit
 from nfkit.data import Dataset
 from nfkit.errors import DataError, ModelError, NfkitError, OptionError, OutputError, UnsupportedError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Iid
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import is_fused, split
+from nfkit.graph.fused import is_fused
 from nfkit.graph.sites import find_sites
+from nfkit.graph.split import split
 from nfkit.learn.config import TrainConfig
 from nfkit.measure.evaluate import evaluate
 from nfkit.measure.session import Runner
@@ -46,13 +46,7 @@ camera (int8[BATCH, 8, 8, 3] pixels) => (float[BATCH, 4] scores)
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small run faster on one core, and tests side by side do not wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

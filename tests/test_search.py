@@ -1,4 +1,4 @@
-"""Generators of several sizes: which are tried, which are best, and what a second run does again."""
+"""Generators of several sizes: which are tried, and what a second run does again."""
 
 import json
 import os
@@ -8,17 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from nfkit.data import Dataset
-from nfkit.data import load as load_data
 from nfkit.energy import load_curve
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Iid
-from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import is_fused
+from nfkit.front import Point
+from nfkit.graph.fused import is_fused
 from nfkit.learn.config import TrainConfig
 from nfkit.model import load, sha256
-from nfkit.models import zoo
-from nfkit.search import Point, find_candidates, find_front, search
+from nfkit.search import find_candidates, search
 from nfkit.strengths import Strengths
 
 CURVE = load_curve("stutz-2021")
@@ -28,14 +25,10 @@ SHAPE = (1, 28, 28)
 
 
 @pytest.fixture(scope="module")
-def small():
+def small(zoo):
     """The zoo's model, and samples to train and to measure on."""
-    data = load_data(str(zoo.images("resnet8-fashion-mnist")), "test")
-    x, y = data.x, data.y
-    path = Path(zoo.path("resnet8-fashion-mnist"))
-    model = load(path)
-    train, test = Dataset("train", x[:80], y[:80]), Dataset("test", x[80:120], y[80:120])
-    return SimpleNamespace(path=path, model=model, spec=find_input(model), train=train, test=test)
+    train, test = zoo.test.take(80), zoo.test.select(range(80, 120))
+    return SimpleNamespace(path=Path(zoo.path), model=zoo.model, spec=zoo.spec, train=train, test=test)
 
 
 @pytest.fixture(scope="module")
@@ -156,21 +149,3 @@ def test_a_budget_that_nothing_fits(small):
 def test_a_rate_without_a_voltage(small):
     with pytest.raises(OptionError, match="knows no voltage for a bit error rate of 40 %"):
         find_candidates(small.model, SHAPE, STRENGTH.at([0.4]), widths=[8])
-
-
-# --- front ---
-
-
-def point(accuracy, saving):
-    return Point(
-        "g", Path("g.nf.onnx"), 0.1, saving, 0.9, (0.5, 0.1), (accuracy, 0.01), (0.2, 0.1), 0.7, (0.01,), False
-    )
-
-
-def test_the_front_by_hand():
-    cheap, middle, best = point(0.6, 0.3), point(0.7, 0.2), point(0.8, 0.1)
-    worse, as_accurate, as_cheap = point(0.65, 0.15), point(0.7, 0.19), point(0.59, 0.3)
-    assert find_front([worse, cheap, as_accurate, middle, as_cheap, best]) == (cheap, middle, best)
-    assert find_front([middle, middle]) == (middle, middle)  # equals do not beat each other
-    assert find_front([point(0.9, 0.3), cheap, middle, best]) == (point(0.9, 0.3),)
-    assert find_front([]) == ()

@@ -1,4 +1,4 @@
-"""Splices a generator in front of a frozen graph, and splits the fused file again.
+"""Splices a generator in front of a frozen graph; `nfkit.graph.split` undoes it.
 
     x ----------------------------> base          becomes
     x -> [to [-1, 1] NCHW] -> F(x) -> [back] -> base
@@ -17,34 +17,25 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import CheckerPass, RemoveUnusedNodesPass
+from onnx_ir.passes.common import CheckerPass
 
 from nfkit.errors import ModelError, UnsupportedError
-from nfkit.graph.bits import BITS_KEY
+from nfkit.graph.fused import (
+    BASE_DIGEST_KEY,
+    BASE_HEADER_KEY,
+    GENERATOR_DIGEST_KEY,
+    GENERATOR_KEY,
+    GENERATOR_PREFIX,
+    INPUT_KEY,
+    JOINT,
+    PREFIX,
+    is_fused,
+)
 from nfkit.graph.inject import FAULTS_KEY
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import ROLE_KEY
+from nfkit.graph.split import split
 from nfkit.model import sha256
-
-PREFIX = "nfkit/"
-_GENERATOR = PREFIX + "generator/"
-_JOINT = PREFIX + "protected"
-_BASE_HEADER_KEY = "nfkit.base.header"
-
-BASE_DIGEST_KEY = "nfkit.base.graph_sha256"
-"""Digest of the base as nfkit serialises it, which splitting restores."""
-BASE_SOURCE_KEY = "nfkit.base.sha256"
-"""Digest of the file that the base was read from."""
-INPUT_KEY = "nfkit.input"
-GENERATOR_KEY = "nfkit.generator"
-GENERATOR_DIGEST_KEY = "nfkit.generator.sha256"
-EVIDENCE = "evidence"
-"""Name of the value, in a generator's graph, that holds its own scores [N, classes], if it has any."""
-
-
-def is_fused(model: ir.Model) -> bool:
-    """Whether the model is a generator and a base, fused by nfkit."""
-    return BASE_DIGEST_KEY in model.metadata_props
 
 
 def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[str, str]) -> ir.Model:
@@ -145,7 +136,7 @@ def _join(
     uses = list(image.uses())
 
     nodes, protected = prefix(image, graph)
-    protected.name = _JOINT
+    protected.name = JOINT
     protected.type, protected.shape = image.type, image.shape
 
     for node in nodes:
@@ -159,7 +150,7 @@ def _join(
     base.ir_version = max(base.ir_version, onnx.helper.find_min_ir_version_for(_opsets(base), ignore_unknown=True))
     base.metadata_props.update(metadata)
     base.metadata_props[BASE_DIGEST_KEY] = digest
-    base.metadata_props[_BASE_HEADER_KEY] = json.dumps(header, sort_keys=True)
+    base.metadata_props[BASE_HEADER_KEY] = json.dumps(header, sort_keys=True)
     base.metadata_props[INPUT_KEY] = json.dumps(spec.to_dict(), sort_keys=True)
     try:
         CheckerPass(full_check=False)(base.clone())  # the pass reorders large initializers
@@ -168,95 +159,22 @@ def _join(
     return base
 
 
-def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
-    """Takes a fused model apart.
-
-    Returns:
-        (prefix, base): the prefix, from the model's input to the protected input of the same type; and the base,
-        equal to the model that was fused.
-
-    Raises:
-        ModelError: When the model is not fused, or its base is no longer what was fused.
-    """
-    if not is_fused(fused):
-        raise ModelError("the model has no generator in front: nothing to split")
-    if FAULTS_KEY in fused.metadata_props:
-        raise ModelError("the model holds injected faults: remove them first (nfkit inject --remove)")
-    entry = json.loads(fused.metadata_props[INPUT_KEY])["name"]
-    base, prefix = fused.clone(), fused.clone()
-
-    graph = base.graph
-    image = next(v for v in graph.inputs if v.name == entry)
-    joint = next((n.outputs[0] for n in graph if n.outputs[0].name == _JOINT), None)
-    if joint is None:
-        raise ModelError(f"the model says it is fused, but has no value '{_JOINT}': it was changed after fusing")
-    joint.replace_all_uses_with(image)
-    ours = [n for n in graph if n.metadata_props.get(ROLE_KEY) == "generator"]
-    graph.remove(ours, safe=True)
-    for name in [n for n in graph.initializers if n.startswith(PREFIX)]:
-        del graph.initializers[name]
-    header = json.loads(base.metadata_props[_BASE_HEADER_KEY])
-    for key in [k for k in base.metadata_props if k.startswith("nfkit.") and k != BITS_KEY]:
-        del base.metadata_props[key]
-    _restore_header(base, header)
-    if sha256(base) != fused.metadata_props[BASE_DIGEST_KEY]:
-        raise ModelError("the base in this file differs from the one that was fused: the file was changed since")
-
-    graph = prefix.graph
-    joint = next(n.outputs[0] for n in graph if n.outputs[0].name == _JOINT)
-    outputs = list(graph.outputs)
-    graph.outputs.clear()
-    graph.outputs.append(joint)
-    graph.remove([n for n in reversed(list(graph)) if n.metadata_props.get(ROLE_KEY) != "generator"], safe=True)
-    del outputs
-    for name in [n for n in graph.initializers if not n.startswith(PREFIX)]:
-        del graph.initializers[name]
-    prefix.functions.clear()
-    for key in [k for k in prefix.metadata_props if not k.startswith("nfkit.")]:
-        del prefix.metadata_props[key]
-    del prefix.metadata_props[BASE_DIGEST_KEY]
-    prefix.metadata_props.pop(BITS_KEY, None)
-    for value in [v for v in graph.inputs if v.name != entry]:
-        graph.inputs.remove(value)
-    used = {n.domain for n in graph}
-    for domain in [d for d in prefix.opset_imports if d not in used]:
-        del prefix.opset_imports[domain]
-    return prefix, base
-
-
-def evidence_model(fused: ir.Model) -> ir.Model | None:
-    """The part of a fused model that gives the generator's own class scores [N, classes]; None where it has none.
-
-    Raises:
-        ModelError: When the model is not fused, or was changed since.
-    """
-    prefix, _ = split(fused)
-    graph = prefix.graph
-    scores = next((v for n in graph for v in n.outputs if v.name == _GENERATOR + EVIDENCE), None)
-    if scores is None:
-        return None
-    graph.outputs.clear()
-    graph.outputs.append(scores)
-    RemoveUnusedNodesPass()(prefix)
-    return prefix
-
-
 def _adopt(generator: ir.Model, levels: ir.Value, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:
     """Moves the generator's nodes and initializers over, under names of our own; returns its output."""
     theirs = generator.graph
     source, result = theirs.inputs[0], theirs.outputs[0]
     theirs.outputs.clear()
     for value in list(theirs.initializers.values()):
-        name = _GENERATOR + str(value.name)
+        name = GENERATOR_PREFIX + str(value.name)
         del theirs.initializers[str(value.name)]
         value.name = name
         graph.register_initializer(value)
     source.replace_all_uses_with(levels)
     for node in list(theirs):
         theirs.remove(node)
-        node.name = _GENERATOR + (node.name or node.op_type)
+        node.name = GENERATOR_PREFIX + (node.name or node.op_type)
         for output in node.outputs:
-            output.name = _GENERATOR + str(output.name)
+            output.name = GENERATOR_PREFIX + str(output.name)
         nodes.append(node)
     return result
 
@@ -324,9 +242,3 @@ def _opsets(model: ir.Model) -> list[onnx.OperatorSetIdProto]:
 def _header(model: ir.Model) -> dict[str, Any]:
     """What fusing changes outside the graph, and splitting restores."""
     return {"ir_version": model.ir_version, "opset_imports": dict(model.opset_imports)}
-
-
-def _restore_header(model: ir.Model, header: dict[str, Any]) -> None:
-    model.ir_version = header["ir_version"]
-    for domain in [d for d in model.opset_imports if d not in header["opset_imports"]]:
-        del model.opset_imports[domain]

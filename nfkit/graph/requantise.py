@@ -13,10 +13,11 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.bits import record_bits
-from nfkit.graph.fuse import BASE_DIGEST_KEY, is_fused, split
+from nfkit.graph.fused import BASE_DIGEST_KEY, is_fused
 from nfkit.graph.inject import FAULTS_KEY
 from nfkit.graph.recode import recode
 from nfkit.graph.sites import WeightSite, codes, fault_sites
+from nfkit.graph.split import split
 from nfkit.model import sha256
 
 MIN_BITS = 2

@@ -16,7 +16,7 @@ class TrainConfig:
 
     Attributes:
         generator: Name of the architecture.
-        errors: Bit errors to train against.
+        errors: Bit errors to train against, at a rate above 0.
         layout: How chips hold the weights.
         epochs: Budget in passes over the training data; a run is reproducible to the bit on one machine.
         minutes: Budget in minutes instead; how many steps fit depends on the machine.
@@ -50,6 +50,11 @@ class TrainConfig:
     version: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
+        if not self.errors.rate:
+            raise OptionError(
+                "a bit error rate of 0 has no errors to protect against: give --ber above 0, such as 0.01, or --vdd "
+                "below 1; nfkit evaluate measures without errors"
+            )
         if (self.epochs is None) == (self.minutes is None):
             raise OptionError("give the training budget either as --epochs or as --minutes")
         positive = {"epochs": self.epochs, "minutes": self.minutes, "amplitude": self.amplitude}

@@ -21,7 +21,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 from torch import Tensor, nn
 
 from nfkit.errors import UnsupportedError
-from nfkit.graph.fuse import EVIDENCE
+from nfkit.graph.fused import EVIDENCE
 from nfkit.graph.quantize import quantize_static
 from nfkit.learn.objective import protect
 from nfkit.models.generators import build

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,14 @@ import onnx_ir as ir
 from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid, Layout, flipped_bits
-from nfkit.graph.fuse import evidence_model, is_fused, split
+from nfkit.graph.fused import is_fused
 from nfkit.graph.inject import with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import WeightSite, codes, fault_sites
+from nfkit.graph.split import evidence_model, split
 from nfkit.measure.session import Level, Runner, accuracy
 from nfkit.measure.stats import Spread
+from nfkit.model import sha256
 from nfkit.parallel import cores
 
 Codes = dict[str, npt.NDArray[Any]]
@@ -49,6 +51,31 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What a base's accuracies depend on, besides bit error rate and chip.
+
+    Attributes:
+        base: Digest of the base's graph.
+        data: Digest of the samples.
+        input: The base's input.
+        errors: Kind of the bit errors, at no rate.
+        layout: How the chips hold the weights.
+        level: Optimisation level of ONNX Runtime.
+    """
+
+    base: str
+    data: str
+    input: InputSpec
+    errors: BitErrors
+    layout: Layout
+    level: Level
+
+    def differences(self, other: Basis) -> list[str]:
+        """Names of the attributes in which the two differ."""
+        return [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What `evaluate` measured.
 
@@ -59,6 +86,7 @@ class Evaluation:
             generator runs at nominal voltage, so no bit error rate changes it.
         rows: One entry for every rate and chip.
         settings: What the numbers depend on, for records.
+        basis: What the base's accuracies depend on; None where they were not measured by `evaluate`.
     """
 
     clean_base: float
@@ -66,6 +94,7 @@ class Evaluation:
     rows: tuple[Row, ...]
     settings: dict[str, Any]
     alone: float | None = None
+    basis: Basis | None = None
 
     def summary(self) -> list[dict[str, Any]]:
         """Spread over chips at each rate: base (PA), protected (PA (NF)), and their paired difference (RP)."""
@@ -122,11 +151,12 @@ def evaluate(
         layout: How the chips hold the weights; `iid` by default.
         fault_generator: Whether errors hit the generator's weights as well.
         level: Optimisation level of ONNX Runtime.
-        known: A measurement of the same base, data and layout, whose base accuracies need not be measured again.
+        known: A measurement on the same basis, whose base accuracies need not be measured again.
         on_row: Called with each finished row.
 
     Raises:
-        OptionError: When a chip is one that generators are trained on, or there is nothing to measure.
+        OptionError: When a chip is one that generators are trained on, there is nothing to measure, or `known` was
+            measured on another basis.
         DataError: When the data does not fit the model.
         ModelError: When the model holds no integer weights, or ONNX Runtime fails.
     """
@@ -140,6 +170,9 @@ def evaluate(
             f"{TRAINING_CHIPS[0]} on): choose seeds below"
         )
     base = split(model)[1] if fused else model
+    # The range's source is for reports; no accuracy depends on it.
+    basis = Basis(sha256(base), data.sha256, replace(spec, source=""), errors[0].at(0.0), layout, level)
+    measured = _base_accuracies(known, basis) if known else {}
     sites = fault_sites(base)
     stored = {site.name: codes(base, site) for site in sites}
     more = _generator_sites(model) if fused and fault_generator else []
@@ -152,8 +185,6 @@ def evaluate(
     clean_protected = accuracy(Runner(model, level=level), x, y) if fused else None
     evidence = evidence_model(model) if fused else None
     alone = accuracy(Runner(evidence, level=level), x, y) if evidence is not None else None
-
-    measured = {(row.ber, row.chip): row.base for row in known.rows} if known else {}
 
     def measure(setting: tuple[BitErrors, int]) -> Row:
         strength, seed = setting
@@ -180,7 +211,19 @@ def evaluate(
             if on_row:
                 on_row(row)
     faults = {**errors[0].to_dict(), "layout": str(layout), "generator_faulted": bool(more)}
-    return Evaluation(clean_base, clean_protected, tuple(rows), {"faults": faults, "level": level}, alone)
+    return Evaluation(clean_base, clean_protected, tuple(rows), {"faults": faults, "level": level}, alone, basis)
+
+
+def _base_accuracies(known: Evaluation, basis: Basis) -> dict[tuple[float, int], float]:
+    """A known base's accuracies by bit error rate and chip, which hold on the same basis alone."""
+    if known.basis is None:
+        raise OptionError("the known measurement does not say on what it was made: give one of `evaluate`, or none")
+    if differing := known.basis.differences(basis):
+        raise OptionError(
+            f"the known measurement is of another {', '.join(differing)}, so its base accuracies do not hold here: "
+            "give one that is of the same, or none"
+        )
+    return {(row.ber, row.chip): row.base for row in known.rows}
 
 
 def _generator_sites(model: ir.Model) -> list[WeightSite]:

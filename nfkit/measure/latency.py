@@ -17,7 +17,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import OptionError
-from nfkit.graph.fuse import is_fused, split
+from nfkit.graph.fused import is_fused
+from nfkit.graph.split import split
 from nfkit.measure.session import Level, Runner
 from nfkit.parallel import cores
 

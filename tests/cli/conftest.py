@@ -13,22 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nfkit.cli.main import app
-from nfkit.graph.discovery import find_input
 from nfkit.graph.fuse import fuse
 from nfkit.model import load, save
-from nfkit.models import zoo as model_zoo
-
-GENERATOR = """
-<ir_version: 8, opset_import: ["" : 18]>
-generator (float[N, 1, 28, 28] image) => (float[N, 1, 28, 28] protected)
-<float s = {0.00390625}, float low = {-1}, float high = {1}>
-{
-    k_f = DequantizeLinear (k, s)
-    residual = Conv <pads = [1, 1, 1, 1]> (image, k_f)
-    total = Add (image, residual)
-    protected = Clip (total, low, high)
-}
-"""
 
 # Runs many commands in one process, each as `nfkit ARGUMENTS` would: a process of its own for each costs a second.
 DRIVER = """
@@ -88,17 +74,15 @@ def invoke():
 
 
 @pytest.fixture(scope="session")
-def files(parse, tmp_path_factory):
+def files(zoo, residual_generator, tmp_path_factory):
     """Paths of a base, a fused model, and images for both."""
     folder = tmp_path_factory.mktemp("files")
-    base = load(model_zoo.path("resnet8-fashion-mnist"))
-    generator = parse(GENERATOR, k=np.random.default_rng(0).integers(-30, 31, (1, 1, 3, 3), np.int8))
-    with np.load(model_zoo.images("resnet8-fashion-mnist")) as stored:
+    with np.load(zoo.images) as stored:
         data = folder / "data.npz"
         np.savez(data, **{name: stored[name][:60] for name in stored.files})
     return SimpleNamespace(
-        base=save(base, folder / "base.onnx"),
-        fused=save(fuse(generator, base, find_input(base), {}), folder / "fused.nf.onnx"),
+        base=save(zoo.model, folder / "base.onnx"),
+        fused=save(fuse(residual_generator(1, 28, 28), zoo.model, zoo.spec, {}), folder / "fused.nf.onnx"),
         data=data,
     )
 

@@ -111,6 +111,15 @@ CASES = {
     "epochs below zero": (["protect", *BASE, *DATA, *ABSENT, "--epochs=-1"], "give a number above 0"),
     "no copies": (["protect", *BASE, *DATA, *ABSENT, "--copies", "0"], "whole number from"),
     "seed below zero": (["protect", *BASE, *DATA, *ABSENT, "--seed=-1"], "--seed -1: give a whole number from 0 on"),
+    "nothing to protect against": (["protect", *BASE, *DATA, "--ber", "0"], "0 has no errors to protect against"),
+    "nothing to protect against, by voltage": (
+        ["protect", *BASE, *DATA, *BRIEF, "--vdd", "1", "--allow-loss"],
+        "give --ber above 0, such as 0.01, or --vdd below 1",
+    ),
+    "search, nothing to protect against": (
+        ["search", *BASE, *DATA, "-o", "found", "--ber", "0", "--widths", "8"],
+        "0 has no errors to protect against",
+    ),
     "unknown precision": (
         ["protect", *BASE, *DATA, *ABSENT, "--precision", "int2"],
         "choose auto, float32 or bfloat16",

@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from nfkit.data import Dataset
 from nfkit.errors import UnsupportedError
 from nfkit.faults import BitErrors, Chip
-from nfkit.graph.fuse import fuse, split
+from nfkit.graph.fuse import fuse
 from nfkit.graph.inject import MODES, chip_inputs, inject, remove, with_codes
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import codes, fault_sites, find_sites
+from nfkit.graph.split import split
 from nfkit.learn.differentiable import FrozenGraph, find_unsupported
 from nfkit.measure.evaluate import evaluate
 from nfkit.measure.session import Runner

@@ -9,10 +9,11 @@ from nfkit.errors import ModelError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.bits import BITS_KEY, record_bits, recorded_bits
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import fuse, split
+from nfkit.graph.fuse import fuse
 from nfkit.graph.inject import inject, remove
 from nfkit.graph.requantise import requantise
 from nfkit.graph.sites import codes, fault_sites, find_sites
+from nfkit.graph.split import split
 
 GENERATOR = """
 <ir_version: 8, opset_import: ["" : 18]>

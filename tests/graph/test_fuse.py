@@ -12,10 +12,12 @@ import pytest
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import fuse, is_fused, split, transfer
+from nfkit.graph.fuse import fuse, transfer
+from nfkit.graph.fused import is_fused
 from nfkit.graph.inject import inject, remove
 from nfkit.graph.interface import InputSpec
 from nfkit.graph.sites import fault_sites, find_sites
+from nfkit.graph.split import split
 from nfkit.model import load, save, to_bytes
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18], metadata_props: ["owner" : "someone"]>\n'

@@ -10,10 +10,11 @@ from nfkit.errors import ModelError, OptionError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.bits import recorded_bits
 from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import fuse, split
+from nfkit.graph.fuse import fuse
 from nfkit.graph.inject import inject
 from nfkit.graph.requantise import requantise, requantise_codes
 from nfkit.graph.sites import codes, fault_sites
+from nfkit.graph.split import split
 
 # One convolution and one product, each between quantised activations, as integer kernels want them.
 QDQ = """
@@ -47,17 +48,6 @@ net (float[N, 2] x) => (float[N, 2] y)
     y = MatMul (h, w_f)
 }
 """
-GENERATOR = """
-<ir_version: 8, opset_import: ["" : 18]>
-generator (float[N, 2, 4, 4] image) => (float[N, 2, 4, 4] protected)
-<float s = {0.01}, float low = {-1}, float high = {1}>
-{
-    k_f = DequantizeLinear (k, s)
-    residual = Conv <pads = [1, 1, 1, 1]> (image, k_f)
-    total = Add (image, residual)
-    protected = Clip (total, low, high)
-}
-"""
 
 
 def array(model, name):
@@ -69,10 +59,9 @@ def weights():
 
 
 @pytest.fixture
-def fused(convnet, parse):
-    generator = parse(GENERATOR, k=np.random.default_rng(0).integers(-9, 10, (2, 2, 3, 3), np.int8))
+def fused(convnet, residual_generator):
     base = convnet()
-    return fuse(generator, base, find_input(base), {})
+    return fuse(residual_generator(2, 4, 4), base, find_input(base), {})
 
 
 # --- codes ---

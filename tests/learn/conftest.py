@@ -1,16 +1,8 @@
-"""Models for the training half: one whose arithmetic is exact in float32, and the one of the zoo."""
-
-from types import SimpleNamespace
+"""For the training half: a model whose arithmetic is exact in float32, images, and one thread."""
 
 import numpy as np
 import pytest
 import torch
-
-from nfkit.data import load as load_data
-from nfkit.graph.discovery import find_input
-from nfkit.graph.sites import codes, fault_sites
-from nfkit.model import load
-from nfkit.models import zoo as model_zoo
 
 # All scales are powers of two, so products of codes and their sums stay below 2^24 units and float32 holds them
 # exactly, in whatever order they are added.
@@ -46,31 +38,6 @@ def exact(parse):
 
 
 @pytest.fixture(scope="session")
-def zoo():
-    """The zoo's model, its weight sites, its input and its images."""
-    model = load(model_zoo.path("resnet8-fashion-mnist"))
-    images = str(model_zoo.images("resnet8-fashion-mnist"))
-    return SimpleNamespace(
-        model=model,
-        sites=fault_sites(model),
-        spec=find_input(model),
-        train=load_data(images, "train"),
-        test=load_data(images, "test"),
-    )
-
-
-@pytest.fixture(scope="session")
-def read_by():
-    """read_by(model, chip, errors): the codes that a chip returns for the model's weights."""
-
-    def read(model, chip, errors):
-        sites = fault_sites(model)
-        return {s.name: np.ascontiguousarray(chip.faults(s, errors).apply(codes(model, s))) for s in sites}
-
-    return read
-
-
-@pytest.fixture(scope="session")
 def images():
     """images(count, *shape, seed=0): float32 tensor, uniform in [-1, 1]."""
 
@@ -81,9 +48,5 @@ def images():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Models this small run faster on one core, and tests side by side do not wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def every_test_on_one_thread(one_thread):
+    """See `one_thread`."""

@@ -8,7 +8,8 @@ from torch import nn
 from nfkit.data import Dataset
 from nfkit.errors import ModelError
 from nfkit.faults import BitErrors
-from nfkit.graph.fuse import evidence_model, fuse, split
+from nfkit.graph.fuse import fuse
+from nfkit.graph.split import evidence_model, split
 from nfkit.learn.export import export_generator
 from nfkit.learn.probe import probe_accuracy
 from nfkit.measure.evaluate import evaluate

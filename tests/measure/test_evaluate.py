@@ -1,6 +1,7 @@
 """Accuracy under bit errors: what is measured, on which chips, and what the record says."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from nfkit.data import Dataset
 from nfkit.errors import DataError, OptionError, UnsupportedError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, Array, BitErrors, Chip
 from nfkit.graph.inject import inject
+from nfkit.graph.requantise import requantise
 from nfkit.graph.sites import codes, fault_sites
 from nfkit.measure.evaluate import evaluate
 from nfkit.measure.session import Runner, accuracy
@@ -140,6 +142,42 @@ def test_the_model_is_not_changed(zoo, fused):
     before = to_bytes(fused)
     evaluate(fused, zoo.test.take(2), zoo.spec, RATES[2:], chips=CHIPS[:1], fault_generator=True)
     assert to_bytes(fused) == before
+
+
+def test_known_base_accuracies_are_not_measured_again(zoo, fused, bare):
+    marked = replace(bare, rows=tuple(replace(row, base=row.base / 2) for row in bare.rows))
+    result = evaluate(fused, zoo.test, zoo.spec, RATES[1:], chips=(*CHIPS, 50_002), known=marked)
+    known = {(row.ber, row.chip): row.base for row in marked.rows}
+    assert [row.base for row in result.rows if row.chip in CHIPS] == [
+        known[row.ber, row.chip] for row in result.rows if row.chip in CHIPS
+    ]
+    measured = evaluate(zoo.model, zoo.test, zoo.spec, RATES[1:], chips=[50_002])
+    assert [row.base for row in result.rows if row.chip == 50_002] == [row.base for row in measured.rows]
+
+
+@pytest.mark.parametrize(
+    ("differing", "changes"),
+    [
+        ("data", {"data": lambda zoo: zoo.test.take(50)}),
+        ("input", {"spec": lambda zoo: replace(zoo.spec, low=(-2.0,))}),
+        ("errors", {"errors": lambda zoo: [BitErrors(0.01, "flip")]}),
+        ("layout", {"layout": lambda zoo: Array(64, 128)}),
+        ("level", {"level": lambda zoo: "basic"}),
+        ("base", {"model": lambda zoo: requantise(zoo.model, 4)}),
+        ("data, level", {"data": lambda zoo: zoo.test.take(50), "level": lambda zoo: "basic"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_known_measurement_on_another_basis_is_refused(zoo, bare, differing, changes):
+    settings = {"model": zoo.model, "data": zoo.test, "spec": zoo.spec, "errors": RATES[1:], "chips": CHIPS}
+    settings |= {name: change(zoo) for name, change in changes.items()}
+    with pytest.raises(OptionError, match=f"is of another {differing}, so"):
+        evaluate(**settings, known=bare)
+
+
+def test_a_known_measurement_of_unknown_origin_is_refused(zoo, bare):
+    with pytest.raises(OptionError, match="does not say on what it was made"):
+        evaluate(zoo.model, zoo.test, zoo.spec, RATES, chips=CHIPS, known=replace(bare, basis=None))
 
 
 def test_summary_is_the_spread_over_chips_and_the_paired_difference(both):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nfkit.errors import ModelError, OptionError
-from nfkit.graph.fuse import split
+from nfkit.graph.split import split
 from nfkit.measure.latency import WARM_UP, Latency, Percentiles, alternate, measure_latency
 from nfkit.measure.session import Runner
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,44 @@ _MAX: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-def _native(padding: window.Pads, kernel: Sequence[int]) -> bool:
-    """Whether torch's pools take this padding: alike at both ends and at most half the kernel."""
-    return window.symmetric(padding) and all(2 * begin <= k for (begin, _), k in zip(padding, kernel, strict=True))
+class _Windows(NamedTuple):
+    """Where the windows of a pool lie, per spatial axis."""
+
+    stride: list[int]
+    dilation: list[int]
+    covered: list[int]
+    padding: window.Pads
+    extra: list[int]
+
+    @classmethod
+    def over(
+        cls,
+        where: str,
+        sizes: Sequence[int],
+        kernel: Sequence[int],
+        strides: Sequence[int] | None,
+        pads: Sequence[int] | None,
+        dilations: Sequence[int] | None,
+        ceil_mode: int,
+        auto_pad: str,
+    ) -> _Windows:
+        """The windows that a pool's attributes ask for."""
+        stride, dilation = window.spread(strides, len(sizes)), window.spread(dilations, len(sizes))
+        covered = window.extents(kernel, dilation)
+        padding = window.resolve(where, sizes, kernel, stride, dilation, pads, auto_pad)
+        return cls(stride, dilation, covered, padding, window.overhang(sizes, covered, stride, padding, ceil_mode))
+
+    def begins(self, kernel: Sequence[int]) -> list[int] | None:
+        """Padding as torch's pools take it, alike at both ends and at most half the kernel; None where it is not so."""
+        fits = all(2 * begin <= k for (begin, _), k in zip(self.padding, kernel, strict=True))
+        if not (window.symmetric(self.padding) and fits) or any(self.extra):
+            return None
+        return [begin for begin, _ in self.padding]
+
+    def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
+        """The input with its padding, and with what ceil mode adds past the end."""
+        padding = [(begin, end + more) for (begin, end), more in zip(self.padding, self.extra, strict=True)]
+        return window.pad(x, padding, value)
 
 
 @op("MaxPool")
@@ -51,17 +87,11 @@ def max_pool(
             auto_pad=auto_pad,
         )
         return pooled.clamp(min=torch.iinfo(x.dtype).min).to(x.dtype)
-    stride, dilation = window.spread(strides, rank), window.spread(dilations, rank)
-    covered = window.extents(kernel_shape, dilation)
-    sizes = x.shape[2:]
-    padding = window.resolve("MaxPool", sizes, kernel_shape, stride, dilation, pads, auto_pad)
-    extra = window.overhang(sizes, covered, stride, padding, ceil_mode)
-    if _native(padding, kernel_shape) and not any(extra):
-        begins = [begin for begin, _ in padding]
-        return _MAX[rank](x, list(kernel_shape), stride, begins, dilation)
-    padding = [(begin, end + more) for (begin, end), more in zip(padding, extra, strict=True)]
-    padded = window.pad(x, padding, value=-torch.inf)
-    return _MAX[rank](padded, list(kernel_shape), stride, 0, dilation)
+    windows = _Windows.over("MaxPool", x.shape[2:], kernel_shape, strides, pads, dilations, ceil_mode, auto_pad)
+    begins = windows.begins(kernel_shape)
+    if begins is None:
+        x, begins = windows.padded(x, -torch.inf), [0] * rank
+    return _MAX[rank](x, list(kernel_shape), windows.stride, begins, windows.dilation)
 
 
 @op("AveragePool")
@@ -77,16 +107,13 @@ def average_pool(
     count_include_pad: int = 0,
 ) -> Tensor:
     """Mean over windows; cells that ceil mode adds past the end never count."""
-    rank = x.ndim - 2
-    stride, dilation = window.spread(strides, rank), window.spread(dilations, rank)
-    covered = window.extents(kernel_shape, dilation)
-    sizes = x.shape[2:]
-    padding = window.resolve("AveragePool", sizes, kernel_shape, stride, dilation, pads, auto_pad)
-    extra = window.overhang(sizes, covered, stride, padding, ceil_mode)
-    if rank in _AVERAGE and _native(padding, kernel_shape) and not any(extra) and set(dilation) == {1}:
-        begins = [begin for begin, _ in padding]
+    rank, sizes = x.ndim - 2, x.shape[2:]
+    windows = _Windows.over("AveragePool", sizes, kernel_shape, strides, pads, dilations, ceil_mode, auto_pad)
+    stride, dilation, covered, padding, extra = windows
+    begins = windows.begins(kernel_shape)
+    if rank in _AVERAGE and begins is not None and set(dilation) == {1}:
         return _AVERAGE[rank](x, list(kernel_shape), stride, begins, count_include_pad=bool(count_include_pad))
-    y = window.pad(x, [(begin, end + more) for (begin, end), more in zip(padding, extra, strict=True)])
+    y = windows.padded(x)
     for axis in range(rank):
         begin, end = padding[axis]
         y = y.unfold(axis + 2, covered[axis], stride[axis])[..., :: dilation[axis]].sum(-1)
