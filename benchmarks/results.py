@@ -59,10 +59,10 @@ def main() -> None:
     (ROOT / "README.md").write_text(before + table + rest.partition("<!-- end of results -->")[2])
 
 
-HALVES = """Faulty base, generator alone (at nominal voltage, so no error rate changes it) and protected pair, at the rate that
-the generator was trained for and around it, and under other faults where the file was measured again. *Saved* is the
-energy of the weight memory by accesses, 32x32 array, output-stationary, true shapes, voltage by the curve `stutz-2021`.
-In bold: the pair beats both by 3 points or more, which is what `protect` recommends.
+HALVES = """Faulty base, generator alone (at nominal voltage, so no rate changes it) and protected pair, at the rate
+that the generator was trained for and around it, and under other faults where the file was measured again. *Saved* is
+the energy of the weight memory by accesses, 32x32 array, output-stationary, true shapes, voltage by the curve
+`stutz-2021`. In bold: the pair beats both by 3 points or more, which is what `protect` recommends.
 """
 
 

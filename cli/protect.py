@@ -35,7 +35,7 @@ def protect(
     epochs: options.Epochs = None,
     copies: options.Copies = 4,
     passes: Annotated[int, typer.Option("--passes", help="How many of them see each sample, up to N.")] = 1,
-    weight: Annotated[float, typer.Option("--weight", help="Weight of perturbed against clean (lambda).")] = 5.0,
+    weight: Annotated[float, typer.Option("--weight", help="Weight of perturbed against clean (lambda).")] = 3.0,
     batch: options.Batch = 128,
     warm_start: Annotated[bool, typer.Option(help="Prepare the generator before EOPM.")] = True,
     amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the class patterns.")] = 1.0,

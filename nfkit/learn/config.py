@@ -39,7 +39,7 @@ class TrainConfig:
     minutes: float | None = None
     copies: int = 4
     passes: int = 1
-    weight: float = 5.0
+    weight: float = 3.0
     batch: int = 128
     warm_start: bool = True
     amplitude: float = 1.0
