@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--generator", default="hint-64")
     parser.add_argument("--ber", type=float, default=0.005)
     parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--variant", action="append", choices=VARIANTS, help="run only this one; repeat")
     options = parser.parse_args()
     spec = nfkit.find_input(nfkit.load_model(options.model))
     data, test = nfkit.load_data(options.data, "train"), nfkit.load_data(options.test_data, "test")
@@ -95,7 +96,8 @@ def main() -> None:
     chips = 1 if options.quick else 10
     config = TrainConfig(options.generator, BitErrors(options.ber), parse_layout("iid"), **budget, mirror=True, shift=2)
     rows = []
-    for name, (changes, patches) in VARIANTS.items():
+    for name in options.variant or VARIANTS:
+        changes, patches = VARIANTS[name]
         with tempfile.TemporaryDirectory() as folder, applied(patches):
             result = protect(
                 options.model, data, test.take(64) if options.quick else test, spec,

@@ -10,9 +10,9 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-def quick(name, folder):
+def quick(name, folder, *options):
     file = folder / "record.json"
-    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--json", str(file)]
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--json", str(file), *options]
     subprocess.run(command, check=True, capture_output=True)
     record = json.loads(file.read_text())
     assert record["schema"] == "nfkit.speed/1"
@@ -36,3 +36,11 @@ def test_both_draws_change_the_same_share_of_codes(tmp_path):
 def test_evaluation_is_timed_against_all_baselines(tmp_path):
     (row,) = quick("evaluate", tmp_path)
     assert all(row[f"{key} / nfkit"] > 0 for key in ("plain", "parallel", "torch"))
+
+
+def test_ablations_leave_out_what_they_name(tmp_path):
+    left_out = "no caution (shares mixed as they are)"
+    whole, without = quick("ablations", tmp_path, "--variant", "all of it", "--variant", left_out)
+    assert (whole["variant"], without["variant"]) == ("all of it", left_out)
+    assert whole["steps"] == without["steps"] > 0
+    assert whole["PA"] == without["PA"]  # the same base, chips and samples
