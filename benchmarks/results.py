@@ -35,7 +35,8 @@ accuracy: 0.8 to 1.6 points), training data: 45,000 training images; the 1,000 M
 def main() -> None:
     """Renders the page."""
     records = {path.name: json.loads(path.read_text()) for path in sorted((DOCS / "results").glob("*.json"))}
-    ablations = {n: r for n, r in records.items() if r.get("benchmark") == "ablations"}
+    ablations = [r for r in records.values() if r.get("benchmark") == "ablations"]
+    dials = [r for r in records.values() if r.get("benchmark") == "caution"]
     records = {n: r for n, r in records.items() if r["schema"].startswith(("nfkit.protect/", "nfkit.evaluate/"))}
     protected = {n: r for n, r in records.items() if r["schema"].startswith("nfkit.protect/")}
     evaluated = {n: r for n, r in records.items() if r["schema"].startswith("nfkit.evaluate/")}
@@ -47,7 +48,8 @@ def main() -> None:
     fused = {n: r for n, r in evaluated.items() if r["model"]["protected"] and r["model"]["sha256"] not in digests}
     bare = {n: r for n, r in evaluated.items() if not r["model"]["protected"]}
     page += ["\n## Protected files, measured again\n", *_recovered(fused)]
-    page += ["\n## What each part of the training is worth\n", ABLATIONS, *_ablations(ablations)]
+    page += ["\n## Caution as a dial\n", DIALS, *_benchmarks(dials)]
+    page += ["\n## What each part of the training is worth\n", ABLATIONS, *_benchmarks(ablations)]
     page += ["\n## One model in five forms\n", FORMS, *_recovered(forms)]
     page += ["\n## Faulty bases\n", *_evaluated(bare), "\n## Commands\n", *_commands(records)]
     notes = DOCS / "results" / "notes.md"
@@ -63,6 +65,12 @@ HALVES = """Faulty base, generator alone (at nominal voltage, so no rate changes
 that the generator was trained for and around it, and under other faults where the file was measured again. *Saved* is
 the energy of the weight memory by accesses, 32x32 array, output-stationary, true shapes, voltage by the curve
 `stutz-2021`. In bold: the pair beats both by 3 points or more, which is what `protect` recommends.
+"""
+
+
+DIALS = """The files of above with other values of one number, the caution of the hint, a scalar initializer of the file
+(`nfkit/generator/generator.caution`). A small one lets the generator decide, a large one the base. All values are
+shown; none was chosen by these images.
 """
 
 
@@ -100,10 +108,10 @@ def _halves(protected: dict[str, Any], evaluated: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _ablations(records: dict[str, Any]) -> list[str]:
-    """One table a run of benchmarks/ablations.py."""
+def _benchmarks(records: list[dict[str, Any]]) -> list[str]:
+    """One table a run."""
     lines = []
-    for record in records.values():
+    for record in records:
         setting = ", ".join(f"{key} {value}" for key, value in record["setting"].items())
         lines += ["", f"    {record['command']}", "", setting, "", *speed.table(record)]
     return lines

@@ -1,0 +1,52 @@
+"""The caution of a trained hint as a dial: the same file with other values of that one number.
+
+python benchmarks/caution.py MODEL.nf.onnx --data TEST.npz [--ber 0.002 --ber 0.01] [--json FILE]
+
+A small caution lets the generator decide, a large one the base. All values are shown; none is chosen by them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import speed
+
+import nfkit
+from nfkit.graph.fused import GENERATOR_PREFIX
+
+NAME = GENERATOR_PREFIX + "generator.caution"
+VALUES = (1.5, 3.0, 6.0, 12.0)
+RATES = (0.001, 0.002, 0.005, 0.01)
+
+
+def main() -> None:
+    """Measures the file as it is, and with every other value."""
+    parser = speed.arguments(__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--ber", type=float, action="append")
+    options = parser.parse_args()
+    fused, data = nfkit.load_model(options.model), nfkit.load_data(options.data, "test")
+    data = data.take(64) if options.quick else data
+    spec, errors = nfkit.find_input(fused), [nfkit.BitErrors(rate) for rate in options.ber or RATES]
+    learned = float(fused.graph.initializers[NAME].const_value.numpy())
+    known, rows = None, []
+    for value in (learned, *VALUES):
+        fused.graph.initializers[NAME].const_value = ir.tensor(np.float32(value), name=NAME)
+        known = nfkit.evaluate(fused, data, spec, errors, known=known)
+        row: dict[str, Any] = {"caution": f"{value:.2f}{' (learned)' if value == learned else ''}"}
+        row |= {"CA": 100 * known.clean_base, "CA (NF)": 100 * (known.clean_protected or 0.0)}
+        row["alone"] = 100 * (known.alone or 0.0)
+        for entry in known.summary():
+            percent = f"{100 * entry['ber']:g} %"
+            row |= {f"base, {percent}": 100 * entry["base"].mean, f"pair, {percent}": 100 * entry["protected"].mean}
+        rows.append(row)
+    setting = {"model": options.model.name, "chips": 10, "samples": len(data), "kind": "stuck", "layout": "iid"}
+    speed.report("caution", setting, rows, options.json)
+
+
+if __name__ == "__main__":
+    main()
