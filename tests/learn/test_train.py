@@ -147,9 +147,10 @@ def test_a_part_of_an_epoch_is_a_budget(subject):
 
 def test_the_result_is_the_best_state_that_was_measured(subject, whole):
     result, seen = whole
-    measured = [(p.clean + 5 * p.perturbed) / 6 for p in seen if p.clean is not None]
+    weight = configure().weight
+    measured = [p.clean + weight * p.perturbed for p in seen if p.clean is not None]
     assert len(measured) >= 5
-    assert (result.clean + 5 * result.perturbed) / 6 >= max(measured)
+    assert result.clean + weight * result.perturbed >= max(measured)
 
 
 def test_the_stated_clean_accuracy_is_that_of_the_generator(subject, whole):
