@@ -34,7 +34,7 @@ QUICK = Path(__file__).resolve().parent.parent / "models" / "zoo"
 
 def mix_without_caution(hint: Hint, features: list[Tensor]) -> Tensor:
     """The residual with every share as it is, however unsure."""
-    shares = torch.softmax(hint.sharpness * hint.evidence(features), dim=1)
+    shares = torch.softmax(hint.evidence(features), dim=1)
     patterns = hint.class_patterns()
     return (shares @ patterns.flatten(1)).reshape(-1, *patterns.shape[1:])
 

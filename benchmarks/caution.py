@@ -10,15 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx_ir as ir
 import speed
 
 import nfkit
-from nfkit.graph.fused import GENERATOR_PREFIX
+from nfkit.graph.caution import read_caution, with_caution
 
-NAME = GENERATOR_PREFIX + "generator.caution"
-VALUES = (1.5, 3.0, 6.0, 12.0)
+VALUES = (2.0, 4.0, 8.0, 16.0, 32.0)
 RATES = (0.001, 0.002, 0.005, 0.01)
 
 
@@ -32,12 +29,11 @@ def main() -> None:
     fused, data = nfkit.load_model(options.model), nfkit.load_data(options.data, "test")
     data = data.take(64) if options.quick else data
     spec, errors = nfkit.find_input(fused), [nfkit.BitErrors(rate) for rate in options.ber or RATES]
-    learned = float(fused.graph.initializers[NAME].const_value.numpy())
+    trained = read_caution(fused)
     known, rows = None, []
-    for value in (learned, *VALUES):
-        fused.graph.initializers[NAME].const_value = ir.tensor(np.float32(value), name=NAME)
-        known = nfkit.evaluate(fused, data, spec, errors, known=known)
-        row: dict[str, Any] = {"caution": f"{value:.2f}{' (learned)' if value == learned else ''}"}
+    for value in (trained, *(v for v in VALUES if v != trained)):
+        known = nfkit.evaluate(with_caution(fused, value), data, spec, errors, known=known)
+        row: dict[str, Any] = {"caution": f"{value:g}{' (as trained)' if value == trained else ''}"}
         row |= {"CA": 100 * known.clean_base, "CA (NF)": 100 * (known.clean_protected or 0.0)}
         row["alone"] = 100 * (known.alone or 0.0)
         for entry in known.summary():

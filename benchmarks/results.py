@@ -6,6 +6,7 @@ python benchmarks/results.py
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def main() -> None:
     forms = {n: evaluated.pop(n) for n in list(evaluated) if n.startswith("forms_")}
     judged = {n: r for n, r in protected.items() if "advice" in r}
     page = [INTRODUCTION, "## The pair against its halves\n", HALVES, *_halves(judged, evaluated)]
+    page += ["\n## Accuracy against energy\n", FRONTS, *_fronts(judged, evaluated)]
     page += ["\n## Protected models\n", *_protected(protected)]
     digests = {record["evaluate"]["model"]["sha256"] for record in judged.values()}
     fused = {n: r for n, r in evaluated.items() if r["model"]["protected"] and r["model"]["sha256"] not in digests}
@@ -68,9 +70,14 @@ the energy of the weight memory by accesses, 32x32 array, output-stationary, tru
 """
 
 
+FRONTS = """Of all protected files above and of the bare bases at the same rates, those that no other one of the same
+model and the same faults beats in both accuracy under errors and energy saved. A bare base at a milder voltage pays for
+no generator; where only bare ones stand, no generator here is worth its reads.
+"""
+
+
 DIALS = """The files of above with other values of one number, the caution of the hint, a scalar initializer of the file
-(`nfkit/generator/generator.caution`). A small one lets the generator decide, a large one the base. All values are
-shown; none was chosen by these images.
+(`nfkit/generator/generator.caution`). A small one lets the generator decide, a large one the base.
 """
 
 
@@ -91,21 +98,63 @@ def _halves(protected: dict[str, Any], evaluated: dict[str, Any]) -> list[str]:
         "model", "generator", "trained for", "faults, map", "BER", "CA", "CA (NF)", "base (PA)", "generator alone",
         "pair (PA (NF))", "saved",
     )  # fmt: skip
-    for record in protected.values():
-        digest = record["evaluate"]["model"]["sha256"]
-        again = [r for r in evaluated.values() if r["model"]["sha256"] == digest and "advice" in r]
-        trained = _faults(record["training"]["config"]["errors"], record["training"]["config"]["layout"])
-        for result, advice in [(record["evaluate"], record["advice"]), *((r, r["advice"]) for r in again)]:
-            for entry in sorted(result["summary"], key=lambda e: float(e["ber"])):
-                mark = "**" if entry["ber"] in advice["recommended"] else ""
-                lines.append(
-                    f"| {_model(record['command'])} | {record['generator']} | {trained} "
-                    f"| {result['faults']['kind']}, {result['faults']['layout']} | {100 * entry['ber']:g} % "
-                    f"| {100 * result['clean']['base']:.1f} | {100 * result['clean']['protected']:.1f} "
-                    f"| {_spread(entry['base'])} | {100 * advice['generator_alone']:.1f} "
-                    f"| {mark}{_spread(entry['protected'])}{mark} | {_saving(record, entry['ber'])} |"
-                )
+    for record, result in _measurements(protected, evaluated):
+        advice = (record if result is record["evaluate"] else result)["advice"]
+        for entry in sorted(result["summary"], key=lambda e: float(e["ber"])):
+            mark = "**" if entry["ber"] in advice["recommended"] else ""
+            lines.append(
+                f"| {_model(record['command'])} | {record['generator']} | {_trained(record)} "
+                f"| {_faults(result)} | {100 * entry['ber']:g} % "
+                f"| {100 * result['clean']['base']:.1f} | {100 * result['clean']['protected']:.1f} "
+                f"| {_spread(entry['base'])} | {100 * advice['generator_alone']:.1f} "
+                f"| {mark}{_spread(entry['protected'])}{mark} | {_saving(record, entry['ber'])} |"
+            )
     return lines
+
+
+def _fronts(protected: dict[str, Any], evaluated: dict[str, Any]) -> list[str]:
+    """For each model and kind of faults the points, bare or protected, that no other one beats."""
+    groups: dict[str, dict[str, tuple[float, float]]] = {}
+    for record, result in _measurements(protected, evaluated):
+        points = groups.setdefault(f"{_model(record['command'])} | {_faults(result)}", {})
+        for entry in result["summary"]:
+            rate, energy = f"{100 * entry['ber']:g} %", CURVE.find_rate(entry["ber"])
+            if energy is None:
+                continue
+            bare, saved = entry["base"], _saved(record, energy.energy)
+            points[f"none | – | {rate} | {100 * (1 - energy.energy):.1f} % | {_spread(bare)}"] = (
+                bare["mean"],
+                1 - energy.energy,
+            )
+            ours = f"{record['generator']} | {_trained(record)} | {rate} | {100 * saved:.1f} % "
+            points[f"{ours}| **{_spread(entry['protected'])}**"] = (entry["protected"]["mean"], saved)
+    lines = _header("model", "faults, map", "generator", "trained for", "BER", "saved", "PA or PA (NF)")
+    for group, points in groups.items():
+        lines += [f"| {group} | {line} |" for line in _unbeaten(points)]
+    return lines
+
+
+def _unbeaten(points: dict[str, tuple[float, float]]) -> list[str]:
+    """Names of those (accuracy, saving) that no other one equals in both and beats in one; the most accurate first."""
+    rivals = set(points.values())
+    front = [
+        name
+        for name, point in points.items()
+        if not any(other != point and other[0] >= point[0] and other[1] >= point[1] for other in rivals)
+    ]
+    return sorted(front, key=lambda name: points[name], reverse=True)
+
+
+def _measurements(
+    protected: dict[str, Any], evaluated: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """(record of the protected file, a measurement of it): its own first, then those made of the same file later."""
+    for record in protected.values():
+        yield record, record["evaluate"]
+        digest = record["evaluate"]["model"]["sha256"]
+        for result in evaluated.values():
+            if result["model"]["sha256"] == digest and "advice" in result:
+                yield record, result
 
 
 def _benchmarks(records: list[dict[str, Any]]) -> list[str]:
@@ -113,12 +162,17 @@ def _benchmarks(records: list[dict[str, Any]]) -> list[str]:
     lines = []
     for record in records:
         setting = ", ".join(f"{key} {value}" for key, value in record["setting"].items())
-        lines += ["", f"    {record['command']}", "", setting, "", *speed.table(record)]
+        lines += ["", f"    {speed.shorten(record['command'])}", "", setting, "", *speed.table(record)]
     return lines
 
 
-def _faults(errors: dict[str, Any], layout: str) -> str:
-    return f"{100 * errors['rate']:g} % {errors['kind']}, {layout}"
+def _trained(record: dict[str, Any]) -> str:
+    config = record["training"]["config"]
+    return f"{100 * config['errors']['rate']:g} % {config['errors']['kind']}, {config['layout']}"
+
+
+def _faults(result: dict[str, Any]) -> str:
+    return f"{result['faults']['kind']}, {result['faults']['layout']}"
 
 
 def _overview(records: dict[str, Any]) -> list[str]:
@@ -142,10 +196,14 @@ def _overview(records: dict[str, Any]) -> list[str]:
 
 
 def _saving(record: dict[str, Any], rate: float) -> str:
-    """Energy of the weight memory that is saved where errors have a rate, the generator paid for."""
-    energy, point = record["evaluate"]["energy"], CURVE.find_rate(rate)
-    overhead = energy["added"]["accesses"] / energy["base"]["accesses"]
-    return f"{100 * (1 - point.energy - overhead):.1f} %" if point else "–"
+    point = CURVE.find_rate(rate)
+    return f"{100 * _saved(record, point.energy):.1f} %" if point else "–"
+
+
+def _saved(record: dict[str, Any], energy: float) -> float:
+    """Share of the weight memory's energy that is saved where an access costs `energy`, the generator paid for."""
+    counted = record["evaluate"]["energy"]
+    return 1 - energy - float(counted["added"]["accesses"] / counted["base"]["accesses"])
 
 
 def _protected(records: dict[str, Any]) -> list[str]:
@@ -202,11 +260,11 @@ def _evaluated(records: dict[str, Any]) -> list[str]:
 
 
 def _commands(records: dict[str, Any]) -> list[str]:
-    return [f"    {record['command']}" for record in records.values()]
+    return [f"    {speed.shorten(record['command'])}" for record in records.values()]
 
 
 def _model(command: str) -> str:
-    return command.split()[2].removesuffix(".onnx")
+    return Path(command.split()[2]).name.removesuffix(".onnx")
 
 
 def _header(*columns: str) -> list[str]:

@@ -65,6 +65,12 @@ def table(record: dict[str, Any]) -> list[str]:
     return lines + ["| " + " | ".join(_cell(row.get(c, "")) for c in columns) + " |" for row in record["results"]]
 
 
+def shorten(command: str) -> str:
+    """A recorded command with the names of files in place of their paths, which are those of one machine."""
+    words = [word if word.startswith("benchmarks/") else Path(word).name for word in command.split()]
+    return " ".join(words)
+
+
 def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -76,7 +82,7 @@ def main() -> None:
     for path in sorted((DOCS / "results").glob("speed_*.json")):
         record = json.loads(path.read_text())
         setting = ", ".join(f"{key} {value}" for key, value in record["setting"].items())
-        lines += ["", f"    {record['command']}", "", setting, "", *table(record)]
+        lines += ["", f"    {shorten(record['command'])}", "", setting, "", *table(record)]
     before, _, rest = page.read_text().partition(BEGIN)
     page.write_text(before + "\n".join([*lines, "", END]) + rest.partition(END)[2])
 

@@ -98,6 +98,8 @@ def print_evaluation(result: Evaluation) -> None:
         curve = result.settings["voltage"]["curve"]
         counted = f", whose rate counts {curve['rate']}" if curve["rate"] else ""
         print(f"voltage and energy by the curve {curve['name']}{counted}")
+    if "milder_voltage" in result.settings:
+        print(result.settings["milder_voltage"]["sentence"])
 
 
 def print_latency(times: list[Latency]) -> None:

@@ -61,6 +61,7 @@ def evaluate(
     from nfkit.measure.evaluate import evaluate as measure
     from nfkit.measure.latency import measure_latency
     from nfkit.measure.precision import evaluate_bits
+    from nfkit.milder import milder_record
     from nfkit.model import load
     from nfkit.provenance import describe
 
@@ -92,6 +93,7 @@ def evaluate(
     result = measure(graph, dataset, spec, errors, **settings)
     result.settings.update(describe(path, graph, dataset))
     result.settings.update(strengths.to_record(graph))
+    result.settings.update(milder_record(result))
     record, times = result.to_dict(), []
     if latency or latency_batch:
         batch = latency_batch or 64

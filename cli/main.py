@@ -19,6 +19,7 @@ from nfkit.cli.quantize import quantize
 from nfkit.cli.search import search
 from nfkit.cli.split import split
 from nfkit.cli.transfer import transfer
+from nfkit.cli.tune import tune
 from nfkit.errors import NfkitError
 from nfkit.version import __version__
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (quantize, protect, search, evaluate, energy, plot, inspect, inject, fold, split, transfer):
+for command in (quantize, protect, search, evaluate, energy, plot, inspect, inject, fold, split, transfer, tune):
     app.command()(command)
 app.add_typer(models, name="models")
 

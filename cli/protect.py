@@ -39,6 +39,9 @@ def protect(
     batch: options.Batch = 128,
     warm_start: Annotated[bool, typer.Option(help="Prepare the generator before EOPM.")] = True,
     amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the class patterns.")] = 1.0,
+    caution: Annotated[
+        float, typer.Option("--caution", help="How fast a hint's patterns fade where it is unsure of the class.")
+    ] = 6.0,
     shift: options.Shift = 0,
     mirror: options.Mirror = None,
     seed: options.Seed = 0,
@@ -67,6 +70,7 @@ def protect(
     from nfkit.data import load_for_training
     from nfkit.errors import OptionError
     from nfkit.faults import parse_layout
+    from nfkit.milder import milder_record
     from nfkit.model import check_output, default_output, load
     from nfkit.protection import protect as protect_model
     from nfkit.protection import require_torch
@@ -92,6 +96,7 @@ def protect(
         batch=batch,
         warm_start=warm_start,
         amplitude=amplitude,
+        caution=caution,
         mirror=bool(mirror),
         shift=shift,
         seed=seed,
@@ -113,6 +118,7 @@ def protect(
     )  # fmt: skip
     measured = strength.at(entry["ber"] for entry in result.evaluation.summary())
     result.evaluation.settings.update(measured.to_record(load(result.output)))
+    result.evaluation.settings.update(milder_record(result.evaluation))
     if json != "-":
         console.print_protection(result)
     console.write_json(result.to_dict(), json)

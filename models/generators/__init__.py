@@ -30,7 +30,8 @@ def build(
     channels: int,
     size: tuple[int, int] | None = None,
     classes: int | None = None,
-    amplitude: float = 0.5,
+    amplitude: float = 1.0,
+    caution: float = 6.0,
 ) -> Generator:
     """Builds an untrained generator, with torch's present random state as the source of its weights.
 
@@ -40,6 +41,7 @@ def build(
         size: Height and width of the images. Only `pattern` and the hints need it; the others take any size.
         classes: Number of classes; only the hints need it.
         amplitude: Bound of the hints' patterns, in units of the input's half range.
+        caution: How fast the hints' patterns fade with the evidence; above 0.
 
     Returns:
         A generator in training mode.
@@ -60,7 +62,7 @@ def build(
 
         if size is None or classes is None:
             raise OptionError(f"The generator {name!r} needs to know the image size and the number of classes.")
-        return Hint(channels, size, classes, int(hint[1]), amplitude)
+        return Hint(channels, size, classes, int(hint[1]), amplitude, caution)
 
     if key == "pattern":
         from nfkit.models.generators.pattern import Pattern

@@ -26,6 +26,7 @@ class TrainConfig:
         batch: Samples a step.
         warm_start: Whether to prepare the generator before EOPM; see `nfkit.learn.phases`.
         amplitude: Bound of the class patterns, in units of the input's half range.
+        caution: How fast the patterns of a hint fade where it is not sure of the class.
         mirror: Whether to mirror half of the images.
         shift: Largest random shift in pixels.
         seed: Seed of everything random.
@@ -43,6 +44,7 @@ class TrainConfig:
     batch: int = 128
     warm_start: bool = True
     amplitude: float = 1.0
+    caution: float = 6.0
     mirror: bool = False
     shift: int = 0
     seed: int = 0
@@ -57,7 +59,12 @@ class TrainConfig:
             )
         if (self.epochs is None) == (self.minutes is None):
             raise OptionError("give the training budget either as --epochs or as --minutes")
-        positive = {"epochs": self.epochs, "minutes": self.minutes, "amplitude": self.amplitude}
+        positive = {
+            "epochs": self.epochs,
+            "minutes": self.minutes,
+            "amplitude": self.amplitude,
+            "caution": self.caution,
+        }
         for name, value in positive.items():
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise OptionError(f"--{name} {value}: give a number above 0")

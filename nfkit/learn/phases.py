@@ -113,11 +113,7 @@ class Losses(nn.Module):
             hint = self.generator
             encoder: list[Tensor] = [*hint.encoder.parameters(), *hint.head.parameters()]
             # The encoder is all but done when EOPM starts: larger steps undo more than they teach.
-            joint = [
-                Group(encoder, 1e-4),
-                Group([hint.pattern], 1e-2),
-                Group([hint.sharpness, hint.caution], 2e-2),
-            ]
+            joint = [Group(encoder, 1e-4), Group([hint.pattern], 1e-2)]
             return [
                 Phase("patterns", 0.18, [Group([hint.pattern], 5e-2)], self._patterns),
                 Phase("labels", 0.52, self._fast_groups(encoder, 4e-3), self._labels),

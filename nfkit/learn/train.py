@@ -116,7 +116,7 @@ def train(
     entry = ModelInput(spec, device)
     copies = PerturbedCopies(model, sites, frozen, config.errors, config.layout, config.seed)
     channels, height, width = spec.image_shape
-    generator = build(config.generator, channels, (height, width), classes, config.amplitude).to(device)
+    generator = build(config.generator, channels, (height, width), classes, config.amplitude, config.caution).to(device)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     losses = Losses(
         generator, frozen, entry, copies,

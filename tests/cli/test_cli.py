@@ -8,11 +8,16 @@ import pytest
 
 import nfkit
 from nfkit.faults import BitErrors, Chip
+from nfkit.graph.fuse import fuse
 from nfkit.graph.inject import count_faults
 from nfkit.graph.inject import inject as inject_faults
 from nfkit.graph.sites import fault_sites
+from nfkit.learn.export import export_untrained
 from nfkit.measure.evaluate import evaluate
 from nfkit.model import load, save, sha256, to_bytes
+
+COMMANDS = ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]
+COMMANDS += ["transfer", "tune"]
 
 
 def as_json(result):
@@ -25,26 +30,12 @@ def as_json(result):
 
 def test_help_lists_the_commands(program):
     result = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
-    for command in (
-        "quantize",
-        "protect",
-        "evaluate",
-        "energy",
-        "plot",
-        "inspect",
-        "inject",
-        "fold",
-        "split",
-        "transfer",
-    ):
+    for command in COMMANDS:
         assert f"  {command} " in result.stdout
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split", "transfer"],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(invoke, command):
     text = invoke(command, "--help").stdout
     assert "--json" in text
@@ -267,6 +258,22 @@ def test_split_without_outputs_proves_and_writes_nothing(invoke, files, tmp_path
     text = invoke("split", files.fused).stdout
     assert text == f"{files.fused}: the base is what was protected (graph {sha256(load(files.base))[:16]})\n"
     assert sorted(files.fused.parent.iterdir()) == before
+
+
+# --- tune ---
+
+
+def test_tune_changes_one_number(invoke, zoo, tmp_path):
+    spec = zoo.spec
+    prefix = export_untrained("hint-8", spec.image_shape, opset=zoo.model.opset_imports[""])
+    protected = save(fuse(prefix, zoo.model, spec, {}), tmp_path / "protected.nf.onnx")
+    tuned = tmp_path / "tuned.nf.onnx"
+    record = as_json(invoke("tune", protected, "--caution", "16", "-o", tuned, "--json", "-"))
+    assert record["caution"] == {"before": 6.0, "after": 16.0}
+    before, after = (load(path).graph.initializers for path in (protected, tuned))
+    changed = [name for name in before if (before[name].const_value.numpy() != after[name].const_value.numpy()).any()]
+    assert changed == ["nfkit/generator/generator.caution"]
+    assert "caution 2 in place of 16" in invoke("tune", tuned, "--caution", "2", "-o", tmp_path / "back.onnx").stdout
 
 
 # --- protect ---

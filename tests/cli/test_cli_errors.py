@@ -54,6 +54,12 @@ CASES = {
         "is the model itself",
     ),
     "protect, already protected": (["protect", "fused.nf.onnx", *DATA, *BRIEF], "protected already"),
+    "tune a model without a generator": (
+        ["tune", "base.onnx", "--caution", "3", "-o", "o.onnx"],
+        "has no hint generator in front",
+    ),
+    "tune without a hint": (["tune", "fused.nf.onnx", "--caution", "3", "-o", "o.onnx"], "has no hint generator"),
+    "tune to nothing": (["tune", "fused.nf.onnx", "--caution", "0", "-o", "o.onnx"], "give a number above 0"),
     "unknown generator": (["protect", *BASE, *DATA, *ABSENT], "no generator 'conv-xl'"),
     "unknown layout map": (["evaluate", *BASE, *DATA, "--layout-map", "ring"], "unknown layout 'ring'"),
     "array of nothing": (["evaluate", *BASE, *DATA, "--layout-map", "array:0x8"], "two positive numbers"),

@@ -8,9 +8,10 @@ from torch import nn
 from nfkit.data import Dataset
 from nfkit.errors import ModelError
 from nfkit.faults import BitErrors
+from nfkit.graph.caution import read_caution, with_caution
 from nfkit.graph.fuse import fuse
 from nfkit.graph.split import evidence_model, split
-from nfkit.learn.export import export_generator
+from nfkit.learn.export import export_generator, transform
 from nfkit.learn.probe import probe_accuracy
 from nfkit.measure.evaluate import evaluate
 from nfkit.measure.session import Runner
@@ -57,6 +58,24 @@ def test_fused_files_hold_the_evidence(zoo, hint, int8, batch, opset):
     # int8: each of some fifteen layers rounds to half a step in 255.
     tolerance = 0.15 * np.abs(expected).max() if int8 else 1e-4
     np.testing.assert_allclose(computed, expected, rtol=0, atol=tolerance)
+
+
+def test_the_caution_can_be_changed_in_the_file(zoo, hint):
+    generator = hint(1, 28, 28, 10)
+    x = zoo.spec.normalise(zoo.spec.encode(zoo.test.x[:64]))
+    exported = export_generator(generator, (1, 28, 28), opset=zoo.model.opset_imports[""], batch=zoo.spec.batch)
+    fused = fuse(exported, zoo.model, zoo.spec, {"nfkit.results": "[]"})
+    changed = with_caution(fused, 2.0)
+    assert (read_caution(fused), read_caution(changed)) == (6.0, 2.0)
+    prefix, base = split(changed)
+    assert to_bytes(base) == to_bytes(zoo.model)
+    assert "nfkit.results" not in changed.metadata_props
+    before = transform(generator, x)
+    generator.caution.fill_(2.0)
+    after = transform(generator, x)
+    assert np.abs(after - before).max() > 0.01
+    restored = zoo.spec.normalise(Runner(prefix, level="basic")(zoo.spec.encode(zoo.test.x[:64])))
+    np.testing.assert_allclose(restored, after, rtol=0, atol=1e-4)
 
 
 def test_evaluation_reports_the_generator_alone(zoo, hint):

@@ -404,6 +404,7 @@ def test_settings_that_make_no_run_are_refused(changes, message):
         {"weight": -1.0},
         {"amplitude": 0.0},
         {"amplitude": math.nan},
+        {"caution": 0.0},
         {"shift": -1},
     ],
     ids=str,
