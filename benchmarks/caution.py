@@ -15,7 +15,7 @@ import speed
 import nfkit
 from nfkit.graph.caution import read_caution, with_caution
 
-VALUES = (2.0, 4.0, 8.0, 16.0, 32.0)
+VALUES = (2.0, 4.0, 12.0, 24.0)
 RATES = (0.001, 0.002, 0.005, 0.01)
 
 

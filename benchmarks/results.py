@@ -117,21 +117,31 @@ def _fronts(protected: dict[str, Any], evaluated: dict[str, Any]) -> list[str]:
     groups: dict[str, dict[str, tuple[float, float]]] = {}
     for record, result in _measurements(protected, evaluated):
         points = groups.setdefault(f"{_model(record['command'])} | {_faults(result)}", {})
+        points |= _bare_points(result)
         for entry in result["summary"]:
-            rate, energy = f"{100 * entry['ber']:g} %", CURVE.find_rate(entry["ber"])
-            if energy is None:
-                continue
-            bare, saved = entry["base"], _saved(record, energy.energy)
-            points[f"none | – | {rate} | {100 * (1 - energy.energy):.1f} % | {_spread(bare)}"] = (
-                bare["mean"],
-                1 - energy.energy,
-            )
-            ours = f"{record['generator']} | {_trained(record)} | {rate} | {100 * saved:.1f} % "
-            points[f"{ours}| **{_spread(entry['protected'])}**"] = (entry["protected"]["mean"], saved)
+            if energy := CURVE.find_rate(entry["ber"]):
+                saved = _saved(record, energy.energy)
+                name = f"{record['generator']} | {_trained(record)} | {100 * entry['ber']:g} % | {100 * saved:.1f} % "
+                points[f"{name}| **{_spread(entry['protected'])}**"] = (entry["protected"]["mean"], saved)
+    for result in evaluated.values():
+        group = f"{_model(result['command'])} | {_faults(result)}"
+        if group in groups and not result["model"]["protected"] and result["level"] == "all":
+            groups[group] |= _bare_points(result)
     lines = _header("model", "faults, map", "generator", "trained for", "BER", "saved", "PA or PA (NF)")
     for group, points in groups.items():
         lines += [f"| {group} | {line} |" for line in _unbeaten(points)]
     return lines
+
+
+def _bare_points(result: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Accuracy and saving of the base without a generator, on the ten chips that all files are measured on."""
+    points = {}
+    for entry in result["summary"]:
+        energy, chips = CURVE.find_rate(entry["ber"]), [r["chip"] for r in result["rows"] if r["ber"] == entry["ber"]]
+        if energy and len(chips) == 10:
+            name = f"none | – | {100 * entry['ber']:g} % | {100 * (1 - energy.energy):.1f} % | {_spread(entry['base'])}"
+            points[name] = (entry["base"]["mean"], 1 - energy.energy)
+    return points
 
 
 def _unbeaten(points: dict[str, tuple[float, float]]) -> list[str]:

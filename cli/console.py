@@ -25,11 +25,16 @@ def check_json(target: str | None) -> None:
         check_writable(Path(str(target)))
 
 
+def command_line() -> str:
+    """The command that is running, as one would type it."""
+    return shlex.join(["nfkit", *sys.argv[1:]])
+
+
 def write_json(record: dict[str, Any], target: str | None) -> None:
     """Writes a record, and the command that made it, to a file, or to stdout for `-`."""
     if target is None:
         return
-    record = {"command": shlex.join(["nfkit", *sys.argv[1:]]), **record}
+    record = {"command": command_line(), **record}
     text = json.dumps(record, indent=1) + "\n"
     if target == "-":
         sys.stdout.write(text)

@@ -93,7 +93,7 @@ def search(
     result = run_search(
         model, train, test, spec, config, strength, [saving.name for saving in candidates], output,
         left_out=left_out, chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
-        on_stage=console.note, on_progress=console.TrainingDisplay(),
+        command=console.command_line(), on_stage=console.note, on_progress=console.TrainingDisplay(),
     )  # fmt: skip
     if json != "-":
         _show(result, output)

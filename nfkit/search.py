@@ -104,6 +104,7 @@ def search(
     chips: int = 10,
     level: Level = "all",
     force: bool = False,
+    command: str = "",
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Search:
@@ -125,6 +126,7 @@ def search(
         chips: How many unseen chips to measure on.
         level: Optimisation level of the measurement.
         force: Whether to replace candidates of other settings.
+        command: The command line behind the call, for the records of the candidates that it makes.
         on_stage: Called with a sentence when a new stage begins.
         on_progress: Called after each training step.
 
@@ -149,7 +151,7 @@ def search(
                 source, data, test, spec, slot.config, slot.output,
                 chips=chips, level=level, force=True, on_stage=on_stage, on_progress=on_progress,
             )  # fmt: skip
-            record = {**made.to_dict(), "search": slot.settings}
+            record = {"command": command, **made.to_dict(), "search": slot.settings}
         rates = [entry["ber"] for entry in record["evaluate"]["summary"]]
         record["evaluate"].update(strength.at(rates).to_record(load(slot.output)))
         slot.write(record)

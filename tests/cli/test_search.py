@@ -1,6 +1,7 @@
 """`nfkit search`: the table, the record and the files."""
 
 import json
+import shlex
 
 
 def test_the_table_and_the_files(run_all, files, tmp_path):
@@ -20,4 +21,6 @@ def test_the_table_and_the_files(run_all, files, tmp_path):
     assert [(p["generator"], p["on_front"], p["reused"]) for p in record["points"]] == [("hint-8", True, True)]
     assert record["left_out"] == ["hint-64"]
     names = {path.name for path in (tmp_path / "found").iterdir()} - {"front.svg"}
+    made = json.loads((tmp_path / "found" / "base.hint-8.nf.json").read_text())
+    assert made["command"] == f"nfkit {shlex.join(command)}"
     assert names == {"base.hint-8.nf.onnx", "base.hint-8.nf.json", "front.json"}
