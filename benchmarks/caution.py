@@ -2,7 +2,7 @@
 
 python benchmarks/caution.py MODEL.nf.onnx --data TEST.npz [--ber 0.002 --ber 0.01] [--json FILE]
 
-A small caution lets the generator decide, a large one the base. All values are shown; none is chosen by them.
+A small caution lets the generator decide, a large one the base. All values are shown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import speed
 import nfkit
 from nfkit.graph.caution import read_caution, with_caution
 
-VALUES = (2.0, 4.0, 12.0, 24.0)
+VALUES = (2.0, 3.0, 4.0, 6.0, 12.0)
 RATES = (0.001, 0.002, 0.005, 0.01)
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     spec, errors = nfkit.find_input(fused), [nfkit.BitErrors(rate) for rate in options.ber or RATES]
     trained = read_caution(fused)
     known, rows = None, []
-    for value in (trained, *(v for v in VALUES if v != trained)):
+    for value in sorted({trained, *VALUES}):
         known = nfkit.evaluate(with_caution(fused, value), data, spec, errors, known=known)
         row: dict[str, Any] = {"caution": f"{value:g}{' (as trained)' if value == trained else ''}"}
         row |= {"CA": 100 * known.clean_base, "CA (NF)": 100 * (known.clean_protected or 0.0)}

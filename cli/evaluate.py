@@ -93,7 +93,7 @@ def evaluate(
     result = measure(graph, dataset, spec, errors, **settings)
     result.settings.update(describe(path, graph, dataset))
     result.settings.update(strengths.to_record(graph))
-    result.settings.update(milder_record(result))
+    result.settings.update(milder_record(result.to_dict()))
     record, times = result.to_dict(), []
     if latency or latency_batch:
         batch = latency_batch or 64

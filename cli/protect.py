@@ -41,7 +41,7 @@ def protect(
     amplitude: Annotated[float, typer.Option("--amplitude", help="Bound of the class patterns.")] = 1.0,
     caution: Annotated[
         float, typer.Option("--caution", help="How fast a hint's patterns fade where it is unsure of the class.")
-    ] = 6.0,
+    ] = 4.0,
     shift: options.Shift = 0,
     mirror: options.Mirror = None,
     seed: options.Seed = 0,
@@ -118,7 +118,7 @@ def protect(
     )  # fmt: skip
     measured = strength.at(entry["ber"] for entry in result.evaluation.summary())
     result.evaluation.settings.update(measured.to_record(load(result.output)))
-    result.evaluation.settings.update(milder_record(result.evaluation))
+    result.evaluation.settings.update(milder_record(result.evaluation.to_dict()))
     if json != "-":
         console.print_protection(result)
     console.write_json(result.to_dict(), json)

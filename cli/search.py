@@ -119,7 +119,7 @@ def _show(result: Search, folder: Path) -> None:
         f"at a bit error rate of {result.strength.describe()}; accuracy in %, mean ± standard deviation over chips; "
         "clean (CA), perturbed (PA), with the generator (NF), recovered (RP)"
     )
-    print_table([*headers, "on front", "recommended at"], rows)
+    print_table([*headers, "on front", "recommended at", "bare base as good at"], rows)
     print(f"{folder}: files, records and front.json of {len(rows)} generators")
 
 
@@ -134,4 +134,5 @@ def _row(point: Point, on_front: bool) -> list[str]:
         "–" if point.alone is None else f"{100 * point.alone:.1f}",
         "yes" if on_front else "no",
         ", ".join(f"{100 * rate:.3g} %" for rate in point.recommended) or "none",
+        "none" if point.milder is None else f"{100 * point.milder:.3g} %",
     ]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nfkit.milder import find_milder
 from nfkit.strengths import Strengths
 from nfkit.tradeoff import Tradeoff
 
@@ -26,6 +27,7 @@ class Point:
         recovery: The same of their paired difference.
         alone: Accuracy of the generator by itself; None where that is not known.
         recommended: Bit error rates at which the pair beats both of its halves.
+        milder: Bit error rate at which the base without a generator saves and scores as much; None where there is none.
         reused: Whether an earlier run of the search had made it.
     """
 
@@ -39,6 +41,7 @@ class Point:
     recovery: tuple[float, float]
     alone: float | None
     recommended: tuple[float, ...]
+    milder: float | None
     reused: bool
 
     @classmethod
@@ -58,6 +61,7 @@ class Point:
             recovery=(at["recovery"]["mean"], at["recovery"]["std"]),
             alone=advice.get("generator_alone"),
             recommended=tuple(advice.get("recommended", ())),
+            milder=next((m.bare_ber for m in find_milder(measured) or () if m.ber == ber), None),
             reused=reused,
         )
 

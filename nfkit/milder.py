@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nfkit.measure.evaluate import Evaluation
-
 
 @dataclass(frozen=True)
 class Milder:
@@ -33,28 +31,29 @@ class Milder:
     bare_saving: float
 
 
-def find_milder(evaluation: Evaluation) -> list[Milder] | None:
+def find_milder(measured: dict[str, Any]) -> list[Milder] | None:
     """Finds, for each measured rate, the most accurate bare base that saves and scores as much as the pair.
 
     Args:
-        evaluation: Of a protected model, with `voltage` and `energy` in its settings, as `Strengths.to_record` gives.
+        measured: A record `nfkit.evaluate/1` with `voltage` and, for a protected model, `energy`, as
+            `Strengths.to_record` gives them.
 
     Returns:
         An entry for every rate at which there is one; None where voltage, energy or the pair is not known.
     """
-    energy = {p["ber"]: p["saving_by_accesses"] for p in evaluation.settings.get("energy", {}).get("points", ())}
+    energy = {p["ber"]: p["saving_by_accesses"] for p in measured.get("energy", {}).get("points", ())}
     voltage = {
         p["ber"]: 1 - p["energy_per_access"]
-        for p in evaluation.settings.get("voltage", {}).get("points", ())
+        for p in measured.get("voltage", {}).get("points", ())
         if p.get("energy_per_access") is not None
     }
-    summary = [entry for entry in evaluation.summary() if entry["ber"] in energy and entry["ber"] in voltage]
-    if not summary or evaluation.clean_protected is None:
+    summary = [entry for entry in measured["summary"] if entry["ber"] in energy and entry["ber"] in voltage]
+    if not summary or "protected" not in measured["clean"]:
         return None
-    bare = [(entry["base"].mean, voltage[entry["ber"]], entry["ber"]) for entry in summary]
+    bare = [(entry["base"]["mean"], voltage[entry["ber"]], entry["ber"]) for entry in summary]
     found = []
     for entry in sorted(summary, key=lambda entry: float(entry["ber"])):
-        pair, saving = entry["protected"].mean, energy[entry["ber"]]
+        pair, saving = entry["protected"]["mean"], energy[entry["ber"]]
         as_good = [rival for rival in bare if rival[0] >= pair and rival[1] >= saving]
         if as_good:
             accuracy, saved, rate = max(as_good)
@@ -76,9 +75,9 @@ def describe_milder(found: list[Milder]) -> str:
     )
 
 
-def milder_record(evaluation: Evaluation) -> dict[str, Any]:
+def milder_record(measured: dict[str, Any]) -> dict[str, Any]:
     """What a record says of it: `milder_voltage`, or nothing where it is not known."""
-    found = find_milder(evaluation)
+    found = find_milder(measured)
     if found is None:
         return {}
     return {"milder_voltage": {"sentence": describe_milder(found), "rates": [asdict(m) for m in found]}}

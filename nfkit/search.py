@@ -22,6 +22,7 @@ from nfkit.front import Point, Search
 from nfkit.graph.fused import is_fused
 from nfkit.graph.interface import InputSpec
 from nfkit.measure.session import Level
+from nfkit.milder import milder_record
 from nfkit.model import load, sha256, write_atomically
 from nfkit.protection import protect
 from nfkit.strengths import Strengths
@@ -154,6 +155,7 @@ def search(
             record = {"command": command, **made.to_dict(), "search": slot.settings}
         rates = [entry["ber"] for entry in record["evaluate"]["summary"]]
         record["evaluate"].update(strength.at(rates).to_record(load(slot.output)))
+        record["evaluate"].update(milder_record(record["evaluate"]))
         slot.write(record)
         point = Point.read(record, slot.output, result.ber, reused=reused)
         result = replace(result, points=(*result.points, point), interrupted=record["interrupted"])

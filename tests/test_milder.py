@@ -10,7 +10,7 @@ READS = 0.05  # what the generator reads, as a share of the base's accesses
 
 
 def measured(accuracies, *, energy=True):
-    """An evaluation of {rate: (base, pair)}, two chips each a point apart."""
+    """The record of an evaluation of {rate: (base, pair)}, two chips each a point from the mean."""
     rows = [
         Row(ber, chip, 10, 5, base + step, pair + step if pair is not None else None)
         for ber, (base, pair) in accuracies.items()
@@ -21,7 +21,7 @@ def measured(accuracies, *, energy=True):
         "energy": {"points": [{"ber": ber, "saving_by_accesses": 1 - e - READS} for ber, e in ENERGY.items()]},
     }
     protected = None if any(pair is None for _, pair in accuracies.values()) else 0.9
-    return Evaluation(0.95, protected, tuple(rows), settings if energy else {"energy": {"error": "no curve"}})
+    return Evaluation(0.95, protected, tuple(rows), settings if energy else {"energy": {"error": "no curve"}}).to_dict()
 
 
 def test_a_bare_base_that_saves_and_scores_more_is_named():

@@ -31,7 +31,7 @@ def build(
     size: tuple[int, int] | None = None,
     classes: int | None = None,
     amplitude: float = 1.0,
-    caution: float = 6.0,
+    caution: float = 4.0,
 ) -> Generator:
     """Builds an untrained generator, with torch's present random state as the source of its weights.
 

@@ -44,7 +44,7 @@ class TrainConfig:
     batch: int = 128
     warm_start: bool = True
     amplitude: float = 1.0
-    caution: float = 6.0
+    caution: float = 4.0
     mirror: bool = False
     shift: int = 0
     seed: int = 0

@@ -66,7 +66,7 @@ def test_the_caution_can_be_changed_in_the_file(zoo, hint):
     exported = export_generator(generator, (1, 28, 28), opset=zoo.model.opset_imports[""], batch=zoo.spec.batch)
     fused = fuse(exported, zoo.model, zoo.spec, {"nfkit.results": "[]"})
     changed = with_caution(fused, 2.0)
-    assert (read_caution(fused), read_caution(changed)) == (6.0, 2.0)
+    assert (read_caution(fused), read_caution(changed)) == (4.0, 2.0)
     prefix, base = split(changed)
     assert to_bytes(base) == to_bytes(zoo.model)
     assert "nfkit.results" not in changed.metadata_props

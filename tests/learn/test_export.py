@@ -38,6 +38,8 @@ def trained(name, channels, size):
     generator = build(name, channels, size, 5).train()
     if hasattr(generator, "pattern"):
         nn.init.normal_(generator.pattern)
+    if hasattr(generator, "head"):
+        nn.init.normal_(generator.head.weight)  # evidence that tells classes apart, as after training
     with torch.no_grad():
         for _ in range(3):
             generator(torch.rand(8, channels, *size) * 2 - 1)
