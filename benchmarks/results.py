@@ -186,18 +186,24 @@ def _faults(result: dict[str, Any]) -> str:
 
 
 def _overview(records: dict[str, Any]) -> list[str]:
-    """The README's table: each model at the rate recommended for it, or else at the one that it was trained for."""
+    """The README's table: each model at the rate recommended for it, or else at the one that it was trained for.
+
+    Candidates of a search are left to the fronts, but for those that are recommended.
+    """
     lines = _header(
         "model", "generator", "training", "BER", "saved", "CA", "CA (NF)", "PA", "generator alone", "PA (NF)", "RP"
     )
     for record in records.values():
         result, rates = record["evaluate"], record["advice"]["rates"]
+        if "search" in record and not record["advice"]["recommended"]:
+            continue
         best = max(rates, key=lambda rate: rate["gain_over_both"])["ber"]
         shown = best if best in record["advice"]["recommended"] else result["summary"][0]["ber"]
         entry = next(e for e in result["summary"] if e["ber"] == shown)
+        layout = result["faults"]["layout"]
         lines.append(
             f"| {_model(record['command'])} | {record['generator']} | {record['training']['seconds'] / 60:.0f} min "
-            f"| {100 * shown:g} % | {_saving(record, shown)} "
+            f"| {100 * shown:g} %{'' if layout == 'iid' else f', {layout}'} | {_saving(record, shown)} "
             f"| {100 * result['clean']['base']:.1f} | {100 * result['clean']['protected']:.1f} "
             f"| {_spread(entry['base'])} | {100 * record['advice']['generator_alone']:.1f} "
             f"| **{_spread(entry['protected'])}** | {_spread(entry['recovery'])} |"
