@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
 import statistics
 import sys
 import time
@@ -48,7 +49,7 @@ def report(benchmark: str, setting: dict[str, Any], results: list[dict[str, Any]
     record = {
         "schema": "nfkit.speed/1",
         "benchmark": benchmark,
-        "command": " ".join(["python", f"benchmarks/{benchmark}.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{benchmark}.py", *sys.argv[1:]]),
         "setting": {**setting, "cores": cores(), "machine": platform.machine()},
         "versions": {name: version(name) for name in ("nfkit", "numpy", "onnxruntime", "torch")},
         "results": results,
@@ -67,8 +68,8 @@ def table(record: dict[str, Any]) -> list[str]:
 
 def shorten(command: str) -> str:
     """A recorded command with the names of files in place of their paths, which are those of one machine."""
-    words = [word if word.startswith("benchmarks/") else Path(word).name for word in command.split()]
-    return " ".join(words)
+    words = [word if word.startswith("benchmarks/") else Path(word).name for word in shlex.split(command)]
+    return shlex.join(words)
 
 
 def _cell(value: Any) -> str:
