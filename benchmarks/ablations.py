@@ -17,7 +17,6 @@ from typing import Any
 from unittest.mock import patch
 
 import speed
-import torch
 from torch import Tensor
 
 import nfkit
@@ -26,17 +25,9 @@ from nfkit.learn import phases
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.optimiser import Group
 from nfkit.learn.phases import Losses, Phase
-from nfkit.models.generators.hint import Hint
 from nfkit.protection import protect
 
 QUICK = Path(__file__).resolve().parent.parent / "models" / "zoo"
-
-
-def mix_without_caution(hint: Hint, features: list[Tensor]) -> Tensor:
-    """The residual with every share as it is, however unsure."""
-    shares = torch.softmax(hint.evidence(features), dim=1)
-    patterns = hint.class_patterns()
-    return (shares @ patterns.flatten(1)).reshape(-1, *patterns.shape[1:])
 
 
 def by_adam(losses: Losses, parameters: list[Tensor], rate: float) -> list[Group]:
@@ -58,7 +49,7 @@ def without(name: str) -> Any:
 
 VARIANTS: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "all of it": ({}, []),
-    "no caution (shares mixed as they are)": ({}, [patch.object(Hint, "decode", mix_without_caution)]),
+    "no caution (shares mixed as they are)": ({"caution": 1.0}, []),
     "plain cross entropy": ({}, [patch.object(phases, "bounded_cross_entropy", phases.cross_entropy)]),
     "Adam in place of Muon": ({}, [patch.object(Losses, "_fast_groups", by_adam)]),
     "clean model sees every sample": ({}, [patch.object(phases, "_CLEAN_SHARE", 1.0)]),

@@ -13,6 +13,7 @@ from typing import Any
 import speed
 
 from nfkit.energy import load_curve
+from nfkit.front import unbeaten
 
 CURVE = load_curve("stutz-2021")
 
@@ -129,7 +130,8 @@ def _fronts(protected: dict[str, Any], evaluated: dict[str, Any]) -> list[str]:
             groups[group] |= _bare_points(result)
     lines = _header("model", "faults, map", "generator", "trained for", "BER", "saved", "PA or PA (NF)")
     for group, points in groups.items():
-        lines += [f"| {group} | {line} |" for line in _unbeaten(points)]
+        front = unbeaten(points.items(), lambda point: point[1])
+        lines += [f"| {group} | {name} |" for name, _ in sorted(front, key=lambda point: point[1], reverse=True)]
     return lines
 
 
@@ -142,17 +144,6 @@ def _bare_points(result: dict[str, Any]) -> dict[str, tuple[float, float]]:
             name = f"none | – | {100 * entry['ber']:g} % | {100 * (1 - energy.energy):.1f} % | {_spread(entry['base'])}"
             points[name] = (entry["base"]["mean"], 1 - energy.energy)
     return points
-
-
-def _unbeaten(points: dict[str, tuple[float, float]]) -> list[str]:
-    """Names of those (accuracy, saving) that no other one equals in both and beats in one; the most accurate first."""
-    rivals = set(points.values())
-    front = [
-        name
-        for name, point in points.items()
-        if not any(other != point and other[0] >= point[0] and other[1] >= point[1] for other in rivals)
-    ]
-    return sorted(front, key=lambda name: points[name], reverse=True)
 
 
 def _measurements(
@@ -200,10 +191,10 @@ def _overview(records: dict[str, Any]) -> list[str]:
         best = max(rates, key=lambda rate: rate["gain_over_both"])["ber"]
         shown = best if best in record["advice"]["recommended"] else result["summary"][0]["ber"]
         entry = next(e for e in result["summary"] if e["ber"] == shown)
-        layout = result["faults"]["layout"]
+        faults = _faults(result)
         lines.append(
             f"| {_model(record['command'])} | {record['generator']} | {record['training']['seconds'] / 60:.0f} min "
-            f"| {100 * shown:g} %{'' if layout == 'iid' else f', {layout}'} | {_saving(record, shown)} "
+            f"| {100 * shown:g} %{'' if faults == 'stuck, iid' else f' {faults}'} | {_saving(record, shown)} "
             f"| {100 * result['clean']['base']:.1f} | {100 * result['clean']['protected']:.1f} "
             f"| {_spread(entry['base'])} | {100 * record['advice']['generator_alone']:.1f} "
             f"| **{_spread(entry['protected'])}** | {_spread(entry['recovery'])} |"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nfkit.milder import find_milder
 from nfkit.strengths import Strengths
 from nfkit.tradeoff import Tradeoff
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,15 @@ class Search:
 
 def find_front(points: Iterable[Point]) -> tuple[Point, ...]:
     """The points for which no other one is as good in accuracy under errors and in energy saved, and better in one."""
-    every = list(points)
+    return unbeaten(points, lambda point: (point.protected[0], point.saving))
 
-    def beats(other: Point, point: Point) -> bool:
-        theirs, ours = (other.protected[0], other.saving), (point.protected[0], point.saving)
-        return theirs != ours and theirs[0] >= ours[0] and theirs[1] >= ours[1]
 
-    return tuple(point for point in every if not any(beats(other, point) for other in every))
+def unbeaten(entries: Iterable[T], value: Callable[[T], tuple[float, float]]) -> tuple[T, ...]:
+    """The entries whose two values no other entry equals or exceeds in both, and exceeds in one; equals all stay."""
+    every = [(entry, value(entry)) for entry in entries]
+    values = {mine for _, mine in every}
+    return tuple(
+        entry
+        for entry, mine in every
+        if not any(other != mine and other[0] >= mine[0] and other[1] >= mine[1] for other in values)
+    )
