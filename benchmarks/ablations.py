@@ -25,7 +25,7 @@ from nfkit.learn import phases
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.optimiser import Group
 from nfkit.learn.phases import Losses, Phase
-from nfkit.protection import protect
+from nfkit.remedies.neuralfuse import protect
 
 QUICK = Path(__file__).resolve().parent.parent / "models" / "zoo"
 

@@ -13,7 +13,7 @@ from typing import Any
 import speed
 
 import nfkit
-from nfkit.graph.caution import read_caution, with_caution
+from nfkit.graph.fusion.caution import read_caution, with_caution
 
 VALUES = (2.0, 3.0, 4.0, 6.0, 12.0)
 RATES = (0.001, 0.002, 0.005, 0.01)

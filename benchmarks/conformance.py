@@ -27,9 +27,9 @@ import onnxruntime as ort
 
 from nfkit.errors import NfkitError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
-from nfkit.graph.discovery import find_input
-from nfkit.graph.inject import MODES, Mode, chip_inputs, inject, remove
-from nfkit.graph.sites import WeightSite, fault_sites
+from nfkit.graph.injection.inject import MODES, Mode, chip_inputs, inject, remove
+from nfkit.graph.input.discovery import find_input
+from nfkit.graph.memory.sites import WeightSite, fault_sites
 from nfkit.model import load, to_bytes
 
 CHIP = Chip(50_000)
@@ -224,8 +224,8 @@ def gradient(model: ir.Model) -> dict[str, Any]:
     """Whether the model can be differentiated, and how far it is from ONNX Runtime then."""
     import torch
 
-    from nfkit.learn.differentiable import FrozenGraph, find_unsupported
-    from nfkit.measure.session import Runner
+    from nfkit.access.runtime import Runner
+    from nfkit.learn.gradients.frozen import FrozenGraph, find_unsupported
 
     found = find_unsupported(model)
     if found:

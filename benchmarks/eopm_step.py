@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from nfkit.faults import BitErrors, Iid
-from nfkit.graph.discovery import find_input
-from nfkit.graph.sites import fault_sites
+from nfkit.graph.input.discovery import find_input
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.chips import PerturbedCopies
-from nfkit.learn.differentiable import Environment, FrozenGraph
+from nfkit.learn.gradients.frozen import Environment, FrozenGraph
 from nfkit.learn.memory import keep_freed_memory
 from nfkit.learn.objective import ModelInput, eopm_gradient, protect
 from nfkit.model import load

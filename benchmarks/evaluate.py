@@ -1,4 +1,4 @@
-"""K chips x images by `nfkit.measure.evaluate` against K plain ONNX Runtime runs, and against torch.
+"""K chips x images by `nfkit.measure.evaluation` against K plain ONNX Runtime runs, and against torch.
 
 python benchmarks/evaluate.py [--model FILE] [--images 1000] [--chips 10] [--quick] [--json FILE]
 
@@ -19,9 +19,9 @@ import torch
 
 from nfkit.data import Dataset
 from nfkit.faults import EVALUATION_CHIPS, BitErrors
-from nfkit.graph.discovery import find_input
-from nfkit.learn.differentiable import FrozenGraph
-from nfkit.measure.evaluate import evaluate
+from nfkit.graph.input.discovery import find_input
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.measure.evaluation import evaluate
 from nfkit.model import load, to_bytes
 from nfkit.models import bases
 from nfkit.parallel import cores

@@ -13,7 +13,7 @@ from typing import Any
 import speed
 
 from nfkit.energy import load_curve
-from nfkit.front import unbeaten
+from nfkit.plans.front import unbeaten
 
 CURVE = load_curve("stutz-2021")
 

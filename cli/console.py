@@ -12,11 +12,11 @@ from nfkit.model import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from nfkit.learn.train import Progress
-    from nfkit.measure.evaluate import Evaluation, Row
+    from nfkit.measure.evaluation import Evaluation, Row
     from nfkit.measure.latency import Latency
     from nfkit.measure.precision import PrecisionSweep
-    from nfkit.protection import Protection
-    from nfkit.quantization import Quantization
+    from nfkit.measure.quantisation import Quantization
+    from nfkit.remedies.neuralfuse import Protection
 
 
 def check_json(target: str | None) -> None:

@@ -10,8 +10,8 @@ import typer
 from nfkit.cli import options
 
 if TYPE_CHECKING:
-    from nfkit.economy import Economy
     from nfkit.energy import Count, Saving
+    from nfkit.plans.energy_analysis import Economy
 
 
 def energy(
@@ -43,10 +43,10 @@ def energy(
 ) -> None:
     """Count what an inference reads and computes, and what lower voltage saves with a generator in front."""
     from nfkit.cli import console
-    from nfkit.economy import NETWORKS, analyse
     from nfkit.energy import DEFAULT_CURVE, PAPER_CURVE, load_curve, parse_array
     from nfkit.errors import OptionError
     from nfkit.model import load
+    from nfkit.plans.energy_analysis import NETWORKS, analyse
 
     console.check_json(json)
     if ber is not None and vdd is not None:

@@ -58,12 +58,12 @@ def evaluate(
     from nfkit.data import load as load_data
     from nfkit.faults import parse_layout
     from nfkit.measure.advice import advise
-    from nfkit.measure.evaluate import evaluate as measure
+    from nfkit.measure.evaluation import evaluate as measure
     from nfkit.measure.latency import measure_latency
     from nfkit.measure.precision import evaluate_bits
-    from nfkit.milder import milder_record
     from nfkit.model import load
-    from nfkit.provenance import describe
+    from nfkit.plans.bare_base import milder_record
+    from nfkit.reports.provenance import describe
 
     console.check_json(json)
     path = model or _only_fused_file()

@@ -18,8 +18,8 @@ def fold(
 ) -> None:
     """Write a copy that stores its weights as the integers that its graph makes of them (exports of QAT)."""
     from nfkit.cli import console
-    from nfkit.graph.fold import fold as fold_weights
-    from nfkit.graph.sites import fault_sites
+    from nfkit.graph.memory.sites import fault_sites
+    from nfkit.graph.quantised.fold import fold as fold_weights
     from nfkit.model import check_output, load, save
 
     console.check_json(json)

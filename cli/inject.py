@@ -38,10 +38,10 @@ def inject(
     """Write a copy of a model with the bit errors of one chip in it, or take them out again."""
     from nfkit.cli import console
     from nfkit.faults import Chip, parse_layout
-    from nfkit.graph.inject import MODES, count_faults
-    from nfkit.graph.inject import inject as inject_faults
-    from nfkit.graph.inject import remove as remove_faults
-    from nfkit.graph.sites import fault_sites
+    from nfkit.graph.injection.inject import MODES, count_faults
+    from nfkit.graph.injection.inject import inject as inject_faults
+    from nfkit.graph.injection.inject import remove as remove_faults
+    from nfkit.graph.memory.sites import fault_sites
     from nfkit.model import check_output, load, save
 
     console.check_json(json)

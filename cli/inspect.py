@@ -21,9 +21,9 @@ def inspect(
     """Show what a model stores as integers, what it takes, and what stands against protecting it."""
     from nfkit.cli import console
     from nfkit.errors import NfkitError
-    from nfkit.graph.fused import is_fused
-    from nfkit.graph.inventory import inventory
-    from nfkit.graph.sites import find_sites
+    from nfkit.graph.fusion.fused import is_fused
+    from nfkit.graph.memory.inventory import inventory
+    from nfkit.graph.memory.sites import find_sites
     from nfkit.model import load, sha256
 
     console.check_json(json)
@@ -56,7 +56,7 @@ def _unsupported(graph: Any) -> list[dict[str, Any]] | None:
 
     if find_spec("torch") is None:
         return None
-    from nfkit.learn.differentiable import find_unsupported
+    from nfkit.learn.gradients.frozen import find_unsupported
 
     return [entry.to_dict() for entry in find_unsupported(graph)]
 

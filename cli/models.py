@@ -21,8 +21,8 @@ models = typer.Typer(
 @models.command("list")
 def list_models(json: options.Json = None) -> None:
     """List the models that come with nfkit: bases of random weights, untrained generators, trained bases."""
-    from nfkit.catalogue import catalogue
     from nfkit.cli import console
+    from nfkit.models.catalogue import catalogue
 
     console.check_json(json)
     entries = catalogue()
@@ -55,9 +55,9 @@ def export(
     Bases and generators get random weights, the same ones for the same seed: enough to count what they store, compute
     and access, and to time them. Generators need torch.
     """
-    from nfkit.catalogue import build
     from nfkit.cli import console
     from nfkit.model import check_output, save, sha256
+    from nfkit.models.catalogue import build
 
     console.check_json(json)
     check_output(output, name, force)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from nfkit.faults import BitErrors
-    from nfkit.graph.interface import InputSpec
-    from nfkit.strengths import Strengths
+    from nfkit.graph.input.spec import InputSpec
+    from nfkit.plans.operating_points import Strengths
 
 FrozenModel = Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")]
@@ -101,7 +101,7 @@ def make_strengths(ber: list[float] | None, vdd: list[float] | None, curve: str,
         OptionError: When both are given, or a voltage is beyond the curve.
     """
     from nfkit.energy import load_curve
-    from nfkit.strengths import Strengths
+    from nfkit.plans.operating_points import Strengths
 
     if ber and vdd:
         raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
@@ -140,9 +140,9 @@ def make_spec(
     """The model's input: as recorded in a fused file, else from the graph and the options."""
     import json
 
-    from nfkit.graph.discovery import find_input
-    from nfkit.graph.fused import INPUT_KEY
-    from nfkit.graph.interface import InputSpec
+    from nfkit.graph.fusion.fused import INPUT_KEY
+    from nfkit.graph.input.discovery import find_input
+    from nfkit.graph.input.spec import InputSpec
 
     given = layout or value_range or mean or std
     if INPUT_KEY in model.metadata_props and not given:

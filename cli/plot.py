@@ -21,7 +21,7 @@ def plot(
     """Draw accuracy under errors against energy saved, one point a generator and bit error rate."""
     from nfkit.cli import console
     from nfkit.model import check_output, write_atomically
-    from nfkit.tradeoff import draw, read_tradeoffs
+    from nfkit.reports.tradeoff import draw, read_tradeoffs
 
     console.check_json(json)
     check_output(output, "", force)

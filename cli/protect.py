@@ -65,15 +65,15 @@ def protect(
     """
     from dataclasses import replace
 
-    from nfkit.choice import choose
     from nfkit.cli import console
     from nfkit.data import load_for_training
     from nfkit.errors import OptionError
     from nfkit.faults import parse_layout
-    from nfkit.milder import milder_record
     from nfkit.model import check_output, default_output, load
-    from nfkit.protection import protect as protect_model
-    from nfkit.protection import require_torch
+    from nfkit.plans.bare_base import milder_record
+    from nfkit.plans.generator_choice import choose
+    from nfkit.remedies.neuralfuse import protect as protect_model
+    from nfkit.remedies.neuralfuse import require_torch
 
     require_torch()
     from nfkit.learn.config import TrainConfig

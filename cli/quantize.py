@@ -41,8 +41,8 @@ def quantize(
     """Quantise a float model: weights to 8 or fewer bits, activations to 8, with accuracy before and after."""
     from nfkit.cli import console
     from nfkit.data import load_for_training
+    from nfkit.measure.quantisation import quantize as quantize_model
     from nfkit.model import load
-    from nfkit.quantization import quantize as quantize_model
 
     console.check_json(json)
     graph = load(model)

@@ -11,7 +11,7 @@ from nfkit.cli import options
 from nfkit.errors import OptionError
 
 if TYPE_CHECKING:
-    from nfkit.front import Point, Search
+    from nfkit.plans.front import Point, Search
 
 
 def search(
@@ -64,9 +64,9 @@ def search(
     from nfkit.data import load_for_training
     from nfkit.faults import parse_layout
     from nfkit.model import load
-    from nfkit.protection import require_torch
-    from nfkit.search import find_candidates
-    from nfkit.search import search as run_search
+    from nfkit.plans.width_search import find_candidates
+    from nfkit.plans.width_search import search as run_search
+    from nfkit.remedies.neuralfuse import require_torch
 
     require_torch()
     from nfkit.learn.config import TrainConfig

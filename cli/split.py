@@ -20,7 +20,7 @@ def split(
     """Take a protected model apart into generator and base, and prove that the base is what was protected."""
     from nfkit.cli import console
     from nfkit.errors import OptionError
-    from nfkit.graph.split import split as split_model
+    from nfkit.graph.fusion.split import split as split_model
     from nfkit.model import check_output, load, save, sha256
 
     console.check_json(json)

@@ -28,8 +28,8 @@ def transfer(
     Nothing is trained: measure the result with nfkit evaluate.
     """
     from nfkit.cli import console
-    from nfkit.graph.fuse import transfer as transfer_generator
-    from nfkit.graph.fused import BASE_DIGEST_KEY, GENERATOR_KEY
+    from nfkit.graph.fusion.fuse import transfer as transfer_generator
+    from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, GENERATOR_KEY
     from nfkit.model import check_output, default_output, load, save, sha256
 
     console.check_json(json)

@@ -24,7 +24,7 @@ def tune(
     The base stays as it is: measure the result with nfkit evaluate.
     """
     from nfkit.cli import console
-    from nfkit.graph.caution import read_caution, with_caution
+    from nfkit.graph.fusion.caution import read_caution, with_caution
     from nfkit.model import check_output, load, save, sha256
 
     console.check_json(json)

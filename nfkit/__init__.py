@@ -13,56 +13,56 @@ from nfkit.version import __version__ as __version__
 if TYPE_CHECKING:
     from nfkit.data import Dataset as Dataset
     from nfkit.data import load as load_data  # noqa: F401
-    from nfkit.economy import analyse as analyse
     from nfkit.energy import load_curve as load_curve
     from nfkit.errors import NfkitError as NfkitError
     from nfkit.faults import BitErrors as BitErrors
     from nfkit.faults import Chip as Chip
     from nfkit.faults import parse_layout as parse_layout
-    from nfkit.graph.discovery import find_input as find_input
-    from nfkit.graph.fuse import fuse as fuse
-    from nfkit.graph.inject import inject as inject
-    from nfkit.graph.inject import remove as remove
-    from nfkit.graph.interface import InputSpec as InputSpec
-    from nfkit.graph.requantise import requantise as requantise
-    from nfkit.graph.sites import WeightSite as WeightSite
-    from nfkit.graph.sites import find_sites as find_sites
-    from nfkit.graph.split import split as split
+    from nfkit.graph.fusion.fuse import fuse as fuse
+    from nfkit.graph.fusion.split import split as split
+    from nfkit.graph.injection.inject import inject as inject
+    from nfkit.graph.injection.inject import remove as remove
+    from nfkit.graph.input.discovery import find_input as find_input
+    from nfkit.graph.input.spec import InputSpec as InputSpec
+    from nfkit.graph.memory.sites import WeightSite as WeightSite
+    from nfkit.graph.memory.sites import find_sites as find_sites
+    from nfkit.graph.quantised.requantise import requantise as requantise
     from nfkit.learn.config import TrainConfig as TrainConfig
-    from nfkit.measure.evaluate import evaluate as evaluate
+    from nfkit.measure.evaluation import evaluate as evaluate
     from nfkit.measure.precision import evaluate_bits as evaluate_bits
+    from nfkit.measure.quantisation import quantize as quantize
     from nfkit.model import load as load_model  # noqa: F401
-    from nfkit.protection import protect as protect
-    from nfkit.quantization import quantize as quantize
+    from nfkit.plans.energy_analysis import analyse as analyse
+    from nfkit.remedies.neuralfuse import protect as protect
 
 _HOMES = {
     # models and data
     "load_model": "nfkit.model:load",
     "load_data": "nfkit.data:load",
     "Dataset": "nfkit.data:Dataset",
-    "InputSpec": "nfkit.graph.interface:InputSpec",
-    "find_input": "nfkit.graph.discovery:find_input",
+    "InputSpec": "nfkit.graph.input.spec:InputSpec",
+    "find_input": "nfkit.graph.input.discovery:find_input",
     # faults
     "BitErrors": "nfkit.faults:BitErrors",
     "Chip": "nfkit.faults:Chip",
     "parse_layout": "nfkit.faults:parse_layout",
-    "WeightSite": "nfkit.graph.sites:WeightSite",
-    "find_sites": "nfkit.graph.sites:find_sites",
-    "inject": "nfkit.graph.inject:inject",
-    "remove": "nfkit.graph.inject:remove",
+    "WeightSite": "nfkit.graph.memory.sites:WeightSite",
+    "find_sites": "nfkit.graph.memory.sites:find_sites",
+    "inject": "nfkit.graph.injection.inject:inject",
+    "remove": "nfkit.graph.injection.inject:remove",
     # quantisation
-    "quantize": "nfkit.quantization:quantize",
-    "requantise": "nfkit.graph.requantise:requantise",
+    "quantize": "nfkit.measure.quantisation:quantize",
+    "requantise": "nfkit.graph.quantised.requantise:requantise",
     # protection
     "TrainConfig": "nfkit.learn.config:TrainConfig",
-    "protect": "nfkit.protection:protect",
-    "fuse": "nfkit.graph.fuse:fuse",
-    "split": "nfkit.graph.split:split",
+    "protect": "nfkit.remedies.neuralfuse:protect",
+    "fuse": "nfkit.graph.fusion.fuse:fuse",
+    "split": "nfkit.graph.fusion.split:split",
     # measuring
-    "evaluate": "nfkit.measure.evaluate:evaluate",
+    "evaluate": "nfkit.measure.evaluation:evaluate",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
     # energy
-    "analyse": "nfkit.economy:analyse",
+    "analyse": "nfkit.plans.energy_analysis:analyse",
     "load_curve": "nfkit.energy:load_curve",
     # errors
     "NfkitError": "nfkit.errors:NfkitError",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 
 from nfkit.data import load as load_data
-from nfkit.graph.discovery import find_input
-from nfkit.graph.sites import codes, fault_sites
+from nfkit.graph.input.discovery import find_input
+from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.model import load
 from nfkit.models import zoo as model_zoo
 

@@ -7,7 +7,16 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["nfkit", "nfkit.cli.main", "nfkit.faults", "nfkit.data", "nfkit.graph", "nfkit.measure", "nfkit.economy"]
+    "module",
+    [
+        "nfkit",
+        "nfkit.cli.main",
+        "nfkit.faults",
+        "nfkit.data",
+        "nfkit.graph",
+        "nfkit.measure",
+        "nfkit.plans.energy_analysis",
+    ],
 )
 def test_import_comes_without_torch(module: str) -> None:
     script = f"import sys, {module}\nprint(sorted(m for m in sys.modules if m.partition('.')[0] == 'torch'))"

@@ -9,12 +9,12 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from nfkit.access.runtime import Runner
 from nfkit.errors import ModelError, OptionError, OutputError
 from nfkit.faults import BitErrors, Chip
-from nfkit.graph.inject import inject, remove, with_codes
-from nfkit.graph.sites import codes, fault_sites
-from nfkit.graph.storage import find_stored
-from nfkit.measure.session import Runner
+from nfkit.graph.injection.inject import inject, remove, with_codes
+from nfkit.graph.memory.sites import codes, fault_sites
+from nfkit.graph.memory.storage import find_stored
 from nfkit.model import (
     check_output,
     check_writable,

@@ -21,9 +21,9 @@ import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 
-from nfkit.graph.quantize import quantize_static
-from nfkit.measure.session import Runner
-from nfkit.measure.session import accuracy as measure
+from nfkit.access.runtime import Runner
+from nfkit.access.runtime import accuracy as measure
+from nfkit.graph.quantised.from_float import quantize_static
 
 NAME = "resnet8_fashion_mnist_int8"
 OPSET = 18  # the lowest that torch writes natively

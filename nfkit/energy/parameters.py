@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from nfkit.energy.layers import Part
-from nfkit.graph.sites import ROLE_KEY, find_sites
+from nfkit.graph.memory.sites import ROLE_KEY, find_sites
 
 # Operand positions that hold no learned number, by operator: scales, and the running statistics of a normalisation.
 _NOT_LEARNED = {

@@ -21,7 +21,7 @@ from nfkit.energy.layers import Layer, Part, Uncounted
 from nfkit.energy.shapes import batch_of, infer_shapes
 from nfkit.energy.storage import Storage, find_storage
 from nfkit.energy.unruled import why_uncounted
-from nfkit.graph.sites import ROLE_KEY
+from nfkit.graph.memory.sites import ROLE_KEY
 
 Preset = Literal["true", "paper"]
 

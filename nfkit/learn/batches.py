@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nfkit.data import Dataset
-from nfkit.graph.interface import InputSpec
+from nfkit.graph.input.spec import InputSpec
 
 
 class Batches:

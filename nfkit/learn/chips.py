@@ -6,8 +6,8 @@ import numpy as np
 import onnx_ir as ir
 
 from nfkit.faults import TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Chip, Layout
-from nfkit.graph.sites import WeightSite, codes
-from nfkit.learn.differentiable import Environment, FrozenGraph
+from nfkit.graph.memory.sites import WeightSite, codes
+from nfkit.learn.gradients.frozen import Environment, FrozenGraph
 
 
 class PerturbedCopies:

@@ -21,8 +21,8 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 from torch import Tensor, nn
 
 from nfkit.errors import UnsupportedError
-from nfkit.graph.fused import EVIDENCE
-from nfkit.graph.quantize import quantize_static
+from nfkit.graph.fusion.fused import EVIDENCE
+from nfkit.graph.quantised.from_float import quantize_static
 from nfkit.learn.objective import protect
 from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nfkit.graph.interface import InputSpec
-from nfkit.learn.differentiable import Environment, FrozenGraph
+from nfkit.graph.input.spec import InputSpec
+from nfkit.learn.gradients.frozen import Environment, FrozenGraph
 
 SampleLoss = Callable[[Tensor, Tensor], Tensor]
 

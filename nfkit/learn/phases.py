@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from nfkit.learn.chips import PerturbedCopies
-from nfkit.learn.differentiable import FrozenGraph
+from nfkit.learn.gradients.frozen import FrozenGraph
 from nfkit.learn.objective import (
     ModelInput,
     SampleLoss,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nfkit.data import Dataset
-from nfkit.graph.interface import InputSpec
+from nfkit.graph.input.spec import InputSpec
 from nfkit.models.generators.base import Generator
 
 _SAMPLES = 8192  # features of more samples move the accuracy by less than its own error

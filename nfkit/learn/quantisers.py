@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nfkit.learn.ops import Entry, find
+from nfkit.learn.gradients import Entry, find
 
 if TYPE_CHECKING:
-    from nfkit.learn.differentiable import Step
+    from nfkit.learn.gradients.frozen import Step
 
 
 class _Quantise(torch.autograd.Function):

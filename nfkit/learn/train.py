@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from nfkit.data import Dataset
-from nfkit.graph.interface import InputSpec
-from nfkit.graph.sites import WeightSite
+from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.sites import WeightSite
 from nfkit.learn.batches import Batches
 from nfkit.learn.checkpoint import Checkpoint
 from nfkit.learn.chips import PerturbedCopies
 from nfkit.learn.config import TrainConfig
-from nfkit.learn.differentiable import FrozenGraph
+from nfkit.learn.gradients.frozen import FrozenGraph
 from nfkit.learn.memory import keep_freed_memory
 from nfkit.learn.objective import ModelInput, protect
 from nfkit.learn.optimiser import Optimiser

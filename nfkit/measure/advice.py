@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nfkit.measure.evaluate import Evaluation
+from nfkit.measure.evaluation import Evaluation
 
 MARGIN = 0.03
 """By how much the pair has to beat both of its halves before it is recommended, as a share of the samples."""

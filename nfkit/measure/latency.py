@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from nfkit.access.runtime import Level, Runner
 from nfkit.errors import OptionError
-from nfkit.graph.fused import is_fused
-from nfkit.graph.split import split
-from nfkit.measure.session import Level, Runner
+from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.fusion.split import split
 from nfkit.parallel import cores
 
 WARM_UP = 3  # rounds that are not counted: ONNX Runtime reserves memory in the first

@@ -11,13 +11,13 @@ from typing import Any
 
 import onnx_ir as ir
 
+from nfkit.access.runtime import Level
 from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Layout
-from nfkit.graph.interface import InputSpec
-from nfkit.graph.requantise import requantise
-from nfkit.measure.evaluate import Evaluation, Row, evaluate
-from nfkit.measure.session import Level
+from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.quantised.requantise import requantise
+from nfkit.measure.evaluation import Evaluation, Row, evaluate
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nfkit.cli.main import app
-from nfkit.graph.fuse import fuse
+from nfkit.graph.fusion.fuse import fuse
 from nfkit.model import load, save
 
 # Runs many commands in one process, each as `nfkit ARGUMENTS` would: a process of its own for each costs a second.

@@ -12,13 +12,13 @@ import nfkit
 from nfkit.cli.protect import protect
 from nfkit.cli.search import search
 from nfkit.faults import BitErrors, Chip
-from nfkit.graph.fuse import fuse
-from nfkit.graph.inject import count_faults
-from nfkit.graph.inject import inject as inject_faults
-from nfkit.graph.sites import fault_sites
+from nfkit.graph.fusion.fuse import fuse
+from nfkit.graph.injection.inject import count_faults
+from nfkit.graph.injection.inject import inject as inject_faults
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.export import export_untrained
-from nfkit.measure.evaluate import evaluate
+from nfkit.measure.evaluation import evaluate
 from nfkit.model import load, save, sha256, to_bytes
 
 COMMANDS = ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]

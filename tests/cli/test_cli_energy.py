@@ -5,11 +5,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from nfkit.economy import analyse
 from nfkit.energy import SystolicArray, count, count_fused, load_curve
 from nfkit.errors import DataError, OptionError
 from nfkit.model import load, save
-from nfkit.tradeoff import Tradeoff, draw, read_tradeoffs
+from nfkit.plans.energy_analysis import analyse
+from nfkit.reports.tradeoff import Tradeoff, draw, read_tradeoffs
 
 
 def as_json(result):

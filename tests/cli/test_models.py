@@ -8,15 +8,15 @@ import onnx
 import pytest
 import torch
 
-import nfkit.catalogue
-from nfkit.catalogue import catalogue
+import nfkit.models.catalogue
+from nfkit.access.runtime import Runner
 from nfkit.errors import OptionError
 from nfkit.learn.export import transform
-from nfkit.measure.session import Runner
 from nfkit.model import load, sha256
 from nfkit.models import zoo
 from nfkit.models.bases import BASES
 from nfkit.models.bases import build as build_base
+from nfkit.models.catalogue import catalogue
 from nfkit.models.generators import GENERATORS
 from nfkit.models.generators import build as build_generator
 
@@ -130,10 +130,10 @@ def test_what_cannot_be_exported_is_one_sentence_and_no_file(run_all, tmp_path):
 def test_without_torch_generators_say_what_to_install(monkeypatch):
     # As on a machine without torch: finding it fails, and importing it would.
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr("nfkit.catalogue.find_spec", lambda name: None)
+    monkeypatch.setattr("nfkit.models.catalogue.find_spec", lambda name: None)
     assert {entry.parameters for entry in catalogue() if entry.kind == "generator"} == {None}
     with pytest.raises(OptionError, match=r"needs torch to be built: pip install 'nfkit\[train\]'"):
-        nfkit.catalogue.build("conv-l")
+        nfkit.models.catalogue.build("conv-l")
 
 
 def test_evaluate_measures_latency_on_request(invoke, files, tmp_path):

@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from nfkit.graph.bits import recorded_bits
-from nfkit.graph.discovery import find_input
-from nfkit.measure.session import Runner
+from nfkit.access.runtime import Runner
+from nfkit.graph.input.discovery import find_input
+from nfkit.graph.memory.bits import recorded_bits
 from nfkit.model import load, save
 
 

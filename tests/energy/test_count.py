@@ -6,10 +6,10 @@ import pytest
 from nfkit.energy import SystolicArray, count, count_fused, count_macs, count_parameters
 from nfkit.errors import OptionError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
-from nfkit.graph.discovery import find_input
-from nfkit.graph.fuse import fuse
-from nfkit.graph.inject import inject
-from nfkit.graph.sites import fault_sites
+from nfkit.graph.fusion.fuse import fuse
+from nfkit.graph.injection.inject import inject
+from nfkit.graph.input.discovery import find_input
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.model import to_bytes
 
 

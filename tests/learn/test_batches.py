@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nfkit.data import Dataset
-from nfkit.graph.interface import InputSpec
+from nfkit.graph.input.spec import InputSpec
 from nfkit.learn.batches import Batches
 
 SPEC = InputSpec("image", "float32", "NCHW", (2, 4, 6), "N", (0.0,), (1.0,), "given")

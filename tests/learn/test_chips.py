@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Chip, Iid
-from nfkit.graph.sites import fault_sites
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.chips import PerturbedCopies
-from nfkit.learn.differentiable import FrozenGraph
+from nfkit.learn.gradients.frozen import FrozenGraph
 
 ERRORS = BitErrors(0.02)
 

@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch import nn
 
+from nfkit.access.runtime import Runner
 from nfkit.data import Dataset
 from nfkit.errors import ModelError
 from nfkit.faults import BitErrors
-from nfkit.graph.caution import read_caution, with_caution
-from nfkit.graph.fuse import fuse
-from nfkit.graph.split import evidence_model, split
+from nfkit.graph.fusion.caution import read_caution, with_caution
+from nfkit.graph.fusion.fuse import fuse
+from nfkit.graph.fusion.split import evidence_model, split
 from nfkit.learn.export import export_generator, transform
 from nfkit.learn.probe import probe_accuracy
-from nfkit.measure.evaluate import evaluate
-from nfkit.measure.session import Runner
+from nfkit.measure.evaluation import evaluate
 from nfkit.model import to_bytes
 from nfkit.models.generators import build
 

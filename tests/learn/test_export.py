@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from nfkit.access.runtime import Runner
 from nfkit.energy import count_macs
 from nfkit.errors import UnsupportedError
 from nfkit.learn.export import export_generator
 from nfkit.learn.objective import protect
-from nfkit.measure.session import Runner
 from nfkit.model import to_bytes
 from nfkit.models.generators import PUBLISHED, build
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from nfkit.faults import BitErrors, Chip
-from nfkit.graph.interface import InputSpec
-from nfkit.graph.sites import fault_sites
-from nfkit.learn.differentiable import FrozenGraph
+from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.sites import fault_sites
+from nfkit.learn.gradients.frozen import FrozenGraph
 from nfkit.learn.objective import ModelInput, bounded_cross_entropy, eopm_gradient, protect
 
 CPU = torch.device("cpu")

@@ -12,10 +12,10 @@ import torch
 from nfkit.data import Dataset
 from nfkit.errors import OptionError, UnsupportedError
 from nfkit.faults import TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Iid
-from nfkit.graph.discovery import find_input
-from nfkit.graph.sites import fault_sites
+from nfkit.graph.input.discovery import find_input
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.config import TrainConfig
-from nfkit.learn.differentiable import FrozenGraph
+from nfkit.learn.gradients.frozen import FrozenGraph
 from nfkit.learn.objective import ModelInput, protect
 from nfkit.learn.train import train
 

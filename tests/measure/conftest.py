@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from nfkit.graph.fuse import fuse
+from nfkit.graph.fusion.fuse import fuse
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 
 from nfkit.measure.advice import Advice, Comparison, advise
-from nfkit.measure.evaluate import Evaluation, Row
+from nfkit.measure.evaluation import Evaluation, Row
 
 ALONE = "the generator alone, by its own evidence, classifies 70.0 %: "
 RUN = (

@@ -6,17 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nfkit.access.runtime import Runner, accuracy
 from nfkit.data import Dataset
 from nfkit.errors import DataError, OptionError, UnsupportedError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, Array, BitErrors, Chip
-from nfkit.graph.inject import inject
-from nfkit.graph.requantise import requantise
-from nfkit.graph.sites import codes, fault_sites
-from nfkit.measure.evaluate import evaluate
-from nfkit.measure.session import Runner, accuracy
-from nfkit.measure.stats import Spread
+from nfkit.graph.injection.inject import inject
+from nfkit.graph.memory.sites import codes, fault_sites
+from nfkit.graph.quantised.requantise import requantise
+from nfkit.measure.evaluation import evaluate
+from nfkit.measure.statistics import Spread
 from nfkit.model import to_bytes
-from nfkit.provenance import describe
+from nfkit.reports.provenance import describe
 
 RATES = [BitErrors(0.0), BitErrors(0.01), BitErrors(0.03)]
 CHIPS = (50_000, 50_001)

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from nfkit.access.runtime import Runner
 from nfkit.errors import ModelError, OptionError
-from nfkit.graph.split import split
+from nfkit.graph.fusion.split import split
 from nfkit.measure.latency import WARM_UP, Latency, Percentiles, alternate, measure_latency
-from nfkit.measure.session import Runner
 
 
 @pytest.fixture(scope="module")

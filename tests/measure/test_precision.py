@@ -6,8 +6,8 @@ import pytest
 
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors
-from nfkit.graph.requantise import requantise
-from nfkit.measure.evaluate import evaluate
+from nfkit.graph.quantised.requantise import requantise
+from nfkit.measure.evaluation import evaluate
 from nfkit.measure.precision import evaluate_bits
 
 RATES = [BitErrors(0.0), BitErrors(0.01)]

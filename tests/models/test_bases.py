@@ -10,11 +10,11 @@ import onnx_ir as ir
 import pytest
 from onnx_ir.passes.common import ShapeInferencePass
 
+from nfkit.access.runtime import Runner
 from nfkit.energy import count, count_macs, count_parameters
 from nfkit.errors import OptionError
-from nfkit.graph.discovery import find_input
-from nfkit.graph.sites import fault_sites
-from nfkit.measure.session import Runner
+from nfkit.graph.input.discovery import find_input
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.model import to_bytes
 from nfkit.models.bases import BASES, build
 

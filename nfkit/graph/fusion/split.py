@@ -1,0 +1,114 @@
+"""Takes a fused model apart: into the prefix, and the base as it was before fusing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from nfkit.errors import ModelError
+from nfkit.graph.fusion.fused import (
+    BASE_DIGEST_KEY,
+    BASE_HEADER_KEY,
+    EVIDENCE,
+    GENERATOR_PREFIX,
+    INPUT_KEY,
+    JOINT,
+    PREFIX,
+    is_fused,
+)
+from nfkit.graph.injection.inject import FAULTS_KEY
+from nfkit.graph.memory.bits import BITS_KEY
+from nfkit.graph.memory.sites import ROLE_KEY
+from nfkit.model import sha256
+
+
+def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
+    """Takes a fused model apart.
+
+    Returns:
+        (prefix, base): the prefix, from the model's input to the protected input of the same type; and the base,
+        equal to the model that was fused.
+
+    Raises:
+        ModelError: When the model is not fused, or its base is no longer what was fused.
+    """
+    if not is_fused(fused):
+        raise ModelError("the model has no generator in front: nothing to split")
+    if FAULTS_KEY in fused.metadata_props:
+        raise ModelError("the model holds injected faults: remove them first (nfkit inject --remove)")
+    entry = json.loads(fused.metadata_props[INPUT_KEY])["name"]
+    base = _without_prefix(fused.clone(), entry)
+    if sha256(base) != fused.metadata_props[BASE_DIGEST_KEY]:
+        raise ModelError("the base in this file differs from the one that was fused: the file was changed since")
+    return _without_base(fused.clone(), entry), base
+
+
+def evidence_model(fused: ir.Model) -> ir.Model | None:
+    """The part of a fused model that gives the generator's own class scores [N, classes]; None where it has none.
+
+    Raises:
+        ModelError: When the model is not fused, or was changed since.
+    """
+    prefix, _ = split(fused)
+    graph = prefix.graph
+    scores = next((v for n in graph for v in n.outputs if v.name == GENERATOR_PREFIX + EVIDENCE), None)
+    if scores is None:
+        return None
+    graph.outputs.clear()
+    graph.outputs.append(scores)
+    RemoveUnusedNodesPass()(prefix)
+    return prefix
+
+
+def _without_prefix(model: ir.Model, entry: str) -> ir.Model:
+    """Takes the prefix, and whatever else fusing added, out of a fused model whose input is named `entry`."""
+    graph = model.graph
+    image = next(v for v in graph.inputs if v.name == entry)
+    _joint(graph).replace_all_uses_with(image)
+    ours = [n for n in graph if n.metadata_props.get(ROLE_KEY) == "generator"]
+    graph.remove(ours, safe=True)
+    for name in [n for n in graph.initializers if n.startswith(PREFIX)]:
+        del graph.initializers[name]
+    header = json.loads(model.metadata_props[BASE_HEADER_KEY])
+    for key in [k for k in model.metadata_props if k.startswith("nfkit.") and k != BITS_KEY]:
+        del model.metadata_props[key]
+    _restore_header(model, header)
+    return model
+
+
+def _without_base(model: ir.Model, entry: str) -> ir.Model:
+    """Takes the base out of a fused model whose input is named `entry`, so that the prefix remains."""
+    graph = model.graph
+    joint = _joint(graph)
+    graph.outputs.clear()
+    graph.outputs.append(joint)
+    graph.remove([n for n in reversed(list(graph)) if n.metadata_props.get(ROLE_KEY) != "generator"], safe=True)
+    for name in [n for n in graph.initializers if not n.startswith(PREFIX)]:
+        del graph.initializers[name]
+    model.functions.clear()
+    for key in [k for k in model.metadata_props if not k.startswith("nfkit.")]:
+        del model.metadata_props[key]
+    del model.metadata_props[BASE_DIGEST_KEY]
+    model.metadata_props.pop(BITS_KEY, None)
+    for value in [v for v in graph.inputs if v.name != entry]:
+        graph.inputs.remove(value)
+    used = {n.domain for n in graph}
+    for domain in [d for d in model.opset_imports if d not in used]:
+        del model.opset_imports[domain]
+    return model
+
+
+def _joint(graph: ir.Graph) -> ir.Value:
+    joint = next((n.outputs[0] for n in graph if n.outputs[0].name == JOINT), None)
+    if joint is None:
+        raise ModelError(f"the model says it is fused, but has no value '{JOINT}': it was changed after fusing")
+    return joint
+
+
+def _restore_header(model: ir.Model, header: dict[str, Any]) -> None:
+    model.ir_version = header["ir_version"]
+    for domain in [d for d in model.opset_imports if d not in header["opset_imports"]]:
+        del model.opset_imports[domain]

@@ -1,0 +1,89 @@
+"""Every constant tensor of a model: whether faults hit it, and if not, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from nfkit.graph.memory.flow import Flow, label
+from nfkit.graph.memory.sites import WeightSite, find_sites
+from nfkit.graph.memory.storage import Stored, stored_tensors
+from nfkit.graph.operators.operands import QUANTIZE, is_scale, key_of
+
+_SITE_REASONS = {
+    "bias": "biases: hit on request (--biases)",
+    "constant": "quantised constants of other operators: hit on request (--biases)",
+    "zero_point": "zero points: registers, not memory",
+}
+QUANTISED_INSIDE = "floats that the graph quantises: no integers are stored, make them so with nfkit fold"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One constant tensor of more than one element.
+
+    Attributes:
+        name: Name of the memory.
+        dtype: ONNX element type, in lower case.
+        shape: Extents.
+        role: Its role as a site; None for what is none.
+        reason: Why faults do not hit it by default; None where they do.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    role: str | None
+    reason: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry for a report."""
+        return {**vars(self), "shape": list(self.shape)}
+
+
+def inventory(model: ir.Model) -> list[Entry]:
+    """Lists all constant tensors but scalars, in the order of `stored_tensors`."""
+    sites, flow = {site.name: site for site in find_sites(model)}, Flow(model)
+    entries = []
+    for stored in stored_tensors(model).values():
+        if stored.node is None and stored.value.const_value is None:
+            continue
+        site = sites.get(stored.name)
+        if stored.tensor.size <= 1 and (site is None or site.role != "weight"):
+            continue
+        entries.append(
+            Entry(
+                name=stored.name,
+                dtype=stored.dtype.name.lower(),
+                shape=stored.shape,
+                role=site.role if site else None,
+                reason=_site_reason(site) if site else _reason(stored, flow),
+            )
+        )
+    return entries
+
+
+def _site_reason(site: WeightSite) -> str | None:
+    if site.role == "weight":
+        return None if site.part == "base" else "the generator's weights: hit on request (--fault-generator)"
+    return _SITE_REASONS[site.role]
+
+
+def _reason(stored: Stored, flow: Flow) -> str:
+    """Why a tensor is no site."""
+    uses = [(node, index) for node, index, _ in flow.uses(stored.value)]
+    if not uses:
+        return "nothing reads them"
+    dtype = stored.dtype
+    if dtype.is_floating_point():
+        if any(key_of(node) in QUANTIZE and index == 0 for node, index in uses):
+            return QUANTISED_INSIDE
+        if all(is_scale(node, index) for node, index in uses):
+            return "quantisation scales: registers, not memory"
+        return "floats: not stored as integers"
+    if dtype in (ir.DataType.INT64, ir.DataType.BOOL, ir.DataType.INT32, ir.DataType.STRING):
+        return "shapes, axes, indices and other data of the graph itself"
+    readers = ", ".join(dict.fromkeys(f"{label(node)} ({node.op_type})" for node, _ in uses))
+    return f"integers that are never dequantised: read by {readers}"

@@ -1,0 +1,304 @@
+"""A frozen ONNX graph as a differentiable torch function of its input, with its weights as arguments.
+
+The graph is read once, through its canonical view (`nfkit.graph.canonical.view`), so that operators on codes, constants
+in nodes, functions and constant branches are all the same to what follows. What depends on constants alone is computed
+then; what depends on weight sites (usually one DequantizeLinear each) is computed once a set of codes, so that a faulty
+copy of the model costs its changed weights and nothing else; the rest is run for every batch. Gradients flow to the
+input. They pass straight through rounding, and are zero where a quantiser saturates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from nfkit.errors import UnsupportedError
+from nfkit.graph.canonical.view import canonical
+from nfkit.graph.memory.sites import WeightSite
+from nfkit.learn.gradients import Entry, find
+from nfkit.learn.quantisers import fuse_quantisers
+
+Environment = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A kind of operator that cannot be differentiated, where it stands, and why."""
+
+    op: str
+    nodes: tuple[str, ...]
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The refusal for a report."""
+        return {"op": self.op, "nodes": list(self.nodes), "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node, ready to run: kernel, attributes, and the names of what it reads and writes."""
+
+    node: str
+    entry: Entry
+    attributes: Mapping[str, Any]
+    inputs: tuple[str | None, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, values: Environment) -> None:
+        """Computes the node's outputs from its inputs, in place in `values`."""
+        operands = [values[name] if name is not None else None for name in self.inputs]
+        try:
+            results = self.entry.kernel(*operands, **self.attributes)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"node '{self.node}': {error}") from None
+        if not isinstance(results, tuple):
+            results = (results,)
+        # Kernels may return optional outputs that the node does not name.
+        values.update(zip(self.outputs, results, strict=False))
+
+
+def find_unsupported(model: ir.Model) -> list[Unsupported]:
+    """Lists all operators that stand between a model and its gradients; empty if there is none."""
+    return _unsupported(canonical(model))
+
+
+def _unsupported(model: ir.Model) -> list[Unsupported]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for node in model.graph:
+        name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+        entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
+        if entry is None:
+            reason = f"no gradient is known for it at opset {model.opset_imports.get(node.domain, 1)}"
+        else:
+            unknown = sorted(set(node.attributes) - entry.attributes)
+            if not unknown:
+                continue
+            reason = f"attribute {', '.join(unknown)} is not understood"
+        found.setdefault((name, reason), []).append(node.name or str(node.outputs[0].name))
+    return [Unsupported(op, tuple(nodes), reason) for (op, reason), nodes in found.items()]
+
+
+class FrozenGraph:
+    """A model as a function of its input and its weights.
+
+    Args:
+        model: The model; not changed.
+        sites: Weight sites whose codes will be given; their own codes are the default.
+        dtype: Floating type to compute in. bfloat16 is about four times as fast on CPUs that know it, and holds 8-bit
+            codes exactly, but rounds sums: fit for gradients, not for parity.
+        device: Where to compute.
+
+    Raises:
+        UnsupportedError: When operators cannot be differentiated; all of them are named at once.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        sites: list[WeightSite] | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        model = canonical(model)
+        _refuse(_unsupported(model))
+        self.dtype, self.device = dtype, torch.device(device)
+        graph = model.graph
+        self.input = next(str(v.name) for v in graph.inputs if v.name not in graph.initializers)
+        self.output = str(graph.outputs[0].name)
+        self.scores = _scores(graph.outputs[0])
+        self._chunk = _fixed_batch(model, self.input)
+        names = {site.name for site in sites or []}
+        steps = [_step(node, model) for node in graph]
+        constants = {
+            str(v.name): _as_tensor(np.array(v.const_value.numpy()))
+            for v in graph.initializers.values()
+            if v.const_value is not None
+        }
+        fixed, self._weight_steps, self._steps = _partition(steps, set(constants), names)
+        for step in fixed:
+            step.run(constants)
+        self._steps = fuse_quantisers(self._steps, constants, keep={self.output, self.scores})
+        read = {name for step in self._steps for name in step.inputs} | {self.output}
+        self._constants = {name: self._place(tensor) for name, tensor in constants.items() if name in read}
+        # The weight steps compute in the model's own precision, on the host; only their results are converted.
+        self._exact = constants
+        for step in self._weight_steps:
+            step.run(self._exact)
+        made = [*sorted(names), *(name for step in self._weight_steps for name in step.outputs)]
+        self._clean = {name: self._place(self._exact[name]) for name in made if name in read}
+        self._last_use = {name: i for i, step in enumerate(self._steps) for name in step.inputs if name is not None}
+
+    def weights(self, codes: Mapping[str, npt.NDArray[Any] | Tensor]) -> Environment:
+        """Weights of a copy of the model that stores other codes.
+
+        Args:
+            codes: Codes of some sites, of the type and shape of the site; the others keep their own.
+
+        Returns:
+            Dequantised weights, to be given to `__call__`.
+        """
+        values: Environment = {**self._exact, **{name: _as_tensor(array) for name, array in codes.items()}}
+        changed = set(codes)
+        for step in self._weight_steps:
+            if changed.intersection(name for name in step.inputs if name is not None):
+                step.run(values)
+                changed.update(step.outputs)
+        return {name: self._place(values[name]) if name in changed else own for name, own in self._clean.items()}
+
+    def __call__(self, x: Tensor, weights: Environment | None = None, *, scores: bool = False) -> Tensor:
+        """Runs the model.
+
+        Args:
+            x: Samples [N, ...] in the model's input space; integer inputs as integer-valued floats.
+            weights: Result of `weights`; the model's own by default.
+            scores: Whether to return the values in front of a final softmax and its quantisers, as a loss needs
+                them, instead of the first output.
+
+        Returns:
+            float32 tensor, differentiable with respect to `x`.
+        """
+        if self._chunk is None or len(x) == self._chunk:
+            return self._run(x, weights, self.scores if scores else self.output)
+        missing = -len(x) % self._chunk
+        padded = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) if missing else x
+        parts = [self(part, weights, scores=scores) for part in torch.split(padded, self._chunk)]
+        return torch.cat(parts)[: len(x)]
+
+    def _run(self, x: Tensor, weights: Environment | None, wanted: str) -> Tensor:
+        values: Environment = {**self._constants, **(self._clean if weights is None else weights)}
+        values[self.input] = x.to(self.dtype)
+        for i, step in enumerate(self._steps):
+            step.run(values)
+            if wanted in step.outputs:
+                break
+            for name in step.inputs:  # free what nobody reads again, so that large batches fit the cache
+                if name is not None and self._last_use[name] == i:
+                    values.pop(name, None)
+        return values[wanted].float()
+
+    def _place(self, tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point():
+            # Shapes and axes are read by the host; codes are converted where they are used.
+            return tensor if tensor.dtype == torch.int64 else tensor.to(self.device)
+        tensor = tensor.to(device=self.device, dtype=self.dtype)
+        return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+def run(model: ir.Model, x: npt.NDArray[Any], batch: int) -> npt.NDArray[np.float32]:
+    """The first output of a model for every sample, computed here in float32: what parity is checked on.
+
+    Args:
+        model: The model.
+        x: Samples [N, ...] in its input space; a remainder that fills no batch is left out.
+        batch: Samples to run at once.
+    """
+    frozen = FrozenGraph(model)
+    whole = len(x) - len(x) % batch
+    with torch.no_grad():
+        parts = [frozen(torch.from_numpy(x[i : i + batch].astype(np.float32))) for i in range(0, whole, batch)]
+    output: npt.NDArray[np.float32] = torch.cat(parts).reshape(whole, -1).numpy()
+    return output
+
+
+def refuse_unsupported(model: ir.Model) -> None:
+    """Raises an error that names every operator without a gradient.
+
+    Raises:
+        UnsupportedError: When there is one.
+    """
+    _refuse(find_unsupported(model))
+
+
+def _refuse(unsupported: list[Unsupported]) -> None:
+    if unsupported:
+        listed = "; ".join(
+            f"{u.op} ({u.reason}) in node{'s' * (len(u.nodes) > 1)} {', '.join(repr(n) for n in u.nodes[:5])}"
+            + (f" and {len(u.nodes) - 5} more" if len(u.nodes) > 5 else "")
+            for u in unsupported
+        )
+        raise UnsupportedError(
+            f"the model cannot be differentiated: {listed}. Evaluating and injecting still work; to protect it, "
+            "export a QDQ model of standard operators"
+        )
+
+
+def _fixed_batch(model: ir.Model, name: str) -> int | None:
+    """The only batch size that a model can run at: one that a Reshape inside it spells out."""
+    shape = next(v.shape for v in model.graph.inputs if v.name == name)
+    batch = shape[0] if shape is not None and len(shape) else None
+    for node in model.graph:
+        target = node.inputs[1].const_value if node.op_type == "Reshape" and node.inputs[1] is not None else None
+        if isinstance(batch, int) and target is not None and target.size and int(target.numpy().ravel()[0]) == batch:
+            return batch
+    return None
+
+
+def _as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
+    if isinstance(array, Tensor):
+        return array
+    if array.dtype.name in ("int4", "uint4", "int2", "uint2"):  # torch does not know them: one code a byte
+        array = array.astype(np.uint8 if array.dtype.name.startswith("u") else np.int8)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())  # torch shares memory, and may write
+
+
+def _step(node: ir.Node, model: ir.Model) -> Step:
+    entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
+    assert entry is not None  # refuse_unsupported has looked
+    attributes = {name: _attribute(a) for name, a in node.attributes.items()}
+    if "num_outputs" in entry.attributes:  # Split before opset 18 tells by its outputs alone
+        attributes.setdefault("num_outputs", len(node.outputs))
+    return Step(
+        node=node.name or str(node.outputs[0].name),
+        entry=entry,
+        attributes=attributes,
+        inputs=tuple(str(v.name) if v is not None else None for v in node.inputs),
+        outputs=tuple(str(v.name) for v in node.outputs),
+    )
+
+
+def _attribute(attribute: ir.Attr) -> Any:
+    value = attribute.value
+    if isinstance(value, ir.TensorProtocol):
+        return _as_tensor(np.array(value.numpy()))
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _partition(steps: list[Step], constants: set[str], sites: set[str]) -> tuple[list[Step], list[Step], list[Step]]:
+    """Splits steps into those of constants alone, those of weights, and those of the input."""
+    fixed_values, weight_values = constants - sites, set(sites)
+    fixed, weight, active = [], [], []
+    for step in steps:
+        read = {name for name in step.inputs if name is not None}
+        if read <= fixed_values:
+            fixed.append(step)
+            fixed_values.update(step.outputs)
+        elif read <= fixed_values | weight_values:
+            weight.append(step)
+            weight_values.update(step.outputs)
+        else:
+            active.append(step)
+    return fixed, weight, active
+
+
+def _scores(output: ir.Value) -> str:
+    """Name of the value in front of a final softmax and the quantisers around it, or of the output itself."""
+    value = output
+    while (node := value.producer()) is not None:
+        operand = node.inputs[0] if node.inputs else None
+        if operand is None or operand.is_initializer():
+            break
+        producer = operand.producer()
+        quantiser = node.op_type == "DequantizeLinear" and producer is not None and producer.op_type == "QuantizeLinear"
+        # Behind any other DequantizeLinear lie codes, which are no scores.
+        if not quantiser and node.op_type not in ("Softmax", "QuantizeLinear", "Identity", "Cast"):
+            break
+        value = operand
+    return str(value.name)
