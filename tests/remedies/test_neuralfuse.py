@@ -133,6 +133,14 @@ def test_the_file_says_how_it_was_made(zoo):
     assert all(isinstance(value, str) for value in metadata.values())
 
 
+def test_equal_runs_give_equal_bytes(camera, tmp_path):
+    model, spec, data = camera()
+    paths = [tmp_path / name for name in ("once.onnx", "twice.onnx")]
+    results = [protect(model, data, data.take(20), spec, configure(), path, chips=1) for path in paths]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert all(result.training["seconds"] >= 0 for result in results)  # which the record keeps
+
+
 # --- the numbers ---
 
 
@@ -219,6 +227,15 @@ def test_a_fixed_batch_larger_than_the_sample_of_the_parity_check(camera, tmp_pa
     model, spec, data = camera(batch=96)
     result = protect(model, data, data, spec, configure(), tmp_path / "p.onnx", generator_precision="float", chips=1)
     assert math.isfinite(result.parity_max_abs)
+
+
+@pytest.mark.parametrize("batch", [600, 45])
+def test_a_fixed_batch_that_the_calibration_data_does_not_fill(camera, tmp_path, batch):
+    model, spec, data = camera(batch=batch)
+    few = data.take(40)
+    result = protect(model, few, few, spec, configure(), tmp_path / "p.onnx", chips=1)
+    assert result.precision == "int8"
+    assert Runner(load(tmp_path / "p.onnx"))(few.x).shape == (40, 4)
 
 
 def test_a_fixed_batch_of_one_with_a_fixed_reshape(parse, tmp_path):

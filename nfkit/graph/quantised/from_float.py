@@ -158,14 +158,12 @@ def _batches(model: ir.Model, calibration: Iterable[Feeds] | np.ndarray) -> Iter
         raise DataError(f"A calibration array fits a model of one input, this one has {sorted(names)}.")
     (name,) = names
     shape = next(value.shape for value in model.graph.inputs if value.name == name)
-    first = shape[0] if shape else None
-    size = first if isinstance(first, int) else min(_BATCH, max(1, len(calibration)))
-    if len(calibration) < size:
-        raise DataError(f"The model takes {size} samples at once, the calibration array holds {len(calibration)}.")
-    # A fixed batch size cannot take the remainder of the array.
-    last = len(calibration) - (len(calibration) % size if isinstance(first, int) else 0)
-    for start in range(0, last, size):
-        yield {name: calibration[start : min(start + size, last)]}
+    fixed = shape[0] if shape else None
+    size = fixed if isinstance(fixed, int) else min(_BATCH, max(1, len(calibration)))
+    for start in range(0, len(calibration), size):
+        part = calibration[start : start + size]
+        # A fixed batch is filled with samples seen before, which move neither end of a range.
+        yield {name: np.resize(part, (size, *part.shape[1:])) if isinstance(fixed, int) else part}
 
 
 def _checked(batches: Iterator[Feeds]) -> Iterator[Feeds]:

@@ -257,8 +257,24 @@ def test_fixed_batch_size_is_kept_to():
         value.shape = ir.Shape([3, 2, 6, 6])
     quantised = quantize_static(model, pictures(7))
     assert Counter(n.op_type for n in quantised.graph)["ConvTranspose"] == 1
-    with pytest.raises(DataError, match="takes 3 samples at once, the calibration array holds 2"):
-        quantize_static(model, pictures(2))
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_fixed_batch_that_the_samples_do_not_fill_sees_all_of_them(count):
+    model, image = network(), pictures(count)
+    image[-1] *= 2  # the last one, which alone reaches the ends of the range, stands in no full batch
+    free = quantize_static(model, image)
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        value.shape = ir.Shape([3, 2, 6, 6])
+    fixed = quantize_static(model, image)
+    scales = [
+        {n: v.const_value.numpy() for n, v in m.graph.initializers.items() if n.endswith("_scale")}
+        for m in (free, fixed)
+    ]
+    assert scales[0].keys() == scales[1].keys()
+    assert len(scales[0]) > 4
+    for name, scale in scales[0].items():
+        np.testing.assert_allclose(scales[1][name], scale, rtol=1e-6)
 
 
 def test_weights_in_another_file(tmp_path):
