@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nfkit.graph.input.affine import Arithmetic, Arrange, Convert, Permute, Saturate, Step, levels_to_input
 from nfkit.graph.input.spec import InputSpec
 from nfkit.learn.gradients.frozen import Environment, FrozenGraph
 
@@ -30,18 +31,45 @@ class ModelInput:
     """The way from images in [-1, 1] to a model's own input, differentiable: `InputSpec.denormalise` in torch."""
 
     def __init__(self, spec: InputSpec, device: torch.device) -> None:
-        centre, half_width = spec.bounds()
         self.spec = spec
-        self.centre = torch.from_numpy(centre).to(device)
-        self.half_width = torch.from_numpy(half_width).to(device)
-        self.integer = np.issubdtype(np.dtype(spec.dtype), np.integer)
+        self.operations = [_in_torch(step, device) for step in levels_to_input(spec)]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] in [-1, 1] -> [N, *shape]; integer types as rounded floats, the gradient passing straight."""
-        v = x * self.half_width + self.centre
-        if self.integer:
-            v = v + (torch.round(v) - v).detach()
-        return v.permute(0, 2, 3, 1) if self.spec.layout == "NHWC" else v.reshape(len(x), *self.spec.shape)
+        """[N, C, H, W] in [-1, 1] -> [N, *shape]: the values of the input's type in float32, gradients straight."""
+        for operation in self.operations:
+            x = operation(x)
+        return x
+
+
+_OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": torch.div,
+}  # fmt: skip
+
+
+def _in_torch(step: Step, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """A step of `nfkit.graph.input.affine` in torch.
+
+    Other types than float32 are values of it, so that no gradient is rounded to them; rounding lets gradients pass.
+    """
+    match step:
+        case Convert(dtype):
+            kind: torch.dtype = getattr(torch, dtype)
+            return lambda x: _straight(x.float(), x.to(kind).float())
+        case Saturate(dtype):
+            low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+            return lambda x: _straight(x, torch.round(x).clamp(low, high))
+        case Arrange(_, shape):
+            return lambda x: x.reshape(len(x), *shape)
+        case Permute(axes):
+            return lambda x: x.permute(axes)
+        case Arithmetic(operation, _, constant):
+            placed = torch.from_numpy(constant).to(device)
+            return lambda x: _OPERATIONS[operation](x, placed)
+
+
+def _straight(x: Tensor, rounded: Tensor) -> Tensor:
+    """Exactly the rounded values, with the gradient of x itself."""
+    return rounded.detach() + (x - x.detach())
 
 
 def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
@@ -31,8 +30,10 @@ from nfkit.graph.fusion.fused import (
     PREFIX,
     is_fused,
 )
+from nfkit.graph.fusion.interface import write
 from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.inject import FAULTS_KEY
+from nfkit.graph.input.affine import input_to_levels, levels_to_input
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import ROLE_KEY
 from nfkit.model import sha256
@@ -58,9 +59,9 @@ def fuse(generator: ir.Model, base: ir.Model, spec: InputSpec, metadata: dict[st
 
     def prefix(image: ir.Value, graph: ir.Graph) -> tuple[list[ir.Node], ir.Value]:
         nodes: list[ir.Node] = []
-        levels = _to_levels(image, spec, nodes, graph)
+        levels = write(input_to_levels(spec), image, nodes, graph)
         protected = _adopt(generator.clone(), levels, nodes, graph)
-        return nodes, _from_levels(protected, spec, nodes, graph)
+        return nodes, write(levels_to_input(spec), protected, nodes, graph)
 
     return _join(generator.opset_imports, prefix, base, spec, metadata)
 
@@ -177,62 +178,6 @@ def _adopt(generator: ir.Model, levels: ir.Value, nodes: list[ir.Node], graph: i
             output.name = GENERATOR_PREFIX + str(output.name)
         nodes.append(node)
     return result
-
-
-def _to_levels(image: ir.Value, spec: InputSpec, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:
-    """The base's own input -> float [N, C, H, W] in [-1, 1]."""
-    value = image
-    if spec.dtype != "float32":
-        value = _node("Cast", [value], nodes, to=int(ir.DataType.FLOAT))
-    if spec.layout == "NHWC":
-        value = _node("Transpose", [value], nodes, perm=[0, 3, 1, 2])
-    elif spec.layout != "NCHW":
-        shape = _constant("image_shape", np.array([0, *spec.image_shape], np.int64), graph)
-        value = _node("Reshape", [value, shape], nodes)
-    centre, half_width = spec.bounds()
-    if np.any(centre != 0):
-        value = _node("Sub", [value, _constant("centre", centre, graph)], nodes)
-    if np.any(half_width != 1):
-        value = _node("Div", [value, _constant("half_width", half_width, graph)], nodes)
-    return value
-
-
-def _from_levels(value: ir.Value, spec: InputSpec, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:
-    """Float [N, C, H, W] in [-1, 1] -> the base's own input."""
-    centre, half_width = spec.bounds()
-    if np.any(half_width != 1):
-        value = _node("Mul", [value, _constant("half_width", half_width, graph)], nodes)
-    if np.any(centre != 0):
-        value = _node("Add", [value, _constant("centre", centre, graph)], nodes)
-    if spec.layout == "NHWC":
-        value = _node("Transpose", [value], nodes, perm=[0, 2, 3, 1])
-    elif spec.layout != "NCHW":
-        shape = _constant("sample_shape", np.array([0, *spec.shape], np.int64), graph)
-        value = _node("Reshape", [value, shape], nodes)
-    if np.issubdtype(np.dtype(spec.dtype), np.integer):
-        # QuantizeLinear of scale 1 is "round half to even, then saturate", which Cast alone is not.
-        one = _constant("one", np.array(1, np.float32), graph)
-        zero = _constant("zero", np.array(0, spec.dtype), graph)
-        return _node("QuantizeLinear", [value, one, zero], nodes)
-    if spec.dtype != "float32":
-        return _node("Cast", [value], nodes, to=int(ir.DataType.from_numpy(np.dtype(spec.dtype))))
-    return value
-
-
-def _node(op: str, inputs: list[ir.Value], nodes: list[ir.Node], **attributes: Any) -> ir.Value:
-    node = ir.node(op, inputs, attributes, name=f"{PREFIX}interface_{len(nodes)}_{op}")
-    node.outputs[0].name = f"{node.name}_output"
-    nodes.append(node)
-    return node.outputs[0]
-
-
-def _constant(name: str, array: np.ndarray[Any, Any], graph: ir.Graph) -> ir.Value:
-    name = f"{PREFIX}interface_{name}"
-    if name not in graph.initializers:
-        tensor = ir.tensor(array, name=name)
-        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-        graph.register_initializer(value)
-    return graph.initializers[name]
 
 
 def _opsets(model: ir.Model) -> list[onnx.OperatorSetIdProto]:

@@ -2,7 +2,7 @@
 
 The generator works on images [N, C, H, W] in [-1, 1]; a model may want int8 codes, channels last, or normalised
 floats. `InputSpec` is the bijection between the two: encoding brings data into the model's own input space, and
-`centre` and `half_width` say which affine map leads from there to [-1, 1].
+`bounds` says which affine map leads from there to [-1, 1]; `nfkit.graph.input.affine` carries it out.
 
 The clip range of the generator is the range that valid inputs have *in the model's input space*: (0 - mean) / std to
 (1 - mean) / std for a network that takes normalised images, not [-1, 1].
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nfkit.errors import DataError, OptionError
+from nfkit.graph.input.affine import carry_out, image_to_levels, input_to_levels, levels_to_input
 
 LAYOUTS = ("NCHW", "NHWC", "NHW", "NC")
 """Known layouts: images with channels first or last, one-channel images, and flat features."""
@@ -86,8 +87,7 @@ class InputSpec:
         C, H, W = self.image_shape
         last = (H, W, C) if self.layout != "NC" else self.shape
         if x.dtype == np.uint8 and x.shape[1:] in (last, (H, W, C)):
-            levels = x.astype(np.float32).reshape(-1, H, W, C).transpose(0, 3, 1, 2) / np.float32(127.5) - 1
-            return self.denormalise(levels)
+            return carry_out(image_to_levels(self) + levels_to_input(self), x)
         wanted, given = np.dtype(self.dtype), x.dtype
         both_float = np.issubdtype(wanted, np.floating) and np.issubdtype(given, np.floating)
         if wanted != given and not both_float:
@@ -112,20 +112,12 @@ class InputSpec:
 
     def normalise(self, v: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Model input [N, *shape] -> float32 [N, C, H, W] in [-1, 1]."""
-        centre, half_width = self.bounds()
-        v = np.asarray(v, np.float32).reshape(len(v), *self.shape)
-        images = v.transpose(0, 3, 1, 2) if self.layout == "NHWC" else v.reshape(len(v), *self.image_shape)
-        return np.ascontiguousarray((images - centre) / half_width, dtype=np.float32)
+        v = np.asarray(v)
+        return carry_out(input_to_levels(self), v.reshape(len(v), *self.shape)).astype(np.float32, copy=False)
 
     def denormalise(self, x: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """float32 [N, C, H, W] in [-1, 1] -> model input [N, *shape], rounded half to even for integer types."""
-        centre, half_width = self.bounds()
-        v = x * half_width + centre
-        v = v.transpose(0, 2, 3, 1) if self.layout == "NHWC" else v.reshape(len(x), *self.shape)
-        dtype = np.dtype(self.dtype)
-        if np.issubdtype(dtype, np.integer):
-            v = np.clip(np.rint(v), np.iinfo(dtype).min, np.iinfo(dtype).max)
-        return np.ascontiguousarray(v, dtype=dtype)
+        return carry_out(levels_to_input(self), x)
 
     def to_dict(self) -> dict[str, Any]:
         """The input for a report."""
