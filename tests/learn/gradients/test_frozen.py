@@ -155,8 +155,9 @@ def test_codes_that_an_operator_reads_directly_can_be_replaced(parse, images):
     x, (site,) = images(16, 4), fault_sites(model)
     frozen = FrozenGraph(model, [site])
     read = {"w": codes(model, site) ^ np.int8(64)}
-    assert np.array_equal(frozen(x), Runner(model, level="basic")(x.numpy()))
-    expected = Runner(with_codes(model, read), level="basic")(x.numpy())
+    # Below level `extended` some processors saturate products of u8 and s8 codes.
+    assert np.array_equal(frozen(x), Runner(model, level="all")(x.numpy()))
+    expected = Runner(with_codes(model, read), level="all")(x.numpy())
     assert np.array_equal(frozen(x, frozen.weights(read)), expected)
 
 

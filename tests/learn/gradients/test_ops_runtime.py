@@ -192,7 +192,8 @@ def test_pad_and_crop(mode: str) -> None:
 
 
 def test_integer_products() -> None:
-    x = _RNG.integers(0, 256, (2, 4, 6, 6)).astype(np.uint8)
+    # Codes of 7 bits: with 8, processors without VNNI saturate, and ONNX Runtime is no reference there.
+    x = _RNG.integers(0, 128, (2, 4, 6, 6)).astype(np.uint8)
     w = _RNG.integers(-128, 128, (3, 4, 3, 3)).astype(np.int8)
     _agree("ConvInteger", 10, x, w, np.uint8(7), np.int8(0), pads=[1, 1, 0, 1])
     _agree("MatMulInteger", 10, x, w[0, 0, :1].repeat(6, 0), np.uint8(7), np.array([0, 1, 2], np.int8))
