@@ -1,7 +1,12 @@
-"""The state of a training run, kept in one file, so that a killed run goes on where it was."""
+"""The state of a training run, kept in one file, so that a killed run goes on where it was.
+
+The file is a line that names the form, a line with the SHA-256 of what follows, and torch's own archive. A file whose
+digest does not match is not read any further: half a state would train on as if it were whole.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass, field
@@ -11,9 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nfkit.errors import ModelError
 from nfkit.learn.optimiser import Optimiser
 from nfkit.model import write_atomically
+from nfkit.version import __version__
 
+_FORM = b"nfkit.checkpoint/2"
 _PROGRESS = ("phase", "step", "reports", "seconds", "best", "score", "clean", "perturbed")
 
 
@@ -31,6 +39,7 @@ class Checkpoint:
         best: State of the best generator so far; empty before the first measurement.
         score: Its score; `clean` and `perturbed` are its held-out accuracies.
         resumed: Whether the run goes on from a file.
+        note: What became of a file that was there, as a sentence; None where there was none.
     """
 
     path: Path | None
@@ -44,30 +53,47 @@ class Checkpoint:
     clean: float = 0.0
     perturbed: float = 0.0
     resumed: bool = False
+    note: str | None = None
     _optimiser: list[dict[str, Any]] | None = None
 
     @classmethod
     def resume(cls, path: Path | None, settings: dict[str, Any], losses: nn.Module) -> Checkpoint:
-        """Starts a run, or goes on with the one in the file if that has the same settings."""
+        """Starts a run, or goes on with the one in the file if that is whole and has the same settings.
+
+        `note` says which. The losses are as they were where a run starts.
+        """
         fresh = cls(path, settings)
         if path is None or not path.is_file():
             return fresh
+        before = {name: tensor.detach().clone() for name, tensor in losses.state_dict().items()}
         try:
-            # weights_only: a checkpoint is data, and must not be able to run code.
-            stored = torch.load(path, weights_only=True)
+            stored = _read(path)
             if stored["settings"] != _canonical(settings):
-                return fresh
+                raise _UnfitError("belongs to other settings, another model, other data or another version of nfkit")
             progress = {name: stored[name] for name in _PROGRESS}
-            optimiser = stored["optimiser"]
+            if any(type(value) is not type(getattr(fresh, name)) for name, value in progress.items()):
+                raise _UnfitError("is damaged")
             losses.load_state_dict(stored["losses"])
-        except Exception:  # a damaged or foreign file: start anew, it will be replaced
+            optimiser = stored["optimiser"]
+        except Exception as error:  # whatever is wrong with it: the run starts anew, and replaces the file
+            losses.load_state_dict(before)
+            reason = str(error) if isinstance(error, _UnfitError) else "is damaged"
+            fresh.note = f"the checkpoint {path.name} {reason}: starting anew"
             return fresh
-        return cls(path, settings, **progress, resumed=True, _optimiser=optimiser)
+        note = f"going on from step {progress['step']} of an earlier run ({path.name})"
+        return cls(path, settings, **progress, resumed=True, note=note, _optimiser=optimiser)
 
     def restore(self, optimiser: Optimiser) -> None:
-        """Gives a resumed phase its optimiser's state back, once."""
+        """Gives a resumed phase its optimiser's state back, once.
+
+        Raises:
+            ModelError: When the state is that of other parameters.
+        """
         if self._optimiser is not None:
-            optimiser.load_state_dict(self._optimiser)
+            try:
+                optimiser.load_state_dict(self._optimiser)
+            except Exception as error:
+                raise ModelError(f"the checkpoint '{self.path}' does not fit this run: delete it") from error
             self._optimiser = None
 
     def judge(self, generator: nn.Module, score: float, clean: float, perturbed: float) -> None:
@@ -90,8 +116,27 @@ class Checkpoint:
             },
             buffer,
         )
-        write_atomically(self.path, buffer.getvalue())
+        content = buffer.getvalue()
+        write_atomically(self.path, b"\n".join([_FORM, _digest(content), content]))
+
+
+class _UnfitError(Exception):
+    """Why a file is not continued; a clause that goes on from its name."""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    form, _, rest = path.read_bytes().partition(b"\n")
+    digest, _, content = rest.partition(b"\n")
+    if form != _FORM or digest != _digest(content):
+        raise _UnfitError("is damaged, or was written by another version of nfkit")
+    # weights_only: a checkpoint is data, and must not be able to run code.
+    stored: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+    return stored
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def _canonical(settings: dict[str, Any]) -> str:
-    return json.dumps(settings, sort_keys=True)
+    return json.dumps({**settings, "nfkit": __version__, "torch": torch.__version__}, sort_keys=True)

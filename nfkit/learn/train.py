@@ -84,7 +84,7 @@ def train(
     classes: int,
     checkpoint: Path | None = None,
     identity: str = "",
-    on_resume: Callable[[int], None] | None = None,
+    on_start: Callable[[str], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Trained:
     """Trains a generator by EOPM.
@@ -99,7 +99,7 @@ def train(
         classes: Number of classes.
         checkpoint: File to keep the state of the run in; a run of the same settings goes on from it.
         identity: Digest of model and data, so that a checkpoint is not continued on others.
-        on_resume: Called with the step that an earlier run had reached, where this one goes on from it.
+        on_start: Called with a sentence where there is a checkpoint: that this run goes on from it, or why not.
         on_progress: Called after every step.
 
     Returns:
@@ -136,8 +136,8 @@ def train(
     budget = config.minutes * 60 if config.minutes else math.ceil(config.epochs * batches.per_epoch)  # type: ignore[operator]
 
     state = Checkpoint.resume(checkpoint, {**config.to_dict(), "identity": identity}, losses)
-    if state.resumed and on_resume:
-        on_resume(state.step)
+    if state.note and on_start:
+        on_start(state.note)
     started, interrupted, loss = time.monotonic() - state.seconds, False, math.nan
     saved = time.monotonic()
     try:

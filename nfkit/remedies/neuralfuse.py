@@ -171,8 +171,7 @@ def protect(
     trained = train(
         base, sites, spec, rest, held_out, config,
         classes=classes, checkpoint=checkpoint, identity=f"{sha256(base)} {data.sha256}",
-        on_resume=lambda step: on_stage(f"going on from step {step} of an earlier run ({checkpoint.name})"),
-        on_progress=on_progress,
+        on_start=on_stage, on_progress=on_progress,
     )  # fmt: skip
 
     on_stage(f"exporting the generator ({generator_precision}) and fusing it")

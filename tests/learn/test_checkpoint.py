@@ -1,9 +1,13 @@
 """A run that goes on from its file takes the steps that it would have taken."""
 
+import hashlib
+import io
+
 import pytest
 import torch
 from torch import nn
 
+from nfkit.errors import ModelError
 from nfkit.learn.checkpoint import Checkpoint
 from nfkit.learn.optimiser import Group, Optimiser, under_batch_norm
 
@@ -94,18 +98,81 @@ def test_without_a_readable_file_a_run_starts(path, content):
     assert equal(layers, network()[0])
 
 
-def test_a_file_that_lacks_an_entry_starts_a_run(path):
-    stored = torch.load(path, weights_only=True)
-    del stored["reports"]
-    torch.save(stored, path)
+@pytest.mark.parametrize("share", range(24))
+def test_one_changed_bit_anywhere_starts_a_run_and_says_so(path, share):
+    content = bytearray(path.read_bytes())
+    content[len(content) * share // 24] ^= 1
+    path.write_bytes(content)
     layers, _ = network()
-    assert Checkpoint.resume(path, SETTINGS, layers).step == 0
+    state = Checkpoint.resume(path, SETTINGS, layers)
+    assert (state.step, state.resumed) == (0, False)
+    assert state.note == "the checkpoint run.pt is damaged, or was written by another version of nfkit: starting anew"
     assert equal(layers, network()[0])
+
+
+def rewrite(path, change):
+    """Changes the content of a checkpoint, and gives it the digest of that."""
+    form, _, content = path.read_bytes().split(b"\n", 2)
+    stored = torch.load(io.BytesIO(content), weights_only=True)
+    change(stored)
+    buffer = io.BytesIO()
+    torch.save(stored, buffer)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest().encode()
+    path.write_bytes(b"\n".join([form, digest, buffer.getvalue()]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stored: stored.pop("reports"),
+        lambda stored: stored.update(step="five"),
+        lambda stored: stored["losses"].pop("3.bias"),  # the last that is loaded: all before are in place by then
+        lambda stored: stored["losses"].update({"3.bias": torch.zeros(7)}),
+    ],
+)
+def test_a_file_of_other_content_starts_a_run_and_leaves_nothing_of_itself(path, change):
+    rewrite(path, change)
+    layers, _ = network()
+    state = Checkpoint.resume(path, SETTINGS, layers)
+    assert state.step == 0
+    assert state.note == "the checkpoint run.pt is damaged: starting anew"
+    assert equal(layers, network()[0])
+
+
+def test_an_optimiser_of_other_parameters_is_refused_in_a_sentence(path):
+    rewrite(path, lambda stored: stored["optimiser"].pop())
+    layers, optimiser = network()
+    state = Checkpoint.resume(path, SETTINGS, layers)
+    with pytest.raises(ModelError, match=r"run\.pt' does not fit this run: delete it"):
+        state.restore(optimiser)
+
+
+class Trap:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code ran')",))
+
+
+def test_no_code_in_a_file_is_run(path):
+    buffer = io.BytesIO()
+    torch.save({"settings": Trap()}, buffer)
+    form = path.read_bytes().split(b"\n")[0]
+    path.write_bytes(b"\n".join([form, hashlib.sha256(buffer.getvalue()).hexdigest().encode(), buffer.getvalue()]))
+    assert Checkpoint.resume(path, SETTINGS, network()[0]).step == 0
+
+
+def test_a_run_that_goes_on_says_so(path):
+    assert Checkpoint.resume(path, SETTINGS, network()[0]).note == "going on from step 5 of an earlier run (run.pt)"
+    path.unlink()
+    assert Checkpoint.resume(path, SETTINGS, network()[0]).note is None
 
 
 def test_other_settings_start_a_run(path):
     layers, _ = network()
-    assert Checkpoint.resume(path, {**SETTINGS, "epochs": 4.0}, layers).step == 0
+    state = Checkpoint.resume(path, {**SETTINGS, "epochs": 4.0}, layers)
+    assert state.step == 0
+    assert "belongs to other settings" in state.note
     assert equal(layers, network()[0])
 
 

@@ -296,6 +296,28 @@ def test_a_killed_run_leaves_no_output_and_goes_on_when_called_again(camera, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["camera.nf.onnx"]
 
 
+def test_a_damaged_checkpoint_is_said_to_be_one_and_has_no_part_in_the_result(camera, tmp_path):
+    model, spec, data = camera()
+    whole, output, stages = tmp_path / "whole.onnx", tmp_path / "camera.nf.onnx", []
+    options = {"generator_precision": "float", "chips": 1, "around": False}
+
+    def end(progress):
+        if progress.step == 4:
+            raise KilledError
+
+    config = configure()
+    protect(model, data, data, spec, config, whole, **options)
+    with pytest.raises(KilledError):
+        protect(model, data, data, spec, config, output, **options, on_progress=end)
+    checkpoint = tmp_path / "camera.nf.onnx.checkpoint.pt"
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 255
+    checkpoint.write_bytes(content)
+    protect(model, data, data, spec, config, output, **options, on_stage=stages.append)
+    assert any("camera.nf.onnx.checkpoint.pt is damaged" in stage for stage in stages)
+    assert output.read_bytes() == whole.read_bytes()
+
+
 def test_ctrl_c_gives_a_valid_file(camera, tmp_path):
     model, spec, data = camera()
     output = tmp_path / "camera.nf.onnx"
