@@ -30,7 +30,10 @@ def evaluate(
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
     protect_bit: options.ProtectBits = None,
+    protect_top: options.ProtectTop = 0,
     protect_site: options.ProtectSites = None,
+    storage: options.Storage = "as-stored",
+    ecc: options.Ecc = "none",
     chips: Annotated[int, typer.Option("--chips", min=1, help="How many chips to measure.")] = 10,
     first_chip: Annotated[int, typer.Option("--first-chip", min=0, help="Seed of the first chip.")] = 50_000,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Use only the first samples.")] = None,
@@ -69,7 +72,7 @@ def evaluate(
     path = model or _only_fused_file()
     graph = load(path)
     strengths = options.make_strengths(ber, vdd, curve, extrapolate)
-    errors = options.make_errors(strengths.rates, kind, set_share, protect_bit, protect_site)
+    errors = options.make_errors(strengths.rates, kind, set_share, protect_bit, protect_site, protect_top, storage, ecc)
     if not data:
         raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
     dataset = load_data(data, "test")

@@ -22,7 +22,10 @@ def inject(
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
     protect_bit: options.ProtectBits = None,
+    protect_top: options.ProtectTop = 0,
     protect_site: options.ProtectSites = None,
+    storage: options.Storage = "as-stored",
+    ecc: options.Ecc = "none",
     chip: Annotated[int, typer.Option("--chip", min=0, help="Seed of the chip.")] = 50_000,
     mode: Annotated[
         str, typer.Option("--mode", help="node, input (masks can be fed) or baked (flipped codes).")
@@ -38,7 +41,7 @@ def inject(
     """Write a copy of a model with the bit errors of one chip in it, or take them out again."""
     from nfkit.cli import console
     from nfkit.faults import Chip, parse_layout
-    from nfkit.graph.injection.inject import MODES, count_faults
+    from nfkit.graph.injection.inject import MODES, count_faults, count_inexact
     from nfkit.graph.injection.inject import inject as inject_faults
     from nfkit.graph.injection.inject import remove as remove_faults
     from nfkit.graph.memory.sites import fault_sites
@@ -55,7 +58,7 @@ def inject(
     else:
         strength = options.make_strength(ber, vdd, curve, extrapolate)
         rate = strength.rates[0]
-        errors = options.make_errors([rate], kind, set_share, protect_bit, protect_site)[0]
+        errors = options.make_errors([rate], kind, set_share, protect_bit, protect_site, protect_top, storage, ecc)[0]
         roles = ("weight", "bias", "constant") if biases else ("weight",)
         sites = fault_sites(graph, generator=fault_generator, roles=roles)  # type: ignore[arg-type]
         device = Chip(chip, parse_layout(layout_map))
@@ -63,7 +66,12 @@ def inject(
         cells, bits = count_faults(graph, sites, device, errors)
         record |= {"ber": rate, "chip": chip, **errors.to_dict(), "faulty_cells": cells, "flipped_bits": bits}
         record |= strength.to_record()
+        inexact = count_inexact(graph, sites, errors)
+        if inexact:
+            record["inexact_codes"] = inexact
         done = f"chip {chip} at {strength.describe()}: {cells} faulty cells, {bits} flipped bits in {len(sites)} sites"
+        if inexact:
+            done += f"; {inexact} codes have no word in {storage} and are held as the nearest one"
         if mode == "input":
             done += "; the file is fault-free until the masks are fed"
     save(result, output)

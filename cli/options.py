@@ -56,8 +56,29 @@ ProtectBits = Annotated[
     list[int] | None,
     typer.Option("--protect-bit", help="A bit position that never errs, 0 the lowest; repeat."),
 ]
+ProtectTop = Annotated[
+    int,
+    typer.Option("--protect-top", min=0, metavar="N", help="How many top bits of every site never err."),
+]
 ProtectSites = Annotated[
     list[str] | None, typer.Option("--protect-site", help="Pattern of weight sites that never err; repeat.")
+]
+Storage = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        metavar="CODE",
+        help="How memory holds a code: as-stored, twos-complement, sign-magnitude, offset-binary or gray.",
+    ),
+]
+Ecc = Annotated[
+    str,
+    typer.Option(
+        "--ecc",
+        metavar="CODE",
+        help="Error correction beside the weights: none, secded-32 or secded-64, which correct one error a word and "
+        "return two as read, or secded-32-zero or secded-64-zero, which zero the word.",
+    ),
 ]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the record as JSON; - for stdout.")]
 Level = Annotated[str, typer.Option("--optimization", help="ONNX Runtime's level: none, basic, extended or all.")]
@@ -119,14 +140,20 @@ def make_strength(ber: float | None, vdd: float | None, curve: str, extrapolate:
 
 
 def make_errors(
-    rates: list[float], kind: str, set_share: float, bits: list[int] | None, sites: list[str] | None
+    rates: list[float],
+    kind: str,
+    set_share: float,
+    bits: list[int] | None,
+    sites: list[str] | None,
+    top: int = 0,
+    storage: str = "as-stored",
+    ecc: str = "none",
 ) -> list[BitErrors]:
     """Bit errors of one kind at several rates."""
     from nfkit.faults import BitErrors
 
     return [
-        BitErrors(rate, kind, set_share, tuple(bits or ()), tuple(sites or ()))  # type: ignore[arg-type]
-        for rate in rates
+        BitErrors(rate, kind, set_share, tuple(bits or ()), tuple(sites or ()), top, storage, ecc) for rate in rates
     ]
 
 

@@ -30,7 +30,10 @@ def protect(
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
     protect_bit: options.ProtectBits = None,
+    protect_top: options.ProtectTop = 0,
     protect_site: options.ProtectSites = None,
+    storage: options.Storage = "as-stored",
+    ecc: options.Ecc = "none",
     minutes: options.Minutes = None,
     epochs: options.Epochs = None,
     copies: options.Copies = 4,
@@ -86,7 +89,9 @@ def protect(
     strength = options.make_strength(ber, vdd, curve, extrapolate)
     config = TrainConfig(
         generator=generator,
-        errors=options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
+        errors=options.make_errors(
+            strength.rates, kind, set_share, protect_bit, protect_site, protect_top, storage, ecc
+        )[0],
         layout=parse_layout(layout_map),
         epochs=epochs,
         minutes=options.find_minutes(minutes, epochs),

@@ -43,7 +43,10 @@ def search(
     layout_map: options.LayoutName = "iid",
     set_share: options.SetShare = 0.5,
     protect_bit: options.ProtectBits = None,
+    protect_top: options.ProtectTop = 0,
     protect_site: options.ProtectSites = None,
+    storage: options.Storage = "as-stored",
+    ecc: options.Ecc = "none",
     chips: options.Chips = 10,
     optimization: options.Level = "all",
     layout: options.InputLayout = None,
@@ -76,7 +79,10 @@ def search(
     spec = options.make_spec(graph, layout, range_, mean, std)
     strength = options.make_strength(ber, vdd, curve, extrapolate)
     config = TrainConfig(
-        "auto", options.make_errors(strength.rates, kind, set_share, protect_bit, protect_site)[0],
+        "auto",
+        options.make_errors(
+            strength.rates, kind, set_share, protect_bit, protect_site, protect_top, storage, ecc
+        )[0],
         parse_layout(layout_map), epochs, options.find_minutes(minutes, epochs),
         copies=copies, batch=batch, seed=seed, shift=shift, precision=precision,
     )  # fmt: skip

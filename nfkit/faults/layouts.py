@@ -9,7 +9,7 @@ A layout maps the cells of a weight site to faulty cells of a chip:
   generator, in which besides every row of 16 weights is repeated 16 times in a row. It reproduces the published
   collapse and its spread; it is a property of that code more than of SRAM.
 
-Codes are stored in two's complement (or unsigned), least significant bit first.
+Cells are numbered from the least significant bit of the first word on; `nfkit.faults.codes` says what a word holds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nfkit.errors import OptionError
-from nfkit.faults.kinds import BitErrors
+from nfkit.faults.bit_errors import BitErrors
+from nfkit.faults.kinds import KINDS, Population
 from nfkit.faults.weakness import Cells, prefers_one, weakest_cells
 
 
@@ -53,20 +54,31 @@ class Layout(Protocol):
     def __str__(self) -> str: ...
 
 
-def _drawn(seed: int, name: str, cells: int, errors: BitErrors) -> tuple[Cells, Cells]:
-    """Cells of one physical memory that set and that clear, from nfkit's own stream."""
-    if errors.kind == "stuck":
-        faulty = weakest_cells(seed, name, cells, errors.rate)
-        ones = prefers_one(seed, name, faulty, errors.set_share)
-        # Several times as fast as a boolean index.
-        return faulty.take(np.flatnonzero(ones)), faulty.take(np.flatnonzero(~ones))
-    rates = errors.directed_rates()
-    faulty = weakest_cells(seed, name, cells, max(rates))
-    if rates[0] == rates[1]:
-        return faulty, faulty
-    # The cells of the lower rate are the weakest of those of the higher one.
-    fewer = faulty[: len(weakest_cells(seed, name, cells, min(rates)))]
-    return (faulty, fewer) if rates[0] > rates[1] else (fewer, faulty)
+@dataclass(frozen=True)
+class Drawn:
+    """The cells of one physical memory, from nfkit's own stream.
+
+    Attributes:
+        seed: The chip.
+        name: The memory.
+        count: Its cells.
+    """
+
+    seed: int
+    name: str
+    count: int
+
+    def weakest(self, rate: float) -> Cells:
+        """See `nfkit.faults.kinds.Population.weakest`."""
+        return weakest_cells(self.seed, self.name, self.count, rate)
+
+    def prefer_one(self, cells: Cells, share: float) -> npt.NDArray[np.bool_]:
+        """See `nfkit.faults.kinds.Population.prefer_one`."""
+        return prefers_one(self.seed, self.name, cells, share)
+
+
+def _draw(cells: Population, errors: BitErrors) -> tuple[Cells, Cells]:
+    return errors.fault_kind.draw(cells, errors.rate, errors.set_share)
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ class Iid:
 
     def faulty(self, seed: int, memory: Memory, errors: BitErrors) -> tuple[Cells, Cells]:
         """See `Layout.faulty`."""
-        return _drawn(seed, memory.name, memory.count * memory.bits, errors)
+        return _draw(Drawn(seed, memory.name, memory.count * memory.bits), errors)
 
     def __str__(self) -> str:
         return "iid"
@@ -94,9 +106,12 @@ class Array:
 
     def faulty(self, seed: int, memory: Memory, errors: BitErrors) -> tuple[Cells, Cells]:
         """See `Layout.faulty`."""
-        setting, clearing = _drawn(seed, str(self), self.rows * self.columns, errors)
-        mapped = self._spread(setting, memory, 1)
-        return mapped, mapped if clearing is setting else self._spread(clearing, memory, 1)
+        return self._map(Drawn(seed, str(self), self.rows * self.columns), memory, errors, 1)
+
+    def _map(self, cells: Population, memory: Memory, errors: BitErrors, repeat: int) -> tuple[Cells, Cells]:
+        setting, clearing = _draw(cells, errors)
+        mapped = self._spread(setting, memory, repeat)
+        return mapped, mapped if clearing is setting else self._spread(clearing, memory, repeat)
 
     def _spread(self, cells: Cells, memory: Memory, repeat: int) -> Cells:
         """Every cell of the memory that one of the array's cells holds at some time."""
@@ -138,18 +153,28 @@ class Reference(Array):
         """See `Layout.faulty`."""
         if not seed < 2**32 - 1:
             raise OptionError(f"chip {seed}: the reference layout takes seeds below {2**32 - 1}")
-        if errors.kind == "asymmetric":
-            raise OptionError("the reference layout knows the kinds 'stuck' and 'flip': use 'iid' or 'array' here")
-        cells = self.rows * self.columns
-        faulty = np.flatnonzero(_legacy_uniform(seed, cells) < errors.rate).astype(np.uint64)
-        if errors.kind == "flip":
-            flipping = self._spread(faulty, memory, 16)
-            return flipping, flipping
-        ones = _legacy_uniform(seed + 1, cells)[faulty.astype(np.int64)] < errors.set_share
-        return self._spread(faulty[ones], memory, 16), self._spread(faulty[~ones], memory, 16)
+        if not errors.fault_kind.published:
+            known = " and ".join(repr(kind.name) for kind in KINDS.values() if kind.published)
+            raise OptionError(f"the reference layout knows the kinds {known}: use 'iid' or 'array' here")
+        return self._map(_Published(seed, self.rows * self.columns), memory, errors, 16)
 
     def __str__(self) -> str:
         return "reference"
+
+
+@dataclass(frozen=True)
+class _Published:
+    """The cells of the published code's array."""
+
+    seed: int
+    count: int
+
+    def weakest(self, rate: float) -> Cells:
+        return np.flatnonzero(_legacy_uniform(self.seed, self.count) < rate).astype(np.uint64)
+
+    def prefer_one(self, cells: Cells, share: float) -> npt.NDArray[np.bool_]:
+        ones: npt.NDArray[np.bool_] = _legacy_uniform(self.seed + 1, self.count)[cells.astype(np.int64)] < share
+        return ones
 
 
 def _legacy_uniform(seed: int, count: int) -> npt.NDArray[np.float64]:

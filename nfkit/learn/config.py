@@ -83,4 +83,5 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration for records and checkpoints."""
-        return asdict(self) | {"errors": asdict(self.errors), "layout": str(self.layout)}
+        errors = {"rate": self.errors.rate, **self.errors.to_dict()}
+        return asdict(self) | {"errors": errors, "layout": str(self.layout)}

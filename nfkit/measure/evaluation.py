@@ -21,7 +21,7 @@ import onnx_ir as ir
 from nfkit.access.runtime import Level, Runner, accuracy
 from nfkit.data import Dataset
 from nfkit.errors import OptionError
-from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid, Layout, flipped_bits
+from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid, Layout
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import evidence_model, split
 from nfkit.graph.injection.inject import with_codes
@@ -235,7 +235,8 @@ def _read(chip: Chip, errors: BitErrors, sites: list[WeightSite], stored: Codes)
     read, cells, bits = {}, 0, 0
     for site in sites:
         faults = chip.faults(site, errors)
-        read[site.name] = np.ascontiguousarray(faults.apply(stored[site.name]))
+        returned = faults.read(stored[site.name])
+        read[site.name] = np.ascontiguousarray(returned.codes)
         cells += faults.faulty_cells()
-        bits += flipped_bits(stored[site.name], read[site.name], site.bits)
+        bits += returned.flipped
     return read, cells, bits

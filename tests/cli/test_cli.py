@@ -193,6 +193,47 @@ def test_inject_spares_protected_bits_and_sites(invoke, files, tmp_path):
     assert record["protected_bits"] == [7, 6]
 
 
+def test_inject_asymmetric_errors_into_held_words_with_robust_tops(invoke, files, tmp_path):
+    faulty = tmp_path / "o.onnx"
+    record = as_json(
+        invoke(
+            "inject", files.base, "-o", faulty, "--ber", 0.05, "--kind", "asymmetric", "--set-share", 0.1,
+            "--protect-top", 1, "--storage", "gray", "--json", "-",
+        )
+    )  # fmt: skip
+    model, chip = load(files.base), Chip(50_000)
+    errors = BitErrors(0.05, "asymmetric", 0.1, protected_top=1, storage="gray")
+    assert errors.directed_rates() == pytest.approx((0.01, 0.09))
+    sites = fault_sites(model)
+    assert to_bytes(load(faulty)) == to_bytes(inject_faults(model, sites, chip, errors))
+    assert (record["faulty_cells"], record["flipped_bits"]) == count_faults(model, sites, chip, errors)
+    stated = {"kind": "asymmetric", "set_share": 0.1, "protected_top": 1, "storage": "gray"}
+    assert stated.items() <= record.items()
+    assert to_bytes(load(faulty)) != to_bytes(model)
+
+
+def test_inject_says_which_codes_cannot_be_held(invoke, tmp_path, parse):
+    model = parse(
+        """<ir_version: 10, opset_import: ["" : 18]>
+        g (float[N, 2] image) => (float[N, 2] y) <int8[2, 2] w = {1, -128, -128, -127}, float s = {0.5}> {
+            f = DequantizeLinear (w, s)
+            y = MatMul (image, f)
+        }"""
+    )
+    save(model, tmp_path / "m.onnx")
+    run = ("inject", tmp_path / "m.onnx", "-o", tmp_path / "o.onnx", "--storage", "sign-magnitude", "--force")
+    assert as_json(invoke(*run, "--json", "-"))["inexact_codes"] == 2
+    assert "; 2 codes have no word in sign-magnitude and are held as the nearest one" in invoke(*run).stdout
+
+
+def test_inject_corrected_codes(invoke, files, tmp_path):
+    faulty, model = tmp_path / "o.onnx", load(files.base)
+    invoke("inject", files.base, "-o", faulty, "--ber", 0.02, "--ecc", "secded-64-zero", "--mode", "baked")
+    errors = BitErrors(0.02, ecc="secded-64-zero")
+    expected = inject_faults(model, fault_sites(model), Chip(50_000), errors, "baked")
+    assert to_bytes(load(faulty)) == to_bytes(expected)
+
+
 def test_inject_replaces_a_file_only_when_forced(invoke, files, tmp_path):
     path = tmp_path / "o.onnx"
     path.write_bytes(b"precious")
@@ -234,7 +275,8 @@ def test_evaluate_options_reach_the_measurement(invoke, files):
         invoke(
             "evaluate", files.fused, "--data", files.data, "--samples", 10, "--chips", 1, "--first-chip", 60_000,
             "--kind", "asymmetric", "--set-share", 0.25, "--layout-map", "array:64x128", "--fault-generator",
-            "--optimization", "basic", "--json", "-",
+            "--optimization", "basic", "--protect-top", 1, "--storage", "sign-magnitude", "--ecc", "secded-32",
+            "--json", "-",
         )
     )  # fmt: skip
     assert [row["chip"] for row in record["rows"]] == [60_000]
@@ -243,6 +285,8 @@ def test_evaluate_options_reach_the_measurement(invoke, files):
     assert record["faults"]["set_share"] == 0.25
     assert record["faults"]["layout"] == "array:64x128"
     assert record["faults"]["generator_faulted"] is True
+    newer = {"protected_top": 1, "storage": "sign-magnitude", "ecc": "secded-32"}
+    assert newer.items() <= record["faults"].items()
 
 
 # --- split ---

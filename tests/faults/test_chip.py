@@ -223,6 +223,21 @@ def test_protected_bits_beyond_the_code_are_refused():
         Chip(1).faults(Memory("w", 10, 4), errors)
 
 
+@pytest.mark.parametrize(("kind", "layout"), CASES, ids=["-".join(case) for case in CASES])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_top_bits_are_counted_in_each_memory(kind, layout, bits):
+    plain, memory = errors_of(kind, 0.2), Memory("w", 4000, bits)
+    hard = BitErrors(plain.rate, plain.kind, plain.set_share, protected_top=2)
+    chip = Chip(50000, parse_layout(layout))
+    for bare, kept in zip(
+        chip.faults(memory, plain).masks((4000,), np.uint8),
+        chip.faults(memory, hard).masks((4000,), np.uint8),
+        strict=True,
+    ):
+        assert np.bitwise_or.reduce(bare) == 2**bits - 1
+        assert kept.tolist() == (bare & (2 ** (bits - 2) - 1)).tolist()
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_seeds_out_of_range_are_refused(seed):
     with pytest.raises(OptionError, match="is no seed"):

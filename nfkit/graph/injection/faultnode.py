@@ -11,7 +11,7 @@ neither, they are Constant nodes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -57,6 +57,7 @@ def insert(
     entry: Stored,
     function: str,
     masks: Mapping[str, npt.NDArray[Any]],
+    attributes: Sequence[ir.Attr] = (),
     *,
     prefix: str,
     overridable: bool,
@@ -68,6 +69,7 @@ def insert(
         entry: The tensor.
         function: Name of the fault function.
         masks: Its mask operands by suffix, in order.
+        attributes: Its attributes.
         prefix: What the names of all added values start with.
         overridable: Whether the masks are inputs of the model.
 
@@ -82,7 +84,14 @@ def insert(
     ]
     if overridable:
         model.graph.inputs.extend(operands)
-    node = ir.Node(DOMAIN, function, [weight, *operands], name=f"{prefix}faults", metadata_props={ROLE_KEY: "faults"})
+    node = ir.Node(
+        DOMAIN,
+        function,
+        [weight, *operands],
+        attributes,
+        name=f"{prefix}faults",
+        metadata_props={ROLE_KEY: "faults"},
+    )
     faulty = node.outputs[0]
     faulty.name = f"{prefix}faulty"
     faulty.type, faulty.shape = ir.TensorType(entry.dtype), ir.Shape(entry.shape)
@@ -113,6 +122,8 @@ def take_out(model: ir.Model) -> None:
         holder.remove([n for n in ours if n.domain != DOMAIN], safe=True)
         if ours and isinstance(holder, ir.Function):
             holder.opset_imports.pop(DOMAIN, None)
+    for identifier in [identifier for identifier in model.functions if identifier[0] == DOMAIN]:
+        del model.functions[identifier]
     model.opset_imports.pop(DOMAIN, None)
 
 
@@ -125,7 +136,6 @@ def _bypass(model: ir.Model, holder: ir.Graph | ir.Function, node: ir.Node) -> N
             model.graph.inputs.remove(mask)
         if mask.is_initializer():
             del model.graph.initializers[str(mask.name)]
-    model.functions.pop((node.domain, node.op_type, node.overload), None)
 
 
 def _mask(model: ir.Model, name: str, array: npt.NDArray[Any], entry: Stored) -> ir.Value:

@@ -1,53 +1,85 @@
 """The fault nodes, as ONNX functions of the domain `nfkit`.
 
 They are readable in a graph viewer, run wherever model-local functions do, and are folded away by ONNX Runtime when
-their masks are constants.
+their masks are constants. A kind of fault brings its function as text (`nfkit.faults.kinds`); where codes are held in
+other words than the file stores, another function goes around it, which looks the words up in tables that each node
+brings along:
 
-All operands have the full shape and integer type of the weight: some runtimes compute bitwise operators wrongly
-when one operand is broadcast.
+    w -> nfkit.HeldStuckAt<storage, encode, decode>(w, and_mask, or_mask)
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+import onnx
+import onnx.parser
 import onnx_ir as ir
-from onnxscript import opset18, script, values
 
+from nfkit.errors import UnsupportedError
+from nfkit.faults import BitErrors
+from nfkit.faults.codes import NumberCode
+from nfkit.faults.codes.base import TABLED_BITS
 from nfkit.graph.injection.faultnode import DOMAIN
+from nfkit.graph.memory.sites import WeightSite
 
-_nfkit = values.Opset(DOMAIN, 1)
-
-
-@script(_nfkit, default_opset=opset18)
-def StuckAt(weight, and_mask, or_mask):  # type: ignore[no-untyped-def]  # noqa: N802
-    """Cells stuck at 0 (zeros of and_mask) and at 1 (ones of or_mask)."""
-    return opset18.BitwiseOr(opset18.BitwiseAnd(weight, and_mask), or_mask)
-
-
-@script(_nfkit, default_opset=opset18)
-def BitFlip(weight, mask):  # type: ignore[no-untyped-def]  # noqa: N802
-    """Cells that return the opposite of what was written (ones of mask)."""
-    return opset18.BitwiseXor(weight, mask)
+_HELD = """
+    Held{name} <storage, encode, decode> (weight{masks}) => (read) {{
+        words = Constant <value: tensor = @encode> ()
+        code = Cast <to = 6> (weight)
+        held = Gather (words, code)
+        returned = {domain}.{name} (held{masks})
+        codes = Constant <value: tensor = @decode> ()
+        word = Cast <to = 6> (returned)
+        read = Gather (codes, word)
+    }}"""
 
 
-@script(_nfkit, default_opset=opset18)
-def DirectedFlip(weight, zero_to_one, one_to_zero):  # type: ignore[no-untyped-def]  # noqa: N802
-    """Cells that turn a stored 0 into 1 (zero_to_one) and a stored 1 into 0 (one_to_zero)."""
-    rising = opset18.BitwiseAnd(opset18.BitwiseNot(weight), zero_to_one)
-    falling = opset18.BitwiseAnd(weight, one_to_zero)
-    return opset18.BitwiseXor(weight, opset18.BitwiseOr(rising, falling))
+def fault_functions(errors: BitErrors, opset: int) -> list[ir.Function]:
+    """The functions that inject errors of a kind, importing the opset of the model that they join.
+
+    Returns:
+        The one that fault nodes call first, and then what that calls.
+    """
+    kind = _parse(errors.fault_kind.function, opset)
+    if not isinstance(errors.storage_code, NumberCode):
+        return [kind]
+    masks = "".join(f", {value.name}" for value in kind.inputs[1:])
+    return [_parse(_HELD.format(name=kind.name, masks=masks, domain=DOMAIN), opset, nested=True), kind]
 
 
-_FUNCTIONS: dict[str, Any] = {"stuck": StuckAt, "flip": BitFlip, "asymmetric": DirectedFlip}
+def fault_attributes(errors: BitErrors, site: WeightSite) -> list[ir.Attr]:
+    """What the node of a site tells its function besides the masks.
+
+    Raises:
+        UnsupportedError: When the site's codes are too wide for tables.
+    """
+    storage = errors.storage_code
+    if not isinstance(storage, NumberCode):
+        return []
+    check_tables(errors, site)
+    encode, decode = storage.tables(site.bits, site.dtype)
+    return [
+        ir.AttrString("storage", storage.name),
+        ir.AttrTensor("encode", ir.tensor(encode, name="encode")),
+        ir.AttrTensor("decode", ir.tensor(decode, name="decode")),
+    ]
 
 
-def fault_function(kind: str, opset: int) -> ir.Function:
-    """The function that injects faults of a kind, importing the opset of the model that it joins."""
-    proto = _FUNCTIONS[kind].to_function_proto()
+def check_tables(errors: BitErrors, site: WeightSite) -> None:
+    """Refuses a site whose held words no table can list.
+
+    Raises:
+        UnsupportedError: With the mode that can do without.
+    """
+    if isinstance(errors.storage_code, NumberCode) and site.bits > TABLED_BITS:
+        raise UnsupportedError(
+            f"'{site.name}' has {site.bits}-bit codes, and a fault node looks up words of up to {TABLED_BITS} bits "
+            f"(--storage {errors.storage}): use --mode baked"
+        )
+
+
+def _parse(text: str, opset: int, *, nested: bool = False) -> ir.Function:
     # One version of the operators in the whole file: the bitwise ones have not changed since opset 18.
-    for entry in proto.opset_import:
-        if entry.domain == "":
-            entry.version = opset
-    function: ir.Function = ir.from_proto(proto)
-    return function
+    own = f', "{DOMAIN}" : 1' if nested else ""
+    header = f'<opset_import: ["" : {opset}{own}], domain: "{DOMAIN}">'
+    proto: onnx.FunctionProto = onnx.parser.parse_function(header + text)
+    return ir.serde.deserialize_function(proto)

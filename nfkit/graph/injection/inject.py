@@ -8,6 +8,9 @@ Three forms, bit-identical in ONNX Runtime:
 * `baked`: the flipped codes themselves. For runtimes without functions, and for types without bitwise operators
   (int4 and its like).
 
+Where codes are held in other words than the file stores (`nfkit.faults.codes`), masks hit those words, and a fault
+node translates to and fro; what an error correction returns can be baked alone.
+
 A weight may live in the main graph, in a body or in a function (see `nfkit.graph.memory.storage`); its fault node
 stands beside it. Functions see no inputs of the model, so that mode `input` cannot reach into them.
 
@@ -27,10 +30,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError, UnsupportedError
-from nfkit.faults import BitErrors, Chip, SiteFaults, flipped_bits
+from nfkit.faults import BitErrors, Chip, SiteFaults
 from nfkit.graph.injection.faultnode import DOMAIN as DOMAIN
 from nfkit.graph.injection.faultnode import MIN_OPSET as MIN_OPSET
 from nfkit.graph.injection.faultnode import check_reach, insert, take_out
+from nfkit.graph.injection.functions import check_tables, fault_attributes, fault_functions
 from nfkit.graph.memory.sites import WeightSite, codes
 from nfkit.graph.memory.storage import Stored, find_stored
 
@@ -69,28 +73,38 @@ class InjectFaults(ir.passes.InPlacePass):
                 f"mode '{self.mode}' needs the bitwise operators of opset {MIN_OPSET}, the model has opset {opset}: "
                 "use --mode baked, or lift the model with onnx.version_converter"
             )
-        for entry in find_stored(model, [site.name for site in self.sites]):
+        if self.mode != "baked" and self.errors.correction is not None:
+            raise UnsupportedError(
+                f"mode '{self.mode}' injects bit by bit, and what an error correction returns depends on whole words "
+                f"(--ecc {self.errors.ecc}): use --mode baked"
+            )
+        for site, entry in zip(self.sites, find_stored(model, [site.name for site in self.sites]), strict=True):
             if self.mode != "baked":
                 check_reach(entry, self.mode)
+                check_tables(self.errors, site)
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
-        # Here, not above: what authors the functions takes longer to import than everything else together.
-        from nfkit.graph.injection.functions import fault_function
-
         undo = {}
-        function = fault_function(self.errors.kind, max(MIN_OPSET, model.opset_imports.get("", 0)))
+        functions = fault_functions(self.errors, max(MIN_OPSET, model.opset_imports.get("", 0)))
         entries = find_stored(model, [site.name for site in self.sites])
         for site, entry in zip(self.sites, entries, strict=True):
             faults = self.chip.faults(site, self.errors)
             if self.mode == "baked":
                 undo[site.name] = _bake(entry, faults)
                 continue
-            masks = self._masks(site, faults, entry.array())
-            insert(model, entry, function.name, masks, prefix=mask_name(site, ""), overridable=self.mode == "input")
+            insert(
+                model,
+                entry,
+                functions[0].name,
+                self._masks(site, faults, entry.array()),
+                fault_attributes(self.errors, site),
+                prefix=mask_name(site, ""),
+                overridable=self.mode == "input",
+            )
         if self.mode != "baked" and self.sites:
             model.opset_imports[DOMAIN] = 1
-            model.functions[function.identifier()] = function
+            model.functions.update({function.identifier(): function for function in functions})
         record = {
             "mode": self.mode,
             "chip": self.chip.seed,
@@ -106,7 +120,7 @@ class InjectFaults(ir.passes.InPlacePass):
     def _masks(self, site: WeightSite, faults: SiteFaults, stored: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         if self.mode == "input":  # fault-free until a chip's masks are fed
             faults = SiteFaults(site.bits, faults.setting[:0], faults.clearing[:0])
-        return mask_operands(self.errors.kind, faults, stored)
+        return mask_operands(self.errors, faults, stored)
 
 
 class RemoveFaults(ir.passes.InPlacePass):
@@ -151,10 +165,15 @@ def count_faults(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: B
     """Number of faulty cells of a chip, and of the stored bits that they flip."""
     cells = bits = 0
     for site in sites:
-        faults, stored = chip.faults(site, errors), codes(model, site)
+        faults = chip.faults(site, errors)
         cells += faults.faulty_cells()
-        bits += flipped_bits(stored, faults.apply(stored), site.bits)
+        bits += faults.read(codes(model, site)).flipped
     return cells, bits
+
+
+def count_inexact(model: ir.Model, sites: list[WeightSite], errors: BitErrors) -> int:
+    """Number of codes for which the storage code has no word, so that even a chip without errors changes them."""
+    return sum(errors.storage_code.inexact(codes(model, site), site.bits) for site in sites)
 
 
 def chip_inputs(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors) -> dict[str, npt.NDArray[Any]]:
@@ -171,7 +190,7 @@ def chip_inputs(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: Bi
     """
     feeds = {}
     for site in sites:
-        operands = mask_operands(errors.kind, chip.faults(site, errors), codes(model, site))
+        operands = mask_operands(errors, chip.faults(site, errors), codes(model, site))
         feeds.update({mask_name(site, suffix): mask for suffix, mask in operands.items()})
     return feeds
 
@@ -181,14 +200,9 @@ def mask_name(site: WeightSite, suffix: str) -> str:
     return f"{site.name}.nfkit.{suffix}"
 
 
-def mask_operands(kind: str, faults: SiteFaults, stored: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-    """Mask operands of the fault function of a kind, by suffix, in the function's order."""
-    setting, clearing = faults.masks(stored.shape, stored.dtype)
-    if kind == "stuck":
-        return {"and_mask": ~clearing, "or_mask": setting}
-    if kind == "flip":
-        return {"flip_mask": setting}
-    return {"zero_to_one": setting, "one_to_zero": clearing}
+def mask_operands(errors: BitErrors, faults: SiteFaults, stored: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    """Mask operands of the fault function of some errors, by suffix, in the function's order."""
+    return errors.fault_kind.operands(*faults.masks(stored.shape, stored.dtype))
 
 
 def _bake(entry: Stored, faults: SiteFaults) -> str:

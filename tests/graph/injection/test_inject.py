@@ -1,6 +1,7 @@
 """Three forms of the same faults, and the way back to the very bytes that went in."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.faults import BitErrors, Chip, flipped_bits, parse_layout
+from nfkit.faults.codes import STORAGE_CODES
 from nfkit.graph.injection.inject import MODES, chip_inputs, count_faults, inject, remove
+from nfkit.graph.memory.bits import record_bits
 from nfkit.graph.memory.sites import codes, fault_sites, find_sites
 from nfkit.model import load, save, to_bytes
 
@@ -63,6 +66,84 @@ def test_modes_compute_the_same(convnet, execute, kind, layout):
     assert execute(open_to_any, image(IMAGES))[0].tobytes() == clean.tobytes()
     masks = chip_inputs(model, sites, chip, errors)
     assert execute(open_to_any, image(IMAGES) | masks)[0].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])
+@pytest.mark.parametrize("storage", STORAGE_CODES)
+def test_modes_compute_the_same_however_codes_are_held(convnet, execute, storage, kind):
+    # Per-axis int8 with codes of -128, and uint8.
+    model, errors, chip = convnet(), replace(errors_of(kind), storage=storage), Chip(50000)
+    sites = fault_sites(model)
+    assert {site.dtype for site in sites} == {"int8", "uint8"}
+    by_hand, fault_free = convnet(), convnet()
+    for site in sites:
+        stored = codes(model, site)
+        for copy, rate in ((by_hand, errors.rate), (fault_free, 0.0)):
+            read = chip.faults(site, errors.at(rate)).apply(stored)
+            copy.graph.initializers[site.name].const_value = ir.tensor(read, name=site.name)
+    expected, clean = (execute(copy, image(IMAGES))[0].tobytes() for copy in (by_hand, fault_free))
+    assert expected != clean
+
+    node = inject(model, sites, chip, errors, "node")
+    assert execute(node, image(IMAGES))[0].tobytes() == expected
+    assert execute(inject(model, sites, chip, errors, "baked"), image(IMAGES))[0].tobytes() == expected
+    open_to_any = inject(model, sites, chip, errors, "input")
+    assert execute(open_to_any, image(IMAGES))[0].tobytes() == clean
+    assert execute(open_to_any, image(IMAGES) | chip_inputs(model, sites, chip, errors))[0].tobytes() == expected
+    for injected in (node, open_to_any):
+        onnx.checker.check_model(ir.to_proto(injected), full_check=True)
+        assert to_bytes(remove(injected)) == to_bytes(model)
+        assert fault_sites(injected) == sites
+
+
+@pytest.mark.parametrize("storage", ["sign-magnitude", "gray"])
+@pytest.mark.parametrize("mode", ["node", "input"])
+@pytest.mark.parametrize(("dtype", "bits"), [("int16", 16), ("uint16", 16), ("int8", 3), ("uint8", 5)])
+def test_fault_nodes_hold_words_of_all_widths(parse, execute, storage, mode, dtype, bits):
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dtype.startswith("i") else (0, 2**bits - 1)
+    stored = np.random.default_rng(bits).integers(low, high + 1, (6, 5)).astype(dtype)
+    text = """<ir_version: 10, opset_import: ["" : 21]>
+        g (float[N, 6] image) => (float[N, 5] y) <DTYPE[6, 5] w, float s = {0.5}> {
+            f = DequantizeLinear (w, s)
+            y = MatMul (image, f)
+        }"""
+    model = parse(text.replace("DTYPE", dtype), w=stored)
+    record_bits(model, {"w": bits})
+    sites, chip, errors = fault_sites(model), Chip(50001), BitErrors(0.1, storage=storage)
+    injected = inject(model, sites, chip, errors, mode)
+    masks = chip_inputs(model, sites, chip, errors) if mode == "input" else {}
+    x = np.eye(6, dtype=np.float32)  # one weight a sum: exact in float32
+    read = chip.faults(sites[0], errors).apply(stored)
+    assert (read != stored).any()
+    assert (execute(injected, image(x) | masks)[0] * 2).tolist() == read.astype(float).tolist()
+    assert to_bytes(remove(injected)) == to_bytes(model)
+
+
+@pytest.mark.parametrize("mode", ["node", "input"])
+def test_words_too_wide_for_a_table_are_refused_by_name(convnet, mode):
+    model = convnet()
+    biases, errors = fault_sites(model, roles=("bias",)), BitErrors(0.1, storage="gray")
+    words = rf"'{biases[0].name}' has 32-bit codes, .* up to 16 bits \(--storage gray\): use --mode baked"
+    with pytest.raises(UnsupportedError, match=words):
+        inject(model, biases, Chip(50000), errors, mode)
+    assert to_bytes(remove(inject(model, biases, Chip(50000), errors, "baked"))) == to_bytes(model)
+
+
+@pytest.mark.parametrize("mode", ["node", "input"])
+def test_error_correction_is_baked_alone(convnet, mode):
+    words = rf"mode '{mode}' injects bit by bit, .* \(--ecc secded-64\): use --mode baked"
+    with pytest.raises(UnsupportedError, match=words):
+        inject(convnet(), fault_sites(convnet()), Chip(50000), BitErrors(0.1, ecc="secded-64"), mode)
+
+
+def test_corrected_codes_are_baked(convnet):
+    model, chip, errors = convnet(), Chip(50000), BitErrors(0.02, "flip", ecc="secded-32-zero")
+    sites = fault_sites(model)
+    injected = inject(model, sites, chip, errors, "baked")
+    for site in sites:
+        assert codes(injected, site).tolist() == chip.faults(site, errors).apply(codes(model, site)).tolist()
+    assert json.loads(injected.metadata_props["nfkit.faults"])["ecc"] == "secded-32-zero"
+    assert to_bytes(remove(injected)) == to_bytes(model)
 
 
 @pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])

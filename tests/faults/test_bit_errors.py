@@ -1,13 +1,24 @@
 """What may be said about bit errors, and what is refused."""
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nfkit.errors import OptionError
-from nfkit.faults import BitErrors
+from nfkit.faults import BitErrors, Chip
+from nfkit.faults.kinds import KINDS
+
+
+@dataclass(frozen=True)
+class Memory:
+    name: str
+    count: int
+    bits: int = 8
+
 
 NAN = float("nan")
 
@@ -104,3 +115,50 @@ def test_records_hold_all_but_the_rate():
 def test_repr_can_be_pasted_back():
     errors = BitErrors(0.1, "stuck", 0.25, (7,), ("w",))
     assert eval(repr(errors)) == errors
+
+
+def test_robust_bits_of_a_site():
+    errors = BitErrors(0.1, protected_bits=(0, 2), protected_sites=("head*",), protected_top=2)
+    assert errors.robust_bits("w", 8) == {0, 2, 6, 7}
+    assert errors.robust_bits("w", 4) == {0, 2, 3}
+    assert errors.robust_bits("head.w", 4) == {0, 1, 2, 3}
+    assert BitErrors(0.1).robust_bits("w", 8) == frozenset()
+
+
+def test_more_top_bits_than_a_code_has_protect_it_as_a_whole():
+    assert BitErrors(0.1, protected_top=5).robust_bits("w", 4) == {0, 1, 2, 3}
+    assert BitErrors(0.1, protected_top=5).robust_bits("w", 8) == {3, 4, 5, 6, 7}
+
+
+def test_top_bits_count_from_0():
+    with pytest.raises(OptionError, match="give how many top bits never err"):
+        BitErrors(0.1, protected_top=-1)
+
+
+def test_records_hold_what_is_newer_where_it_is_set():
+    errors = BitErrors(0.1, protected_top=2, storage="gray", ecc="secded-64")
+    newer = {"protected_top": 2, "storage": "gray", "ecc": "secded-64"}
+    assert errors.to_dict() == BitErrors(0.1).to_dict() | newer
+
+
+@pytest.mark.parametrize("ones", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "errors",
+    [BitErrors(0.04), BitErrors(0.04, "stuck", 0.2), BitErrors(0.04, "flip"), BitErrors.asymmetric(0.06, 0.01)],
+    ids=str,
+)
+def test_expected_flips_are_those_of_chips(errors, ones):
+    count = 200_000
+    bits = np.random.default_rng(0).random((count, 8)) < ones
+    codes = np.packbits(bits, axis=1).ravel()
+    flipped = Chip(50000).faults(Memory("w", count), errors).read(codes).flipped
+    expected = 8 * count * errors.flips_per_cell(ones)
+    assert abs(flipped - expected) <= 5 * expected**0.5
+
+
+def test_every_kind_is_complete():
+    for name, kind in KINDS.items():
+        assert kind.name == name
+        assert kind.sentence
+        masks = kind.operands(np.array([1], np.uint8), np.array([2], np.uint8))
+        assert kind.function.split("=>")[0].count(",") == len(masks)  # the masks follow the weight
