@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 DEMO_MODEL := models/zoo/resnet8_fashion_mnist_int8.onnx
-DEMO_DATA := models/zoo/fashion_mnist_slice.npz
+DEMO_DATA := models/zoo/resnet8_fashion_mnist_int8.npz
 DEMO_OUT := demo/resnet8_fashion_mnist.nf.onnx
 DEMO_PROTECT := --data $(DEMO_DATA) -o $(DEMO_OUT) --minutes 3
 DEMO_EVALUATE := --data $(DEMO_DATA) --ber 0.01 --ber 0.005

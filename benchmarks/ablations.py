@@ -74,8 +74,8 @@ def main() -> None:
     """Runs all variants, one after another."""
     parser = speed.arguments(__doc__)
     parser.add_argument("model", type=Path, nargs="?", default=QUICK / "resnet8_fashion_mnist_int8.onnx")
-    parser.add_argument("--data", default=str(QUICK / "fashion_mnist_slice.npz"))
-    parser.add_argument("--test-data", default=str(QUICK / "fashion_mnist_slice.npz"))
+    parser.add_argument("--data", default=str(QUICK / "resnet8_fashion_mnist_int8.npz"))
+    parser.add_argument("--test-data", default=str(QUICK / "resnet8_fashion_mnist_int8.npz"))
     parser.add_argument("--generator", default="hint-64")
     parser.add_argument("--ber", type=float, default=0.005)
     parser.add_argument("--minutes", type=float, default=4.0)

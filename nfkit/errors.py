@@ -27,3 +27,7 @@ class OptionError(NfkitError):
 
 class OutputError(NfkitError):
     """A result cannot be written."""
+
+
+class AccessError(NfkitError):
+    """A base that is only asked does not answer, or not as it should."""

@@ -182,7 +182,7 @@ def main() -> None:
 
     floating = export(model)
     quantised = quantize_static(floating, normalise(pixels[:CALIBRATION]))
-    write_slice(arguments.data, arguments.output / "fashion_mnist_slice.npz")
+    write_slice(arguments.data, arguments.output / "resnet8_fashion_mnist_int8.npz")
     path = arguments.output / f"{NAME}.onnx"
     ir.save(quantised, path)
     print(f"sha256 of {path.name}: {hashlib.sha256(path.read_bytes()).hexdigest()}")

@@ -1,5 +1,6 @@
-"""Ways to run a base: each answers a batch with scores.
+"""Ways to ask a base: each answers a batch with scores.
 
-`runtime` runs a file in ONNX Runtime. What else can answer (a callable, an endpoint) is one module here. May import:
-`nfkit.graph`, `nfkit.faults`, `nfkit.model`, `nfkit.errors`; never torch.
+`base` says what that is. `runtime` runs a file in ONNX Runtime; `remote` opens a base behind an address (`endpoint`,
+over `transport` and `wire`, with `store` and `budget`); `server` puts one there. A new way to ask is a class that
+fits `base.Base`. May import: `nfkit.graph`, `nfkit.faults`, `nfkit.model`, `nfkit.errors`; never torch.
 """

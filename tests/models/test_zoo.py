@@ -110,6 +110,12 @@ def test_every_file_is_there():
         assert zoo.images(name).is_file()
 
 
+def test_images_that_did_not_come_along_are_missed_in_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(zoo.resources, "files", lambda package: tmp_path)
+    with pytest.raises(OptionError, match="travel with the repository"):
+        zoo.images("resnet8-fashion-mnist")
+
+
 def test_finding_a_model_imports_neither_torch_nor_onnx():
     code = (
         "import sys; from nfkit.models import zoo; zoo.path('resnet8-fashion-mnist');"

@@ -1,0 +1,68 @@
+"""Opening a base behind an address, with everything that belongs to it, and closing it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nfkit.access.address import Credential, parse_address
+from nfkit.errors import OptionError
+
+if TYPE_CHECKING:
+    from nfkit.access.endpoint import Asking, Endpoint
+    from nfkit.access.transport import Limits
+
+
+def require_client() -> None:
+    """Says what to install where the client's libraries are missing.
+
+    Raises:
+        OptionError: When they are.
+    """
+    if find_spec("httpcore") is None or find_spec("orjson") is None:
+        raise OptionError("asking a model behind an address needs httpcore and orjson: pip install 'nfkit[remote]'")
+
+
+@contextmanager
+def open_endpoint(
+    address: str,
+    asking: Asking | None = None,
+    *,
+    limits: Limits | None = None,
+    answers: Path | None = None,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, wanted: None,
+) -> Iterator[Endpoint]:
+    """A base behind an address, for the length of a `with` block.
+
+    Args:
+        address: `https://HOST/v2/models/NAME[/versions/VERSION]`.
+        asking: How it is asked.
+        limits: What a call may take.
+        answers: File to keep answers in; in memory by default.
+        seed: Seed of the waits between attempts.
+        on_progress: Called with (samples answered, samples asked for) as answers come.
+
+    Raises:
+        OptionError: When the address is none, a library is missing, or the endpoint leaves something to be given.
+        AccessError: When it cannot be reached, or is nothing that classifies.
+        OutputError: When the file cannot be written.
+    """
+    require_client()
+    from nfkit.access.endpoint import Asking, Endpoint
+    from nfkit.access.store import AnswerStore
+    from nfkit.access.transport import Transport
+
+    parsed, asking = parse_address(address), asking or Asking()
+    store = AnswerStore(answers)
+    transport = Transport(
+        parsed.server, Credential.for_address(parsed), limits, seed=seed, connections=asking.concurrency
+    )
+    try:
+        yield Endpoint(parsed, transport, store, asking, on_progress=on_progress)
+    finally:
+        transport.close()
+        store.close()
