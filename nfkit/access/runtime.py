@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime as ort
 
+from nfkit.access import exact_products
 from nfkit.errors import ModelError, NfkitError, OptionError, UnsupportedError
 from nfkit.model import is_large, save, to_bytes
 from nfkit.parallel import cores
@@ -29,11 +30,6 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-
-_EXACT = "session.x64quantprecision"
-"""Without it, x86 processors that lack VNNI saturate pairs of u8 x s8 products at 16 bits and so compute another model,
-up to a point of accuracy away. It is a rewriting of the optimiser, from level `extended` on: below, operators on codes
-(QLinearConv and its like) still saturate there."""
 
 _FATAL_ONLY = 4  # ORT's warnings go to stderr and speak to its own developers
 
@@ -135,17 +131,17 @@ class Runner:
 
 
 def _session(model: ir.Model, options: ort.SessionOptions, exact: bool) -> ort.InferenceSession:
-    # The rewriting behind the option breaks blocked quantisation, and fails on some models of int8 activations, whose
-    # products never saturate. Whatever else is wrong with a model fails again.
-    if not exact or any("block_size" in node.attributes for node in model.graph.all_nodes()):
+    if not exact or is_large(model) or not exact_products.are_needed(model):
         return _open(model, options)
-    options.add_session_config_entry(_EXACT, "1")
+    options.add_session_config_entry(exact_products.OPTION, "1")
     try:
-        return _open(model, options)
+        return _open(exact_products.prepare(model), options)
     except NfkitError:
         raise
     except Exception:
-        options.add_session_config_entry(_EXACT, "0")
+        # It fails on some models of int8 activations, whose products never saturate. Whatever else is wrong with a
+        # model fails again.
+        options.add_session_config_entry(exact_products.OPTION, "0")
         return _open(model, options)
 
 
