@@ -58,10 +58,9 @@ def prepare(model: ir.Model) -> ir.Model:
             continue
         if scale is None or scale.const_value is None:
             continue
-        zeros = ir.tensor(
-            np.zeros(tuple(scale.const_value.shape.numpy()), np.int8), name=f"{node.outputs[0].name}/zero"
-        )
-        zero = ir.Value(name=zeros.name, shape=ir.Shape(zeros.shape), type=ir.TensorType(zeros.dtype), const_value=zeros)
+        shape, name = tuple(scale.const_value.shape.numpy()), f"{node.outputs[0].name}/zero"
+        zeros = ir.tensor(np.zeros(shape, np.int8), name=name)
+        zero = ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(zeros.dtype), const_value=zeros)
         model.graph.register_initializer(zero)
         node.resize_inputs(3)
         node.replace_input_with(2, zero)
