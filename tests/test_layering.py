@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.faults": FOUNDATION,
     "nfkit.graph": FOUNDATION | {"nfkit.faults"},
     "nfkit.data": FOUNDATION,
-    "nfkit.energy": FOUNDATION | {"nfkit.graph"},
+    "nfkit.energy": FOUNDATION | {"nfkit.faults", "nfkit.graph"},
     "nfkit.models.bases": FOUNDATION,
     "nfkit.models.generators": FOUNDATION,
     "nfkit.learn": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.models.generators"},

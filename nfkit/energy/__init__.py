@@ -2,6 +2,7 @@
 
 from nfkit.energy.count import PRESETS, Count, count, count_fused, count_macs
 from nfkit.energy.curve_files import CURVES, DEFAULT_CURVE, PAPER_CURVE, load_curve
+from nfkit.energy.memory import MemoryEnergy, memory_energy
 from nfkit.energy.parameters import count_parameters
 from nfkit.energy.read import Preset
 from nfkit.energy.savings import Saving, affordable, assess, compare, efficiency_ratio, energy_saving
@@ -17,6 +18,7 @@ __all__ = [
     "Count",
     "Curve",
     "Dataflow",
+    "MemoryEnergy",
     "OperatingPoint",
     "Preset",
     "Saving",
@@ -31,5 +33,6 @@ __all__ = [
     "efficiency_ratio",
     "energy_saving",
     "load_curve",
+    "memory_energy",
     "parse_array",
 ]
