@@ -75,9 +75,9 @@ def evaluate(
     errors = options.make_errors(strengths.rates, kind, set_share, protect_bit, protect_site, protect_top, storage, ecc)
     if not data:
         raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
-    dataset = load_data(data, "test")
-    dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
     spec = options.make_spec(graph, layout, range_, mean, std)
+    dataset = load_data(data, "test", spec.image_shape)
+    dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
     settings: dict[str, Any] = {
         "chips": range(first_chip, first_chip + chips),
         "layout": parse_layout(layout_map),

@@ -112,7 +112,7 @@ def protect(
     if choice.saving is not None and not choice.saving.pays and not allow_loss:
         instead = "Lower --energy-budget" if generator == "auto" else "Choose --generator auto"
         raise OptionError(f"{choice.reason}. {instead}, or add --allow-loss to go on")
-    train, test = load_for_training(data, test_data, seed)
+    train, test = load_for_training(data, test_data, seed, spec.image_shape)
     console.note(choice.reason)
     config = replace(config, generator=choice.name, mirror=train.mirror if mirror is None else mirror)
     result = protect_model(

@@ -47,7 +47,7 @@ def quantize(
     console.check_json(json)
     graph = load(model)
     spec = options.make_spec(graph, layout, range_, mean, std)
-    train, test = load_for_training(data, test_data, seed)
+    train, test = load_for_training(data, test_data, seed, spec.image_shape)
     result = quantize_model(
         model, train.take(samples), test, spec, output,
         bits=bits, per_channel=per_channel, symmetric=symmetric, format=format_, pack=pack,

@@ -90,7 +90,7 @@ def search(
     candidates, left_out = find_candidates(
         graph, spec.image_shape, strength, budget=budget, widths=_parse_widths(widths), generators=generator or ()
     )
-    train, test = load_for_training(data, test_data, seed)
+    train, test = load_for_training(data, test_data, seed, spec.image_shape)
     config = replace(config, mirror=train.mirror if mirror is None else mirror)
     for saving in candidates:
         console.note(saving.verdict)

@@ -34,12 +34,18 @@ def load_cifar10(split: Split, cache: Path, archive: Remote = ARCHIVE) -> Datase
     try:
         with tarfile.open(path) as tar:
             batches = [_read_batch(tar, name, path) for name in _BATCHES[split]]
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+    # A loop of links in the archive is followed until the stack ends.
+    except (OSError, EOFError, tarfile.TarError, zlib.error, RecursionError) as error:
         raise DataError(f"{path}: cannot be unpacked ({error}); delete it and fetch it again.") from error
     # A row is one image: 1024 red values, then green, then blue.
-    rows = np.concatenate([np.asarray(batch["data"], dtype=np.uint8) for batch in batches])
-    x = np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    y = np.concatenate([np.asarray(batch["labels"], dtype=np.int64) for batch in batches])
+    try:
+        rows = np.concatenate([np.asarray(batch["data"], dtype=np.uint8) for batch in batches])
+        x = np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        y = np.concatenate([np.asarray(batch["labels"], dtype=np.int64) for batch in batches])
+    except (ValueError, TypeError, OverflowError) as error:  # ragged rows, or no numbers
+        raise DataError(
+            f"{path}: its rows are no images of 3 x 32 x 32 ({error}); delete it and fetch it again."
+        ) from error
     return Dataset(f"cifar10/{split}", x, y, mirror=True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,74 +15,121 @@ from nfkit.errors import DataError, OptionError
 Split = Literal["train", "test"]
 """Which part of a data set: what may be learnt from, or what is measured on."""
 
+Labels = Literal["data", "base", "none"]
+"""Whose labels they are: the data's own, the clean base's answers, or nobody's."""
 
-@dataclass(frozen=True, eq=False, repr=False)
+
 class Dataset:
-    """N inputs and N class labels.
+    """N inputs, and N class labels where somebody gave them. Not to be changed.
 
-    Attributes:
+    Args:
         name: What messages and reports call it.
         x: uint8 images [N, H, W, C], or any other array [N, ...] in the model's own dtype.
-        y: Class labels, int64 [N]; other integer dtypes are converted.
+        y: Class labels, int64 [N]; other integer dtypes are converted. None where there are none.
         mirror: Whether an image mirrored left to right keeps its label. False for signs, digits and text.
+        classes: Names of the classes in the order of their numbers, where the data has any.
+        labels: Whose answers y holds.
+        notes: Sentences on what reading the data did to it.
+        source: What to give to `load` for this data; None where it came from elsewhere.
+        whole: Whether the source has one part only, which serves for training and for measuring.
 
     Raises:
         DataError: The arrays do not make a data set.
     """
 
-    name: str
-    x: npt.NDArray[Any]
-    y: npt.NDArray[np.int64]
-    mirror: bool = False
+    def __init__(
+        self,
+        name: str,
+        x: npt.NDArray[Any],
+        y: npt.NDArray[Any] | None,
+        mirror: bool = False,
+        *,
+        classes: Sequence[str] | None = None,
+        labels: Labels = "data",
+        notes: Sequence[str] = (),
+        source: str | None = None,
+        whole: bool = False,
+    ) -> None:
+        if y is not None:
+            _check_labels(name, y)
+        _check_inputs(name, x)
+        if y is not None and len(x) != len(y):
+            raise DataError(
+                f"{name}: x holds {len(x)} inputs, but y holds {len(y)} labels; give one label for each input."
+            )
+        if len(x) == 0:
+            raise DataError(f"{name}: there are no inputs in it; give at least one input and its label.")
+        if y is not None:
+            y = _as_int64(name, y)
+        self.name, self.x, self._y, self.mirror = name, x, y, mirror
+        self.classes = None if classes is None else tuple(classes)
+        self.labels: Labels = "none" if y is None else labels
+        self.notes, self.source, self.whole = tuple(notes), source, whole
 
-    def __post_init__(self) -> None:
-        _check_labels(self.name, self.y)
-        _check_inputs(self.name, self.x)
-        if len(self.x) != len(self.y):
+    @property
+    def y(self) -> npt.NDArray[np.int64]:
+        """Class labels [N].
+
+        Raises:
+            DataError: The data has none.
+        """
+        if self._y is None:
             raise DataError(
-                f"{self.name}: x holds {len(self.x)} inputs, but y holds {len(self.y)} labels; "
-                "give one label for each input."
+                f"{self.name}: has no labels; give some beside the inputs, or take the clean base's own answers for "
+                "labels with --labels base (accuracy then means agreement with the base)."
             )
-        if len(self.x) == 0:
-            raise DataError(f"{self.name}: there are no inputs in it; give at least one input and its label.")
-        # The dataclass is frozen for its users; here it is still being built.
-        object.__setattr__(self, "y", self.y.astype(np.int64, copy=False))
-        if self.y.min() < 0:
-            first = int(np.argmax(self.y < 0))
-            raise DataError(
-                f"{self.name}: label {self.y[first]} at index {first} is negative; number the classes from 0."
-            )
+        return self._y
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels."""
+        return self._y is not None
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.x)
 
     def __repr__(self) -> str:
+        labels = "none" if self._y is None else f"{self._y.min()}..{self._y.max()}"
         return (
-            f"Dataset(name={self.name!r}, x={self.x.dtype}{list(self.x.shape)}, "
-            f"labels={self.y.min()}..{self.y.max()}, mirror={self.mirror})"
+            f"Dataset(name={self.name!r}, x={self.x.dtype}{list(self.x.shape)}, labels={labels}, mirror={self.mirror})"
         )
 
     @cached_property
     def sha256(self) -> str:
         """Hex digest over dtype, shape and bytes of x and y; the name does not count."""
         digest = hashlib.sha256()
-        for array in (self.x, self.y):
+        for array in (self.x, self._y):
+            if array is None:
+                digest.update(b"none;")
+                continue
             # Little-endian everywhere: equal data has one digest, whatever machine computes it.
             little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
             digest.update(f"{little.dtype.str}{list(little.shape)};".encode())
             digest.update(little.reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
+    def changed(self, **changes: Any) -> Dataset:
+        """The same data with some of its attributes changed, named as the constructor's arguments."""
+        kept = {
+            "name": self.name, "x": self.x, "y": self._y, "mirror": self.mirror, "classes": self.classes,
+            "labels": self.labels, "notes": self.notes, "source": self.source, "whole": self.whole,
+        }  # fmt: skip
+        return Dataset(**{**kept, **changes})
+
     def select(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Dataset:
         """The inputs at `indices`, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return Dataset(self.name, self.x[chosen], self.y[chosen], self.mirror)
+        return self.changed(x=self.x[chosen], y=None if self._y is None else self._y[chosen])
 
     def take(self, n: int) -> Dataset:
         """The first `n` inputs, or all of them where there are fewer."""
         if n < 1:
             raise OptionError(f"{self.name}: cannot take {n} inputs; take at least 1.")
-        return Dataset(self.name, self.x[:n], self.y[:n], self.mirror)
+        return self.changed(x=self.x[:n], y=None if self._y is None else self._y[:n])
+
+    def spread(self, n: int) -> Dataset:
+        """About `n` inputs evenly spaced over all, so that data sorted by class keeps its classes."""
+        return self if len(self) <= n else self.select(np.linspace(0, len(self) - 1, n).astype(np.int64))
 
     def hold_out(self, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
         """Splits the inputs at random into two disjoint parts, each in the original order.
@@ -122,11 +168,31 @@ class Dataset:
             )
 
 
-def from_arrays(name: str, x: npt.NDArray[Any], y: npt.NDArray[Any], mirror: bool = False) -> Dataset:
-    """A data set from a user's arrays; grey uint8 images [N, H, W] get their channel axis."""
+def from_arrays(
+    name: str, x: npt.NDArray[Any], y: npt.NDArray[Any] | None, mirror: bool = False, **more: Any
+) -> Dataset:
+    """A data set from a user's arrays, which may be in other customary forms.
+
+    Grey uint8 images [N, H, W] get their channel axis; labels as a column [N, 1] or as rows of one 1 among 0s become
+    numbers.
+    """
     if x.dtype == np.uint8 and x.ndim == 3:
         x = x[..., np.newaxis]
-    return Dataset(name, x, y, mirror)
+    if y is not None and y.ndim == 2 and y.dtype.kind in "biuf":
+        if y.shape[1] == 1 and y.dtype.kind in "iu":
+            y = y[:, 0]
+        elif y.shape[1] > 1 and len(y) and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+            y = y.argmax(axis=1)
+    return Dataset(name, x, y, mirror, **more)
+
+
+def _as_int64(name: str, y: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    if int(y.min()) < 0:
+        first = int(np.argmax(y < 0))
+        raise DataError(f"{name}: label {y[first]} at index {first} is negative; number the classes from 0.")
+    if int(y.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"{name}: label {y.max()} is beyond 64 bits; number the classes from 0.")
+    return y.astype(np.int64, copy=False)
 
 
 def _check_labels(name: str, y: npt.NDArray[Any]) -> None:

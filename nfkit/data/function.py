@@ -3,62 +3,83 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from nfkit.data.dataset import Dataset, Split, from_arrays
+from nfkit.data.dataset import Dataset, Split
+from nfkit.data.iterables import from_object
+from nfkit.data.limits import ImageShape
 from nfkit.errors import DataError, NfkitError
 
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 
-def load_function(source: str, split: Split) -> Dataset:
-    """Calls `module:function`, with `split=...` where it takes that; it returns (x, y) or a `Dataset`.
 
-    Modules in the current directory can be named.
+def is_function(source: str) -> bool:
+    """Whether the source is written as `module:function` or `path/to/file.py:function`."""
+    return bool(_FILE.fullmatch(source) or _MODULE.fullmatch(source))
+
+
+def load_function(source: str, split: Split, wanted: ImageShape | None = None) -> Dataset:
+    """Calls `module:function` or `file.py:function`, with `split=...` where it takes that.
+
+    It returns (x, y), x alone, a `Dataset`, a torch Dataset or DataLoader, or whatever `from_object` takes. Modules in
+    the current directory can be named; a file can import what lies beside it.
 
     Raises:
         DataError: The module cannot be imported, has no such function, or it fails or returns something else.
     """
-    with _current_directory_importable():
-        function = _find(source)
+    where, _, name = source.rpartition(":")
+    folder = Path(where).expanduser().resolve().parent if where.endswith(".py") else Path.cwd()
+    with _importable(folder):
+        function = _find(where, name, source)
+        takes_split = _takes_split(function)
         try:
-            result = function(split=split) if _takes_split(function) else function()
+            result = function(split=split) if takes_split else function()
+            data, one_of_two = from_object(source, result, split, wanted)
         except NfkitError:
             raise
         except Exception as error:
             raise DataError(f"{source} failed with {_describe(error)}; mend it there.") from error
-    if isinstance(result, Dataset):
-        return result
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise DataError(f"{source} returned a {type(result).__name__}; return (x, y) or a nfkit.data.Dataset.")
-    try:
-        x, y = (np.asarray(part) for part in result)
-    except Exception as error:
-        raise DataError(
-            f"{source} returned something that makes no array ({_describe(error)}); return (x, y) as NumPy arrays."
-        ) from error
-    return from_arrays(source, x, y)
+    return data.changed(whole=not takes_split and not one_of_two)
 
 
-def _find(source: str) -> Callable[..., Any]:
-    module_name, _, function_name = source.partition(":")
+def _find(where: str, name: str, source: str) -> Callable[..., Any]:
     try:
-        module = importlib.import_module(module_name)
+        module = _import_file(Path(where).expanduser()) if where.endswith(".py") else importlib.import_module(where)
+    except NfkitError:
+        raise
     except Exception as error:  # The module is the user's; importing it may raise anything.
         raise DataError(
-            f"Cannot import {module_name} for --data {source}: {_describe(error)}; "
+            f"Cannot import {where} for --data {source}: {_describe(error)}; "
             "run from the folder that holds the module, or install it."
         ) from error
-    function = getattr(module, function_name, None)
+    function = getattr(module, name, None)
     if not callable(function):
-        raise DataError(f"{module_name} has no function {function_name}; define it, or name another one.")
+        raise DataError(f"{where} has no function {name}; define it, or name another one.")
     return function  # type: ignore[no-any-return]
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file; give the path of the Python file that holds the function.")
+    # A name of its own, so that a file called like an installed module is not taken for it.
+    spec = importlib.util.spec_from_file_location(f"nfkit_data_from_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Classes in it can be pickled only if their module is found, which loaders with workers need.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _takes_split(function: Callable[..., Any]) -> bool:
@@ -78,8 +99,8 @@ def _describe(error: Exception) -> str:
 
 
 @contextmanager
-def _current_directory_importable() -> Iterator[None]:
-    here = str(Path.cwd())
+def _importable(folder: Path) -> Iterator[None]:
+    here = str(folder)
     # A console script starts with its own folder on the path, not with the current one.
     if here in sys.path:
         yield

@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from nfkit.data import images
 from nfkit.data.dataset import Dataset, Split
 from nfkit.data.download import Remote, fetch
+from nfkit.data.images import ImageReader, stack
 from nfkit.errors import DataError
 
 _BASE = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"
@@ -42,16 +42,17 @@ def load_gtsrb(split: Split, cache: Path, files: Mapping[Split, tuple[Remote, ..
         with zipfile.ZipFile(paths[0]) as archive:
             members = sorted(name for name in archive.namelist() if name.endswith(".ppm"))
             y = [_label(name, labels, paths[0]) for name in members]
+            reader = ImageReader(len(members), (3, *SIZE), squeeze=True)
             x = []
             for name in members:
                 with archive.open(name) as file:
-                    x.append(images.decode(io.BytesIO(file.read()), f"{paths[0]}: {name}", SIZE))
+                    x.append(reader.read(io.BytesIO(file.read()), f"{paths[0]}: {name}"))
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         names = ", ".join(str(path) for path in paths)
         raise DataError(f"{names}: cannot be unpacked ({error}); delete and fetch again.") from error
     if not x:
         raise DataError(f"{paths[0]}: there are no .ppm images in it; delete it and fetch it again.")
-    return Dataset(f"gtsrb/{split}", images.stack(x, members), np.array(y, dtype=np.int64))
+    return Dataset(f"gtsrb/{split}", stack(x), np.array(y, dtype=np.int64))
 
 
 def _labels_from_csv(path: Path) -> dict[str, int]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,10 +71,13 @@ def test_labels_csv(tmp_path: Path) -> None:
     [
         ("name,class\na.png,0\n", "needs columns file and label, but has name, class"),
         ("", "but has none"),
-        ("file,label\na.png,cat\n", "line 2: label 'cat' is no class number"),
+        ("file,label\na.png,99999999999999999999\n", "line 2: label 99999999999999999999 is too large for a class"),
+        ("file,label\na.png," + "9" * 5000 + "\n", "line 2: label 9+ is too large for a class"),
         ("file,label\na.png,0\na.png\n", "line 3: lacks a file or a label"),
         ("file,label\nabsent.png,0\n", "line 2: there is no file .*absent.png"),
         ("file,label\n", "no images in it"),
+        ("file,label\na\0.png,1\n", "line 2: there is no file|line contains NUL"),
+        ("file,label\n" + "a" * 300 + ".png,1\n", "line 2: there is no file"),
         (b"file,label\n\xff\xfe,0\n", "cannot be read as CSV"),
     ],
 )
@@ -139,3 +143,54 @@ def test_without_pillow_the_message_names_the_extra(tmp_path: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "pip install 'nfkit[images]'" in result.stdout
+
+
+def test_images_of_any_size_are_fitted_to_the_model(tmp_path: Path) -> None:
+    for index, size in enumerate([(4, 3), (8, 6), (5, 9)]):
+        save(tmp_path / "a" / f"{index}.png", 9, size=size)
+    data = load(tmp_path, "test", (3, 3, 4))
+    assert data.x.shape == (3, 3, 4, 3)
+    assert np.unique(data.x).tolist() == [9]
+    assert data.notes == ("2 of 3 images were scaled and cropped to 4 by 3 pixels",)
+
+
+def test_class_names_are_those_of_the_folders(tmp_path: Path) -> None:
+    for name in ("owl", "cat"):
+        save(tmp_path / name / "0.png")
+    assert load(tmp_path, "test").classes == ("cat", "owl")
+
+
+def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
+    save(tmp_path / "b.png", 2)
+    save(tmp_path / "a.png", 1)
+    data = load(tmp_path, "test")
+    assert not data.labelled
+    assert data.x[:, 0, 0, 0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation"])
+def test_validation_is_measured_on_where_there_is_no_test(tmp_path: Path, word: str) -> None:
+    for part, classes in (("train", "ab"), (word, "b")):
+        for name in classes:
+            save(tmp_path / part / name / "0.png")
+    assert load(tmp_path, "test").y.tolist() == [1]
+    assert load(tmp_path, "train").y.tolist() == [0, 1]
+
+
+def test_a_loop_of_links_is_no_image(tmp_path: Path) -> None:
+    save(tmp_path / "a" / "0.png", 3)
+    (tmp_path / "a" / "1.png").symlink_to("2.png")
+    (tmp_path / "a" / "2.png").symlink_to("1.png")
+    (tmp_path / "b").symlink_to("b")
+    assert load(tmp_path, "test").x[:, 0, 0, 0].tolist() == [3]
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    save(odd / "0.png", size=(4, 3))
+    save(odd / "1.png", size=(5, 3))
+    assert load(tmp_path, "test", (3, 3, 4)).classes == ("caf\ufffd",)
+    with pytest.raises(DataError) as caught:
+        load(tmp_path, "test")
+    assert "caf\ufffd/1.png: is 5 by 3" in str(caught.value)
+    assert str(caught.value).encode()

@@ -132,8 +132,12 @@ class Intruder:
         (pickle.dumps([1, 2]), "lacks data or labels"),
         (b"\x80\x02}U", "test_batch is damaged"),
         (None, "lacks cifar-10-batches-py/test_batch"),
+        (pickle.dumps({"data": [[1, 2], [3]], "labels": [0, 1]}, protocol=3), "no images of 3 x 32 x 32"),
+        (pickle.dumps({"data": [[1, 2]], "labels": [0]}, protocol=3), "no images of 3 x 32 x 32"),
+        (pickle.dumps({"data": [[0] * 3072], "labels": [10**30]}, protocol=3), "no images of 3 x 32 x 32"),
+        (pickle.dumps({"data": [["a"] * 3072], "labels": [0]}, protocol=3), "no images of 3 x 32 x 32"),
     ],
-    ids=["code", "objects", "list", "damaged", "missing"],
+    ids=["code", "objects", "list", "damaged", "missing", "ragged", "short", "huge label", "text"],
 )
 def test_cifar10_archive_that_is_not_one(publish: Publish, tmp_path: Path, batch: bytes | None, sentence: str) -> None:
     archive = publish("c.tar.gz", tar({} if batch is None else {"test_batch": batch}))
@@ -144,6 +148,17 @@ def test_cifar10_archive_that_is_not_one(publish: Publish, tmp_path: Path, batch
 def test_cifar10_damaged_archive(publish: Publish, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be unpacked"):
         load_cifar10("test", tmp_path, publish("c.tar.gz", b"no archive"))
+
+
+def test_cifar10_archive_with_a_loop_of_links(publish: Publish, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, target in (("test_batch", "other"), ("other", "test_batch")):
+            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            archive.addfile(info)
+    with pytest.raises(DataError, match=r"cannot be unpacked|lacks"):
+        load_cifar10("test", tmp_path, publish("c.tar.gz", buffer.getvalue()))
 
 
 def sign(value: int, size: tuple[int, int]) -> bytes:

@@ -85,7 +85,7 @@ def test_anything_else_lists_the_four_kinds(here: Path) -> None:
     (here / "table.csv").write_text("")
     for source, problem in [
         ("fashion", "names no data"),
-        ("table.csv", "not an .npz one"),
+        ("table.csv", "is a file of no known form"),
         ("", "names no data"),
     ]:
         with pytest.raises(DataError, match=problem) as caught:

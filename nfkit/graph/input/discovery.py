@@ -15,6 +15,7 @@ from nfkit.errors import OptionError, UnsupportedError
 from nfkit.graph.input.spec import LAYOUTS, InputSpec
 from nfkit.graph.memory.storage import constant
 
+_LARGEST = float(np.finfo(np.float32).max)
 # Ranges that people normalise images to. A quantised input's range is one of these give or take a quantisation
 # step, since 0 must be a code.
 _CUSTOMARY = ((-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
@@ -128,6 +129,10 @@ def _with_range(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> InputSpec:
+    for option, numbers in (("--mean", mean), ("--std", std), ("--range", value_range)):
+        if numbers is not None and not all(abs(number) <= _LARGEST for number in numbers):
+            listed = " ".join(f"{number:g}" for number in numbers)
+            raise OptionError(f"{option} {listed}: give finite numbers that fit float32, such as --range -1 1")
     if (mean is None) != (std is None):
         raise OptionError("mean and std go together: give both, or --range LOW HIGH")
     if mean is not None and std is not None:
@@ -137,6 +142,8 @@ def _with_range(
         if len(mean) not in (1, channels) or len(std) not in (1, channels) or min(std) <= 0:
             raise OptionError(f"mean and std take 1 or {channels} numbers, std above 0")
         m, s = np.broadcast_arrays(np.array(mean), np.array(std))
+        if not np.abs([m / s, (1 - m) / s]).max() <= _LARGEST:
+            raise OptionError("--mean and --std leave no range that float32 can hold: give those of the training")
         return replace(spec, low=tuple(-m / s), high=tuple((1 - m) / s), source="given by mean and std")
     if value_range is not None:
         if not value_range[0] < value_range[1]:

@@ -237,7 +237,12 @@ def test_mean_and_std_give_a_range_a_channel(network):
         ({"mean": (0.5,), "std": (-1.0,)}, "std above 0"),
         ({"value_range": (1.0, 1.0)}, "is empty"),
         ({"value_range": (1.0, 0.0)}, "is empty"),
-        ({"value_range": (float("nan"), 1.0)}, "is empty"),
+        ({"value_range": (float("nan"), 1.0)}, r"--range nan 1: give finite numbers"),
+        ({"value_range": (-float("inf"), float("inf"))}, r"--range -inf inf: give finite numbers"),
+        ({"value_range": (-1e300, 1e300)}, r"--range -1e\+300 1e\+300: give finite numbers"),
+        ({"mean": (float("nan"),), "std": (0.5,)}, r"--mean nan: give finite numbers"),
+        ({"mean": (0.5,), "std": (0.5, float("inf"), 0.5)}, r"--std 0\.5 inf 0\.5: give finite numbers"),
+        ({"mean": (0.5,), "std": (1e-45,)}, "leave no range that float32 can hold"),
     ],
 )
 def test_options_that_contradict_are_refused(network, options, words):
