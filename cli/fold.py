@@ -16,7 +16,7 @@ def fold(
     force: options.Force = False,
     json: options.Json = None,
 ) -> None:
-    """Write a copy that stores its weights as the integers that its graph makes of them (exports of QAT)."""
+    """Write a copy that stores its weights as the integers that its graph makes of them (exports of QAT, QONNX)."""
     from nfkit.cli import console
     from nfkit.graph.memory.sites import fault_sites
     from nfkit.graph.quantised.fold import fold as fold_weights

@@ -22,8 +22,10 @@ def inspect(
     from nfkit.cli import console
     from nfkit.errors import NfkitError
     from nfkit.graph.fusion.fused import is_fused
+    from nfkit.graph.memory.foreign import vendor_operators
     from nfkit.graph.memory.inventory import inventory
     from nfkit.graph.memory.sites import find_sites
+    from nfkit.graph.operators.vendors import explain
     from nfkit.model import load, sha256
 
     console.check_json(json)
@@ -42,6 +44,7 @@ def inspect(
         "sites": [site.to_dict() for site in sites if site.role == "weight"],
         "other_initializers": [site.to_dict() for site in sites if site.role != "weight"],
         "tensors": [entry.to_dict() for entry in inventory(graph)],
+        "vendor_operators": explain(others) if (others := vendor_operators(graph)) else None,
         "unsupported": _unsupported(graph),
         "metadata": {k: v for k, v in graph.metadata_props.items() if k.startswith("nfkit.")},
     }
@@ -109,8 +112,10 @@ def _show(record: dict[str, Any]) -> None:
             for s in sites
         ]
         print_table(["initializer", "type", "shape", "codes", "used by"], rows)
-    else:
+    elif record["vendor_operators"] is None:
         print("no weights are stored as integers: quantise the model first, or check that no optimiser folded them")
+    if record["vendor_operators"] is not None:
+        print(f"the model cannot run as it is: it holds {record['vendor_operators']}")
     for line in _not_faulted(record["tensors"]):
         print(line)
     if record["unsupported"] is None:

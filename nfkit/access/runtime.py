@@ -19,6 +19,8 @@ import onnxruntime as ort
 
 from nfkit.access import exact_products
 from nfkit.errors import ModelError, NfkitError, OptionError, UnsupportedError
+from nfkit.graph.memory.foreign import vendor_operators
+from nfkit.graph.operators.vendors import explain
 from nfkit.model import is_large, save, to_bytes
 from nfkit.parallel import cores
 
@@ -70,6 +72,9 @@ class Runner:
         except NfkitError:
             raise
         except Exception as error:
+            others = vendor_operators(model) if isinstance(model, ir.Model) else []
+            if others:
+                raise UnsupportedError(f"the model cannot run: it holds {explain(others)}") from error
             raise ModelError(f"ONNX Runtime {ort.__version__} refuses the model: {_sentence(error)}") from error
         self._input = self._session.get_inputs()[0]
 

@@ -13,6 +13,7 @@ from nfkit.energy.read import Preset, read_layers
 from nfkit.energy.storage import find_storage
 from nfkit.energy.systolic import SystolicArray
 from nfkit.errors import OptionError, UnsupportedError
+from nfkit.graph.memory.foreign import refuse_hidden_weights
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
@@ -114,7 +115,9 @@ def count(
 
     Raises:
         OptionError: When there is no such preset or number of bits.
+        UnsupportedError: When operators of other makers hide weights.
     """
+    refuse_hidden_weights(model)
     if preset not in PRESETS:
         raise OptionError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
     if weight_bits is not None and weight_bits < 1:

@@ -148,7 +148,7 @@ def test_fold_makes_a_file_that_can_be_faulted(invoke, run_all, tmp_path, parse)
     assert (results["faults"].code, "nfkit fold" in results["faults"].err) == (1, True)
     assert results["again"].code == 1
     record = as_json(invoke("fold", tmp_path / "qat.onnx", "-o", tmp_path / "folded.onnx", "--json", "-"))
-    assert record["sites"] == ["q"]
+    assert record["sites"] == ["w"]
     assert "1 weight sites, 12 codes" in invoke("fold", tmp_path / "qat.onnx", "-o", tmp_path / "f.onnx").stdout
     invoke("inject", tmp_path / "folded.onnx", "-o", tmp_path / "faulty.onnx")
 

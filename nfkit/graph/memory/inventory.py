@@ -11,6 +11,7 @@ from nfkit.graph.memory.flow import Flow, label
 from nfkit.graph.memory.sites import WeightSite, find_sites
 from nfkit.graph.memory.storage import Stored, stored_tensors
 from nfkit.graph.operators.operands import QUANTIZE, is_scale, key_of
+from nfkit.graph.operators.vendors import is_quant, is_vendors
 
 _SITE_REASONS = {
     "bias": "biases: hit on request (--biases)",
@@ -78,12 +79,17 @@ def _reason(stored: Stored, flow: Flow) -> str:
         return "nothing reads them"
     dtype = stored.dtype
     if dtype.is_floating_point():
-        if any(key_of(node) in QUANTIZE and index == 0 for node, index in uses):
+        if any((key_of(node) in QUANTIZE or is_quant(node)) and index == 0 for node, index in uses):
             return QUANTISED_INSIDE
+        if all(is_quant(node) for node, _ in uses):
+            return "quantisation scales: registers, not memory"
         if all(is_scale(node, index) for node, index in uses):
             return "quantisation scales: registers, not memory"
         return "floats: not stored as integers"
     if dtype in (ir.DataType.INT64, ir.DataType.BOOL, ir.DataType.INT32, ir.DataType.STRING):
         return "shapes, axes, indices and other data of the graph itself"
+    hidden = [f"{node.domain}::{node.op_type}" for node, _ in uses if is_vendors(node)]
+    if hidden:
+        return f"integers behind operators of another maker ({', '.join(dict.fromkeys(hidden))})"
     readers = ", ".join(dict.fromkeys(f"{label(node)} ({node.op_type})" for node, _ in uses))
     return f"integers that are never dequantised: read by {readers}"

@@ -26,6 +26,7 @@ import onnx_ir as ir
 from nfkit.errors import ModelError
 from nfkit.graph.memory.bits import recorded_bits
 from nfkit.graph.memory.flow import Flow, Reading
+from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.storage import Stored, find_stored, stored_tensors
 from nfkit.graph.operators.operands import QUANTIZE, key_of
 from nfkit.graph.operators.operands import Role as Role
@@ -141,7 +142,9 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
 
     Raises:
         ModelError: When the model stores no weights as integers, or some only become integers in the graph.
+        UnsupportedError: When operators of other makers read weights.
     """
+    refuse_hidden_weights(model)
     floats = weights_quantised_inside(model) if "weight" in roles else []
     if floats:
         more = f" and {len(floats) - 3} more" if len(floats) > 3 else ""

@@ -1,11 +1,13 @@
 """Stores weights as the integers that the graph makes of them.
 
-Training with fake quantisation exports floating weights with QuantizeLinear behind them. A runtime folds the two when
-it loads the file, and a device holds the codes; but the file holds floats, which have no cells to fault. Folding writes
-the codes into the file:
+Training with fake quantisation exports floating weights with a quantiser behind them. A runtime folds the two when it
+loads the file, and a device holds the codes; but the file holds floats, which have no cells to fault. Folding writes
+the codes into the file, under the name of the weight:
 
-    w (float) -> QuantizeLinear -> q -> ...          becomes
-    q (int8)  -> ...
+    w (float) -> QuantizeLinear -> ...        becomes    w (int8) -> ...
+    w (int8) -> Clip(-8, 7) -> ...            becomes    w (int8, recorded as 4 bits) -> ...
+    w (float) -> Quant (QONNX) -> ...         becomes    w (int8) -> DequantizeLinear -> ...
+    x -> Quant (QONNX) -> ...                 becomes    x -> QuantizeLinear -> Clip -> DequantizeLinear -> ...
 
 The result computes the same to the last bit, and is the file to ship.
 """
@@ -19,40 +21,70 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError, UnsupportedError
-from nfkit.graph.memory.storage import constant, every_node
-from nfkit.graph.operators.operands import QUANTIZE, key_of
+from nfkit.graph.memory.foreign import vendor_operators
+from nfkit.graph.memory.storage import every_node
+from nfkit.graph.operators.operands import QUANTIZE, key_of, operand, standard_op
+from nfkit.graph.operators.vendors import QONNX, explain, is_quant
+from nfkit.graph.quantised.code_store import CodeStore
+from nfkit.graph.quantised.known import known, origin
+from nfkit.graph.quantised.qonnx import quantise_activation, store_weight
+
+_BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
+_REFUSED = {
+    "BipolarQuant": "its codes have 1 bit, -1 or 1, and memories are counted from 2 bits on: use a narrow signed Quant "
+    "of 2 bits",
+    "Trunc": "it drops low bits of a sum, which no standard operator does: export average pooling without it, with a "
+    "Quant behind",
+    "FloatQuant": "it makes floats of few bits, no integers: quantise to integers",
+    "MultiThreshold": "it is what streamlining makes of a Quant: take the model from before streamlining",
+}
 
 
 class FoldQuantisedWeights(ir.passes.InPlacePass):
-    """Replaces each QuantizeLinear of a constant by an initializer of its codes, in whatever graph it stands.
+    """Replaces quantisers of constants by initializers of their codes, in whatever graph they stand.
 
-    Left as they are: quantisers of activations, those whose codes a graph returns, and those inside functions, which
-    have no initializers.
+    Left as they are: standard quantisers of activations, those whose codes a graph returns, and those inside functions,
+    which have no initializers.
+
+    Raises:
+        UnsupportedError: When a quantiser cannot be expressed; all of them are named at once.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
         inside = {id(node) for function in model.functions.values() for node in function.all_nodes()}
-        modified = False
-        for node in [n for n in every_node(model) if key_of(n) in QUANTIZE and id(n) not in inside]:
-            given = [value for value in node.inputs if value is not None]
-            numbers = [number for value in given if (number := constant(value)) is not None]
-            if len(numbers) < len(given) or node.outputs[0].is_graph_output():
-                continue
-            _store(node, quantise(node, numbers[0], numbers[1], numbers[2] if len(numbers) > 2 else None))
-            modified = True
-        return ir.passes.PassResult(model, modified)
+        store, opset, changed = CodeStore(model), model.opset_imports.get("", 1), False
+        dependent = _dependent_on_inputs(model.graph)
+        refusals = []
+        for node in list(every_node(model)):
+            if node.domain in QONNX:
+                refusals += _attempt(store, node, opset, dependent, id(node) in inside)
+                changed = True
+            elif id(node) not in inside:
+                changed |= _fold_standard(store, node)
+        if refusals:
+            more = f"; and {len(refusals) - 5} more" if len(refusals) > 5 else ""
+            raise UnsupportedError(f"the model cannot be folded: {'; '.join(refusals[:5])}{more}")
+        store.finish()
+        for domain in QONNX & model.opset_imports.keys():
+            del model.opset_imports[domain]
+        return ir.passes.PassResult(model, changed)
 
 
 def fold(model: ir.Model) -> ir.Model:
     """A copy of the model that stores its weights as the integers that the graph makes of them.
 
+    Codes that the graph keeps within fewer bits than their type have them recorded, under `nfkit.bits`.
+
     Raises:
         ModelError: When the graph quantises no constants.
-        UnsupportedError: When a quantiser has a type or shape that is not understood.
+        UnsupportedError: When a quantiser has a type or shape that is not understood, or has no standard form.
     """
     result = ir.passes.functionalize(FoldQuantisedWeights())(model)
     if not result.modified:
+        others = vendor_operators(model)
+        if others:
+            raise UnsupportedError(f"nfkit fold does not know {explain(others)}")
         raise ModelError(
             "the graph quantises no constants, so there is nothing to fold: weights are either stored as integers "
             "already (see nfkit inspect), or the model is not quantised"
@@ -100,22 +132,78 @@ def _spread(parameter: npt.NDArray[Any], x: npt.NDArray[Any], axis: int, block: 
     return parameter.reshape(shape)
 
 
-def _store(node: ir.Node, array: npt.NDArray[Any]) -> None:
-    """Puts an initializer in a node's place, and drops the float if nothing else reads it."""
-    graph, source, codes = node.graph, node.inputs[0], node.outputs[0]
-    assert isinstance(graph, ir.Graph)
-    assert source is not None
-    name = str(codes.name)
-    codes.name = f"{name}.folded"
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    graph.register_initializer(value)
-    codes.replace_all_uses_with(value)
-    graph.remove(node, safe=True)
-    if source.uses() or source.is_graph_output():
+def _fold_standard(store: CodeStore, node: ir.Node) -> bool:
+    """Folds a QuantizeLinear of a constant, or a Clip of stored codes, in place; says whether it was one."""
+    if node.outputs[0].is_graph_output() or not isinstance(node.graph, ir.Graph):
+        return False
+    is_clip = standard_op(node) == "Clip"
+    if not is_clip and key_of(node) not in QUANTIZE:
+        return False
+    given = [value for value in node.inputs if value is not None]
+    numbers = [number for value in given if (number := known(value)) is not None]
+    if len(numbers) < len(given):
+        return False
+    bits = None
+    if is_clip:
+        if numbers[0].dtype not in _BYTES or len(node.inputs) < 3 or None in node.inputs[:3]:
+            return False
+        codes = np.minimum(np.maximum(numbers[0], numbers[1]), numbers[2]).astype(numbers[0].dtype)
+        bits = _least_bits(int(numbers[1].item()), int(numbers[2].item()), numbers[0].dtype)
+    else:
+        codes = quantise(node, numbers[0], numbers[1], numbers[2] if len(numbers) > 2 else None)
+    stored = store.codes(node.graph, codes, given[0], bits)
+    node.outputs[0].replace_all_uses_with(stored)
+    store.remove(node)
+    return True
+
+
+def _attempt(store: CodeStore, node: ir.Node, opset: int, dependent: set[int], inside: bool) -> list[str]:
+    """Folds a QONNX node in place; what stands against it, so that all obstacles can be told together."""
+    try:
+        if inside:
+            raise UnsupportedError("it stands in a function: inline the functions first (onnx.inliner)")
+        _fold_qonnx(store, node, opset, dependent)
+    except UnsupportedError as error:
+        return [f"node '{node.name or node.outputs[0].name}' ({node.op_type}): {error}"]
+    return []
+
+
+def _fold_qonnx(store: CodeStore, node: ir.Node, opset: int, dependent: set[int]) -> None:
+    if not is_quant(node):
+        raise UnsupportedError(_REFUSED.get(node.op_type, "it is no Quant: export the model with Quant nodes only"))
+    source = operand(node, 0)
+    if source is None:
+        raise UnsupportedError("it has no input: export the model again")
+    values = known(source)
+    if values is not None:
+        store_weight(store, node, values, opset)
         return
-    producer = source.producer()
-    if producer is None and isinstance(source.graph, ir.Graph):
-        source.graph.initializers.pop(str(source.name))
-    elif producer is not None and producer.graph is not None:
-        producer.graph.remove(producer, safe=True)
+    root = origin(source)
+    if root.is_graph_input() and root.is_initializer():
+        raise UnsupportedError(
+            f"its weight '{root.name}' is an input of the model too, so that callers may replace it: take it off the "
+            "inputs (onnx_ir.passes.common.RemoveInitializersFromInputsPass)"
+        )
+    if source.graph is not None and source.producer() is not None and id(source) not in dependent:
+        raise UnsupportedError(f"its weight '{source.name}' is computed by the graph: store it (qonnx-cleanup)")
+    quantise_activation(store, node, opset)
+
+
+def _dependent_on_inputs(graph: ir.Graph) -> set[int]:
+    """Values of a graph and its bodies that are not computed of constants alone, by id."""
+    found = {id(value) for value in graph.inputs if not value.is_initializer()}
+    for node in graph.all_nodes():
+        inner = node.graph is not graph
+        if inner or any(id(value) in found for value in node.inputs) or node.op_type.startswith("Random"):
+            found.update(id(output) for output in node.outputs)
+    return found
+
+
+def _least_bits(low: int, high: int, dtype: np.dtype[Any]) -> int | None:
+    """Bits that codes from low to high need; None where that is all of the type."""
+    signed = np.issubdtype(dtype, np.signedinteger)
+    for bits in range(2, 8):
+        least, most = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        if least <= low <= high <= most:
+            return bits
+    return None

@@ -16,6 +16,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitializersFromInputsPass
 
 from nfkit.errors import ModelError, UnsupportedError
+from nfkit.graph.memory.foreign import vendor_operators
+from nfkit.graph.operators.vendors import explain
 
 _INTEGER = re.compile("[Qq]uantize|Integer|^QLinear|^QGemm|^MatMulNBits")  # operators on integer weights
 
@@ -67,7 +69,11 @@ def refuse_quantised(model: ir.Model) -> None:
 
     Raises:
         ModelError: When it does; the message names the node.
+        UnsupportedError: When it holds operators of other makers, which neither run nor can be quantised.
     """
+    others = vendor_operators(model)
+    if others:
+        raise UnsupportedError(f"the model holds {explain(others)}")
     for node in model.graph:
         if _INTEGER.search(node.op_type):
             raise ModelError(

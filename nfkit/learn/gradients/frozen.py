@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nfkit.errors import UnsupportedError
 from nfkit.graph.canonical.view import canonical
+from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.sites import WeightSite
 from nfkit.learn.gradients import Entry, find
 from nfkit.learn.quantisers import fuse_quantisers
@@ -214,6 +215,7 @@ def refuse_unsupported(model: ir.Model) -> None:
     Raises:
         UnsupportedError: When there is one.
     """
+    refuse_hidden_weights(model)  # for what does not even run there is a better way out
     _refuse(find_unsupported(model))
 
 

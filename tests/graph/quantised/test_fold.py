@@ -49,18 +49,20 @@ def test_folding_changes_no_bit_of_the_output(parse, execute, bits):
     assert execute(folded, {"x": x})[0].tobytes() == execute(model, {"x": x})[0].tobytes()
     assert to_bytes(model) == before
     assert {s.name: (s.bits, s.dtype) for s in fault_sites(folded)} == {
-        "k_q": (8, "int8"),
-        "v_q": (bits, f"int{bits}"),
+        "k": (8, "int8"),  # under the names of the weights that they are, not of the nodes that made them
+        "v": (bits, f"int{bits}"),
     }
     # The floats are gone, from the initializers as from the nodes; the activations' quantiser stays.
-    assert "k" not in folded.graph.initializers
+    assert not [
+        v for v in folded.graph.initializers.values() if v.const_value.size > 16 and v.dtype.is_floating_point()
+    ]
     assert [node.op_type for node in folded.graph].count("Constant") == 0
     assert [node.op_type for node in folded.graph].count("QuantizeLinear") == 1
 
 
 def test_codes_round_half_to_even_and_saturate(parse):
     folded = fold(build(parse))
-    site = next(s for s in find_sites(folded) if s.name == "k_q")
+    site = next(s for s in find_sites(folded) if s.name == "k")
     k = np.random.default_rng(0)
     k.normal(size=24)
     values = k.integers(-400, 300, (3, 2, 3, 3)) / 2
@@ -95,3 +97,63 @@ def test_codes_that_are_no_integers_are_refused(parse):
     assert np.dtype(ml_dtypes.float8_e4m3fn).itemsize == 1
     with pytest.raises(UnsupportedError, match=r"'q8' quantises to float8_e4m3fn"):
         fold(model)
+
+
+QCDQ = """
+<ir_version: 8, opset_import: ["" : 18]>
+g (float[N, 6] x) => (float[N, 4] y)
+<float s = {0.25}, TYPE z = {ZERO}, TYPE low = {LOW}, TYPE high = {HIGH}>
+{
+    BODY
+    c = Clip (q, low, high)
+    f = DequantizeLinear (c, s, z)
+    y = MatMul (x, f)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "bits"),
+    [("int8", -8, 7, 4), ("int8", -7, 7, 4), ("int8", -1, 1, 2), ("uint8", 0, 15, 4), ("uint8", 0, 6, 3),
+     ("int8", -127, 127, 8), ("uint8", 0, 254, 8)],
+)  # fmt: skip
+@pytest.mark.parametrize("stored", ["float", "codes", "moved"])
+def test_clipped_codes_are_stored_with_the_bits_that_they_have(parse, execute, kind, low, high, bits, stored):
+    body = {"float": "q = QuantizeLinear (w, s, z)", "codes": "q = Identity (w)"}.get(
+        stored, "t = Transpose (w)\n    q = QuantizeLinear (t, s, z)"
+    )
+    text = QCDQ
+    numbers = {"BODY": body, "TYPE": kind, "ZERO": 0, "LOW": low, "HIGH": high}
+    for word, value in numbers.items():
+        text = text.replace(word, str(value))
+    random = np.random.default_rng(2)
+    codes_in = random.integers(np.iinfo(kind).min, np.iinfo(kind).max + 1, (6, 4))
+    w = codes_in.astype(kind) if stored == "codes" else (codes_in * 0.25).astype(np.float32)
+    model = parse(text, w=w.T.copy() if stored == "moved" else w)
+    folded = fold(model)
+    (site,) = fault_sites(folded)
+    assert codes(folded, site).tolist() == codes_in.clip(low, high).tolist()
+    assert (site.name, site.bits, site.dtype) == ("w", bits, kind)
+    x = random.normal(size=(5, 6)).astype(np.float32)
+    assert execute(folded, {"x": x})[0].tobytes() == execute(model, {"x": x})[0].tobytes()
+    assert "Clip" not in {node.op_type for node in folded.graph}
+
+
+def test_a_clip_of_activations_stays(parse):
+    model = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        g (float[N, 4] x) => (float[N, 4] y) <float s = {0.25}, int8 z = {0}, int8 low = {-8}, int8 high = {7}> {
+            q = QuantizeLinear (x, s, z)
+            c = Clip (q, low, high)
+            d = DequantizeLinear (c, s, z)
+            k = QuantizeLinear (w, s, z)
+            f = DequantizeLinear (k, s, z)
+            y = MatMul (d, f)
+        }
+        """,
+        w=np.eye(4, dtype=np.float32),
+    )
+    assert [n.op_type for n in fold(model).graph] == [
+        "QuantizeLinear", "Clip", "DequantizeLinear", "DequantizeLinear", "MatMul",
+    ]  # fmt: skip
