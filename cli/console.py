@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nfkit.model import check_writable, write_atomically
+from nfkit.cli.streams import note as note
+from nfkit.model import model_inputs
+from nfkit.outputs import check_outputs as check_all
+from nfkit.outputs import write_atomically
 
 if TYPE_CHECKING:
     from nfkit.learn.train import Progress
@@ -19,10 +25,29 @@ if TYPE_CHECKING:
     from nfkit.remedies.neuralfuse import Protection
 
 
-def check_json(target: str | None) -> None:
-    """Fails before the work where the record could not be written after it."""
-    if target not in (None, "-"):
-        check_writable(Path(str(target)))
+def check_outputs(
+    json: str | None,
+    outputs: Mapping[str, Path | None] | None = None,
+    *,
+    models: Mapping[str, Path] | None = None,
+    files: Mapping[str, str | Path | None] | None = None,
+    force: bool = False,
+) -> None:
+    """Refuses, before the work, outputs that cannot be written after it, or would destroy something.
+
+    Args:
+        json: Where the record goes; `-` for stdout.
+        outputs: All other outputs, by option.
+        models: The models that the command reads, by what messages call them.
+        files: Whatever else it reads; a name that is no file counts for nothing.
+        force: Whether outputs that exist may be replaced.
+    """
+    inputs = chain(
+        *(model_inputs(name, path) for name, path in (models or {}).items()),
+        ((name, os.path.expanduser(path)) for name, path in (files or {}).items() if path is not None),
+    )
+    record = None if json == "-" else json
+    check_all({**(outputs or {}), "--json": record}, inputs, force=force)
 
 
 def command_line() -> str:
@@ -37,14 +62,9 @@ def write_json(record: dict[str, Any], target: str | None) -> None:
     record = {"command": command_line(), **record}
     text = json.dumps(record, indent=1) + "\n"
     if target == "-":
-        sys.stdout.write(text)
+        print(text, end="")
     else:
-        write_atomically(Path(target), text.encode())
-
-
-def note(text: str) -> None:
-    """One line of progress."""
-    print(text, file=sys.stderr, flush=True)
+        write_atomically(target, text.encode())
 
 
 def print_table(headers: list[str], rows: list[list[str]]) -> None:
@@ -209,7 +229,7 @@ class TrainingDisplay:
             line += f"  held out: clean {progress.clean:.1%}, faulty {progress.perturbed:.1%}"
         elif progress.done < self._next:
             if self._live:
-                print(f"\r{line}", end="", file=sys.stderr, flush=True)
+                note(f"\r{line}", end="")
             return
         self._next = progress.done + 0.05
         note(f"{chr(13) * self._live}{line}")

@@ -48,7 +48,7 @@ def energy(
     from nfkit.model import load
     from nfkit.plans.energy_analysis import NETWORKS, analyse
 
-    console.check_json(json)
+    console.check_outputs(json, models={"the model": model}, files={"the curve": curve})
     if ber is not None and vdd is not None:
         raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
     known = load_curve(curve or (PAPER_CURVE if preset == "paper" else DEFAULT_CURVE))
@@ -63,9 +63,9 @@ def energy(
         graph, point, known, generators=names, image_shape=shape, array=parse_array(array, dataflow, word_bits),
         preset=preset, weight_bits=weight_bits,  # type: ignore[arg-type]
     )  # fmt: skip
+    console.write_json({"model": str(model), **result.to_dict()}, json)
     if json != "-":
         _show(model, result, layers)
-    console.write_json({"model": str(model), **result.to_dict()}, json)
 
 
 def _show(path: Path, result: Economy, layers: bool) -> None:

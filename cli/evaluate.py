@@ -68,8 +68,9 @@ def evaluate(
     from nfkit.plans.bare_base import milder_record
     from nfkit.reports.provenance import describe
 
-    console.check_json(json)
     path = model or _only_fused_file()
+    files = {"the data": data or None, "the curve": curve}
+    console.check_outputs(json, models={"the model": path}, files=files)
     graph = load(path)
     strengths = options.make_strengths(ber, vdd, curve, extrapolate)
     errors = options.make_errors(strengths.rates, kind, set_share, protect_bit, protect_site, protect_top, storage, ecc)
@@ -89,9 +90,9 @@ def evaluate(
             raise OptionError("--bits changes weights, not times: give --latency in a run of its own")
         sweep = evaluate_bits(graph, dataset, spec, errors, bits, **settings, on_row=console.note_row)
         sweep.settings.update(describe(path, graph, dataset))
+        console.write_json(sweep.to_dict(), json)
         if json != "-":
             console.print_precision(sweep)
-        console.write_json(sweep.to_dict(), json)
         return
     result = measure(graph, dataset, spec, errors, **settings)
     result.settings.update(describe(path, graph, dataset))
@@ -110,13 +111,13 @@ def evaluate(
     advice = advise(result)
     if advice is not None:
         record["advice"] = advice.to_dict()
+    console.write_json(record, json)
     if json != "-":
         console.print_evaluation(result)
         if advice is not None:
             print(advice.sentence())
         if times:
             console.print_latency(times)
-    console.write_json(record, json)
 
 
 def _only_fused_file() -> Path:

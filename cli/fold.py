@@ -20,13 +20,12 @@ def fold(
     from nfkit.cli import console
     from nfkit.graph.memory.sites import fault_sites
     from nfkit.graph.quantised.fold import fold as fold_weights
-    from nfkit.model import check_output, load, save
+    from nfkit.model import load, save
 
-    console.check_json(json)
-    check_output(output, model, force)
+    console.check_outputs(json, {"-o": output}, models={"the model": model}, force=force)
     result = fold_weights(load(model))
     sites = fault_sites(result)
     save(result, output)
+    console.write_json({"schema": "nfkit.fold/1", "output": str(output), "sites": [s.name for s in sites]}, json)
     if json != "-":
         print(f"{output}: {len(sites)} weight sites, {sum(site.count for site in sites)} codes")
-    console.write_json({"schema": "nfkit.fold/1", "output": str(output), "sites": [s.name for s in sites]}, json)

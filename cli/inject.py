@@ -45,10 +45,9 @@ def inject(
     from nfkit.graph.injection.inject import inject as inject_faults
     from nfkit.graph.injection.inject import remove as remove_faults
     from nfkit.graph.memory.sites import fault_sites
-    from nfkit.model import check_output, load, save
+    from nfkit.model import load, save
 
-    console.check_json(json)
-    check_output(output, model, force)
+    console.check_outputs(json, {"-o": output}, models={"the model": model}, files={"the curve": curve}, force=force)
     if mode not in MODES:
         raise OptionError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
     graph = load(model)
@@ -75,6 +74,6 @@ def inject(
         if mode == "input":
             done += "; the file is fault-free until the masks are fed"
     save(result, output)
+    console.write_json(record, json)
     if json != "-":
         print(f"{output}: {done}")
-    console.write_json(record, json)

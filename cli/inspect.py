@@ -28,7 +28,7 @@ def inspect(
     from nfkit.graph.operators.vendors import explain
     from nfkit.model import load, sha256
 
-    console.check_json(json)
+    console.check_outputs(json, models={"the model": model})
     graph = load(model)
     sites = find_sites(graph)
     try:
@@ -48,9 +48,9 @@ def inspect(
         "unsupported": _unsupported(graph),
         "metadata": {k: v for k, v in graph.metadata_props.items() if k.startswith("nfkit.")},
     }
+    console.write_json(record, json)
     if json != "-":
         _show(record)
-    console.write_json(record, json)
 
 
 def _unsupported(graph: Any) -> list[dict[str, Any]] | None:

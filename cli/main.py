@@ -18,6 +18,7 @@ from nfkit.cli.protect import protect
 from nfkit.cli.quantize import quantize
 from nfkit.cli.search import search
 from nfkit.cli.split import split
+from nfkit.cli.streams import note, printing
 from nfkit.cli.transfer import transfer
 from nfkit.cli.tune import tune
 from nfkit.errors import NfkitError
@@ -57,10 +58,11 @@ def nfkit(
 def main() -> None:
     """Runs the program; what the user can mend is one sentence, anything else a traceback."""
     try:
-        app()
+        with printing():
+            app()
     except NfkitError as error:
-        print(f"nfkit: {error}", file=sys.stderr)
+        note(f"nfkit: {error}")
         sys.exit(1)
     except KeyboardInterrupt:
-        print("nfkit: interrupted", file=sys.stderr)
+        note("nfkit: interrupted")
         sys.exit(130)

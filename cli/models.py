@@ -24,15 +24,15 @@ def list_models(json: options.Json = None) -> None:
     from nfkit.cli import console
     from nfkit.models.catalogue import catalogue
 
-    console.check_json(json)
+    console.check_outputs(json)
     entries = catalogue()
+    console.write_json({"schema": "nfkit.models/1", "models": [entry.to_dict() for entry in entries]}, json)
     if json != "-":
         rows = [
             [entry.name, entry.kind, "needs torch" if entry.parameters is None else f"{entry.parameters:,}"]
             for entry in entries
         ]
         console.print_table(["name", "kind", "parameters"], rows)
-    console.write_json({"schema": "nfkit.models/1", "models": [entry.to_dict() for entry in entries]}, json)
 
 
 @models.command()
@@ -56,11 +56,10 @@ def export(
     and access, and to time them. Generators need torch.
     """
     from nfkit.cli import console
-    from nfkit.model import check_output, save, sha256
+    from nfkit.model import save, sha256
     from nfkit.models.catalogue import build
 
-    console.check_json(json)
-    check_output(output, name, force)
+    console.check_outputs(json, {"-o": output}, force=force)
     model = build(name, _parse_shape(shape), classes, seed=seed, quantised=not as_float)
     save(model, output)
     taken = list(model.graph.inputs[0].shape or ())
@@ -68,13 +67,13 @@ def export(
         "schema": "nfkit.models.export/1",
         "name": name,
         "output": str(output),
-        "sha256": sha256(output),
+        "sha256": sha256(output if output.is_file() else model),
         "input": [d if isinstance(d, int) else None for d in taken],
     }
+    console.write_json(record, json)
     if json != "-":
         size, extents = output.stat().st_size / 1024, "x".join(map(str, taken[1:]))
         print(f"{output}: {name}, input {extents}, {size:,.0f} KiB")
-    console.write_json(record, json)
 
 
 def _parse_shape(text: str | None) -> tuple[int, int, int] | None:

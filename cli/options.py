@@ -165,15 +165,13 @@ def make_spec(
     std: str | None,
 ) -> InputSpec:
     """The model's input: as recorded in a fused file, else from the graph and the options."""
-    import json
-
-    from nfkit.graph.fusion.fused import INPUT_KEY
+    from nfkit.graph.fusion.fused import is_fused
+    from nfkit.graph.fusion.metadata import read_input
     from nfkit.graph.input.discovery import find_input
-    from nfkit.graph.input.spec import InputSpec
 
     given = layout or value_range or mean or std
-    if INPUT_KEY in model.metadata_props and not given:
-        return InputSpec.from_dict(json.loads(model.metadata_props[INPUT_KEY]))
+    if is_fused(model) and not given:
+        return read_input(model)
     return find_input(
         model, layout=layout, value_range=value_range, mean=_numbers("mean", mean), std=_numbers("std", std)
     )

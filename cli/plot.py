@@ -20,13 +20,13 @@ def plot(
 ) -> None:
     """Draw accuracy under errors against energy saved, one point a generator and bit error rate."""
     from nfkit.cli import console
-    from nfkit.model import check_output, write_atomically
+    from nfkit.outputs import write_atomically
     from nfkit.reports.tradeoff import draw, read_tradeoffs
 
-    console.check_json(json)
-    check_output(output, "", force)
+    files = {f"the record '{path}'": path for path in records}
+    console.check_outputs(json, {"-o": output}, files=files, force=force)
     points = read_tradeoffs(records)
     write_atomically(output, draw(points, output.suffix.lower().lstrip(".")))
+    console.write_json({"schema": "nfkit.plot/1", "output": str(output), "points": [p.to_dict() for p in points]}, json)
     if json != "-":
         print(f"{output}: {len(points)} points")
-    console.write_json({"schema": "nfkit.plot/1", "output": str(output), "points": [p.to_dict() for p in points]}, json)

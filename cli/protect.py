@@ -72,7 +72,7 @@ def protect(
     from nfkit.data import load_for_training
     from nfkit.errors import OptionError
     from nfkit.faults import parse_layout
-    from nfkit.model import check_output, default_output, load
+    from nfkit.model import default_output, load
     from nfkit.plans.bare_base import milder_record
     from nfkit.plans.generator_choice import choose
     from nfkit.remedies.neuralfuse import protect as protect_model
@@ -81,10 +81,10 @@ def protect(
     require_torch()
     from nfkit.learn.config import TrainConfig
 
-    console.check_json(json)
     output = output or default_output(model)
+    files = {"the data": data, "the test data": test_data, "the curve": curve}
+    console.check_outputs(json, {"-o": output}, models={"the model": model}, files=files, force=force)
     graph = load(model)
-    check_output(output, model, force)
     spec = options.make_spec(graph, layout, range_, mean, std)
     strength = options.make_strength(ber, vdd, curve, extrapolate)
     config = TrainConfig(
@@ -124,6 +124,6 @@ def protect(
     measured = strength.at(entry["ber"] for entry in result.evaluation.summary())
     result.evaluation.settings.update(measured.to_record(load(result.output)))
     result.evaluation.settings.update(milder_record(result.evaluation.to_dict()))
+    console.write_json(result.to_dict(), json)
     if json != "-":
         console.print_protection(result)
-    console.write_json(result.to_dict(), json)

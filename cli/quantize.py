@@ -44,7 +44,13 @@ def quantize(
     from nfkit.measure.quantisation import quantize as quantize_model
     from nfkit.model import load
 
-    console.check_json(json)
+    console.check_outputs(
+        json,
+        {"-o": output},
+        models={"the model": model},
+        files={"the data": data, "the test data": test_data},
+        force=force,
+    )
     graph = load(model)
     spec = options.make_spec(graph, layout, range_, mean, std)
     train, test = load_for_training(data, test_data, seed, spec.image_shape)
@@ -53,6 +59,6 @@ def quantize(
         bits=bits, per_channel=per_channel, symmetric=symmetric, format=format_, pack=pack,
         level=optimization, force=force, on_stage=console.note,  # type: ignore[arg-type]
     )  # fmt: skip
+    console.write_json(result.to_dict(), json)
     if json != "-":
         console.print_quantization(result)
-    console.write_json(result.to_dict(), json)

@@ -74,7 +74,7 @@ def search(
     require_torch()
     from nfkit.learn.config import TrainConfig
 
-    console.check_json(json)
+    console.check_outputs(json, models={"the model": model}, files={"the data": data, "the test data": test_data})
     graph = load(model)
     spec = options.make_spec(graph, layout, range_, mean, std)
     strength = options.make_strength(ber, vdd, curve, extrapolate)
@@ -101,9 +101,9 @@ def search(
         left_out=left_out, chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
         command=console.command_line(), on_stage=console.note, on_progress=console.TrainingDisplay(),
     )  # fmt: skip
+    console.write_json(result.to_dict(), json)
     if json != "-":
         _show(result, output)
-    console.write_json(result.to_dict(), json)
 
 
 def _parse_widths(text: str | None) -> list[int]:

@@ -19,16 +19,11 @@ def split(
 ) -> None:
     """Take a protected model apart into generator and base, and prove that the base is what was protected."""
     from nfkit.cli import console
-    from nfkit.errors import OptionError
     from nfkit.graph.fusion.split import split as split_model
-    from nfkit.model import check_output, load, save, sha256
+    from nfkit.model import load, save, sha256
 
-    console.check_json(json)
-    if base is not None and base == generator:
-        raise OptionError(f"base and generator would both be written to '{base}': give two names")
-    for path in (base, generator):
-        if path is not None:
-            check_output(path, model, force)
+    outputs = {"--base": base, "--generator": generator}
+    console.check_outputs(json, outputs, models={"the model": model}, force=force)
     prefix, frozen = split_model(load(model))
     for part, path in ((frozen, base), (prefix, generator)):
         if path is not None:
@@ -38,6 +33,6 @@ def split(
         "base": {"path": str(base) if base else None, "graph_sha256": sha256(frozen)},
         "generator": {"path": str(generator) if generator else None, "graph_sha256": sha256(prefix)},
     }
+    console.write_json(record, json)
     if json != "-":
         print(f"{model}: the base is what was protected (graph {sha256(frozen)[:16]})")
-    console.write_json(record, json)

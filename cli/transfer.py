@@ -30,22 +30,21 @@ def transfer(
     from nfkit.cli import console
     from nfkit.graph.fusion.fuse import transfer as transfer_generator
     from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, GENERATOR_KEY
-    from nfkit.model import check_output, default_output, load, save, sha256
+    from nfkit.model import default_output, load, save, sha256
 
-    console.check_json(json)
     target = output or default_output(model)
-    for source in (protected, model):
-        check_output(target, source, force)
+    models = {"the protected model": protected, "the model": model}
+    console.check_outputs(json, {"-o": target}, models=models, force=force)
     base = load(model)
     fused = transfer_generator(load(protected), base, options.make_spec(base, layout, range_, mean, std))
     save(fused, target)
     name = fused.metadata_props.get(GENERATOR_KEY, "generator")
     record = {
         "schema": "nfkit.transfer/1",
-        "output": {"path": str(target), "sha256": sha256(target)},
+        "output": {"path": str(target), "sha256": sha256(target if target.is_file() else fused)},
         "generator": {"name": name, "from": str(protected)},
         "base": {"path": str(model), "graph_sha256": fused.metadata_props[BASE_DIGEST_KEY]},
     }
+    console.write_json(record, json)
     if json != "-":
         print(f"{target}: {name} of {protected} in front of {model}; nothing was trained, measure it")
-    console.write_json(record, json)

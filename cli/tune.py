@@ -25,10 +25,9 @@ def tune(
     """
     from nfkit.cli import console
     from nfkit.graph.fusion.caution import read_caution, with_caution
-    from nfkit.model import check_output, load, save, sha256
+    from nfkit.model import load, save, sha256
 
-    console.check_json(json)
-    check_output(output, protected, force)
+    console.check_outputs(json, {"-o": output}, models={"the model": protected}, force=force)
     model = load(protected)
     changed = with_caution(model, caution)
     before = read_caution(model)
@@ -36,9 +35,9 @@ def tune(
     record = {
         "schema": "nfkit.tune/1",
         "from": str(protected),
-        "output": {"path": str(output), "sha256": sha256(output)},
+        "output": {"path": str(output), "sha256": sha256(output if output.is_file() else changed)},
         "caution": {"before": before, "after": caution},
     }
+    console.write_json(record, json)
     if json != "-":
         print(f"{output}: caution {caution:g} in place of {before:g}; nothing was trained, measure it")
-    console.write_json(record, json)

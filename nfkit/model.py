@@ -17,7 +17,11 @@ from typing import Union
 import onnx
 import onnx_ir as ir
 
-from nfkit.errors import ModelError, OptionError, OutputError
+from nfkit.errors import ModelError, OutputError
+from nfkit.outputs import PathLike, check_outputs, check_writable, find_target, write_atomically
+from nfkit.rim.external import check_external, external_files, locations, set_base, with_data
+from nfkit.rim.failures import first_line, model_errors
+from nfkit.rim.gate import check_model
 
 ModelLike = Union[str, "os.PathLike[str]", onnx.ModelProto, ir.Model]
 """What every public function accepts as a model."""
@@ -29,36 +33,54 @@ MESSAGE_LIMIT = 2**31 - 2**20
 def load(source: ModelLike) -> ir.Model:
     """Reads a model into a copy of its own.
 
-    A file whose nodes are out of order is put in order: ONNX Runtime accepts and writes such files.
+    A file whose nodes are out of order is put in order: ONNX Runtime accepts and writes such files. Data beside the
+    file is mapped, not read.
 
     Args:
         source: Path of an ONNX file, a ModelProto, or an onnx-ir model.
 
     Raises:
-        ModelError: When there is no such file, it is no ONNX model, or the model is empty.
+        ModelError: When there is no such file, it is no valid ONNX model (see `nfkit.rim.gate`), or its data is
+            missing.
     """
+    name = describe(source)
     if isinstance(source, ir.Model):
-        return source.clone()
-    if isinstance(source, onnx.ModelProto):
-        model = ir.from_proto(source)
-    else:
-        path = Path(source)
-        if not path.is_file():
-            raise ModelError(f"no model at '{path}': give the path of an ONNX file")
-        try:
-            model = ir.load(path)
-        except Exception as error:  # protobuf, onnx-ir and json each raise their own kinds
-            raise ModelError(
-                f"'{path}' is no readable ONNX model ({_first_line(error)}): export it again, or check the download"
-            ) from error
-    if model.graph.num_nodes() == 0:
-        raise ModelError(f"{describe(source)} holds no operators: export it again, or check the download")
+        with model_errors(f"{name} cannot be copied"):
+            return source.clone()
+    proto, folder = _read(source, name)
+    check_model(proto, name)
+    with model_errors(f"{name} cannot be read"):
+        model = ir.from_proto(proto)
+    set_base(model, folder)
+    check_external(model, name)
     if not _is_ordered(model.graph, set()):
         try:
             model.graph.sort()
         except ValueError as error:
-            raise ModelError(f"the nodes of {describe(source)} read each other in a circle: export it again") from error
+            raise ModelError(f"the nodes of {name} read each other in a circle: export it again") from error
+    with model_errors(f"{name} cannot be copied"):  # what no copy can be made of would fail later, wherever one is
+        model.clone()
     return model
+
+
+def _read(source: PathLike | onnx.ModelProto, name: str) -> tuple[onnx.ModelProto, str]:
+    """The message, and the folder that its external data is looked for in."""
+    if isinstance(source, onnx.ModelProto):
+        return source, os.getcwd()
+    path = Path(source)
+    try:
+        found = path.is_file()
+    except (OSError, ValueError):  # such as a name that no file system takes
+        found = False
+    if not found:
+        raise ModelError(f"no model at {name}: give the path of an ONNX file")
+    try:
+        proto = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf and onnx each raise their own kinds
+        raise ModelError(
+            f"{name} is no readable ONNX model ({first_line(error)}): export it again, or check the download"
+        ) from error
+    return proto, str(path.parent.absolute())
 
 
 def _is_ordered(graph: ir.Graph, made: set[ir.Node]) -> bool:
@@ -75,12 +97,19 @@ def _is_ordered(graph: ir.Graph, made: set[ir.Node]) -> bool:
 
 
 def describe(source: ModelLike) -> str:
-    """Names a model in a message: its path, or the name of its graph."""
-    if isinstance(source, ir.Model):
+    """Names a model in a message: its path, or the name of its graph.
+
+    Raises:
+        ModelError: When it is nothing that can hold a model.
+    """
+    if isinstance(source, (ir.Model, onnx.ModelProto)):
         return f"model '{source.graph.name}'"
-    if isinstance(source, onnx.ModelProto):
-        return f"model '{source.graph.name}'"
-    return f"'{os.fspath(source)}'"
+    if not isinstance(source, (str, os.PathLike)):
+        hint = " (onnx.load_from_string reads bytes)" if isinstance(source, (bytes, bytearray, memoryview)) else ""
+        raise ModelError(
+            f"a model is a path, an onnx.ModelProto or an onnx_ir.Model, not {type(source).__name__}{hint}"
+        )
+    return f"'{os.fsencode(source).decode(errors='backslashreplace')}'"
 
 
 def tensor_bytes(model: ir.Model) -> int:
@@ -104,18 +133,13 @@ def to_bytes(model: ir.Model) -> bytes:
             f"the model holds {tensor_bytes(model) / 2**30:.1f} GiB of weights, more than one protobuf message can: "
             "it is handled as a file with its data beside it"
         )
-    if any(isinstance(value.const_value, ir.ExternalTensor) for value in _initializers(model)):
-        try:
-            model = ir.external_data.load_to_model(model.clone())
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"{describe(model)} lacks its external data ({_first_line(error)}): put it beside the model"
-            ) from error
-    content: bytes = ir.to_proto(model).SerializeToString(deterministic=True)
+    whole = with_data(model)
+    with model_errors(f"{describe(model)} cannot be serialised"):
+        content: bytes = ir.to_proto(whole).SerializeToString(deterministic=True)
     return content
 
 
-def save(model: ir.Model, path: str | os.PathLike[str]) -> Path:
+def save(model: ir.Model, path: PathLike) -> Path:
     """Writes a model as one ONNX file, with its data beside it where it does not fit: all of it, or nothing.
 
     Raises:
@@ -125,73 +149,58 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> Path:
     if not is_large(model):
         return write_atomically(path, to_bytes(model))
     check_writable(path)
-    data = path.with_name(f"{path.name}.data")
+    target = find_target(path)
+    if target.exists() and not target.is_file():
+        raise OutputError(f"cannot write '{path}': the model needs two files, give the name of one")
+    data = target.with_name(f"{target.name}.data")
+    if data.exists() and any(file.exists() and data.samefile(file) for file in external_files(model)):
+        raise OutputError(
+            f"cannot write '{path}': its data would replace the model's own '{data}'; choose another name"
+        )
     try:
         # On the same disk, so that moving the two finished files takes no time.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:64]}.") as folder:
-            ir.save(model, Path(folder, path.name), external_data=data.name)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nfkit.") as folder:
+            with model_errors(f"{describe(model)} cannot be serialised"):
+                ir.save(model, Path(folder, target.name), external_data=data.name)
             os.replace(Path(folder, data.name), data)
-            os.replace(Path(folder, path.name), path)
+            os.replace(Path(folder, target.name), target)
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror}") from error
     return path
 
 
-def write_atomically(path: Path, content: bytes) -> Path:
-    """Writes a file under a temporary name beside it, then renames it.
+def files_of(source: ModelLike) -> list[Path]:
+    """The files that a model is kept in: its own and those of its external data; none for a model in memory.
 
     Raises:
-        OutputError: When the folder does not exist or cannot be written.
+        ModelError: When there is no such file, or it is no ONNX model.
     """
-    check_writable(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:64]}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
+    if isinstance(source, ir.Model):
+        return external_files(source)
+    proto, folder = _read(source, describe(source))
+    own = [] if isinstance(source, onnx.ModelProto) else [Path(source)]
+    return [*own, *(Path(folder, location) for location in locations(proto))]
 
 
-def check_writable(path: Path) -> None:
-    """Fails early, before hours of work, where a file could not be written later.
-
-    Raises:
-        OutputError: When the folder does not exist or takes no new files, or the path is a folder.
-    """
-    try:
-        folder = path.is_dir()
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
-    if folder:
-        raise OutputError(f"cannot write '{path}': it is a folder; give a file name")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write '{path}': there is no folder '{path.parent}'; create it first")
-    try:  # the only honest test: permissions, read-only mounts and quotas all count
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"cannot write into the folder '{path.parent}' ({error.strerror}): choose another with -o"
-        ) from error
-
-
-def check_output(path: Path, source: ModelLike, force: bool) -> None:
+def check_output(path: PathLike, source: ModelLike, force: bool) -> None:
     """Refuses, before anything is computed, an output that cannot be written or would overwrite.
 
     Raises:
         OutputError: When the file cannot be written.
-        OptionError: When it is the model itself, or exists and `force` is not given.
+        OptionError: When it is the model itself or its data, or exists and `force` is not given.
     """
-    check_writable(path)
-    if isinstance(source, (str, os.PathLike)) and path.exists() and os.path.exists(source) and path.samefile(source):
-        raise OptionError(f"the output '{path}' is the model itself, which is never changed: choose another name")
-    if path.exists() and not force:
-        raise OptionError(f"'{path}' exists: choose another name, or give --force to replace it")
+    check_outputs({"-o": path}, model_inputs("the model", source), force=force)
+
+
+def model_inputs(name: str, source: ModelLike) -> Iterator[tuple[str, PathLike]]:
+    """The files of a model as `nfkit.outputs.check_outputs` takes them; one that cannot be read has none."""
+    if isinstance(source, (str, os.PathLike)):
+        yield name, source
+    try:
+        files = files_of(source)
+    except ModelError:  # said by what reads it
+        return
+    yield from ((f"the data of {name}", file) for file in files)
 
 
 def default_output(source: Path) -> Path:
@@ -230,13 +239,3 @@ def _initializers(model: ir.Model) -> Iterator[ir.Value]:
     """Initializers of the main graph and of the bodies in it."""
     for graph in (model.graph, *model.graph.subgraphs()):
         yield from graph.initializers.values()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

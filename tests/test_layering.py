@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 TREES = {"nfkit": "nfkit", "cli": "nfkit.cli", "models": "nfkit.models"}
 
 # Each room and the rooms that it may import besides itself. The package itself names the public functions of all.
-FOUNDATION = {"nfkit.errors", "nfkit.version", "nfkit.model", "nfkit.parallel"}
+FOUNDATION = {"nfkit.errors", "nfkit.version", "nfkit.model", "nfkit.outputs", "nfkit.rim", "nfkit.parallel"}
 BELOW_REMEDIES = FOUNDATION | {
     "nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.energy", "nfkit.access", "nfkit.measure", "nfkit.learn",
     "nfkit.reports", "nfkit.models.generators",
@@ -23,7 +23,9 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.errors": set(),
     "nfkit.version": set(),
     "nfkit.parallel": set(),
-    "nfkit.model": {"nfkit.errors", "nfkit.version"},
+    "nfkit.outputs": {"nfkit.errors"},
+    "nfkit.rim": {"nfkit.errors", "nfkit.outputs"},
+    "nfkit.model": {"nfkit.errors", "nfkit.version", "nfkit.outputs", "nfkit.rim"},
     "nfkit.faults": FOUNDATION,
     "nfkit.graph": FOUNDATION | {"nfkit.faults"},
     "nfkit.data": FOUNDATION,

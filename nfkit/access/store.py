@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from nfkit.access.base import Scores
 from nfkit.errors import OutputError
-from nfkit.model import check_writable
+from nfkit.outputs import check_writable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (identity TEXT, sample BLOB, scores BLOB, PRIMARY KEY (identity, sample))

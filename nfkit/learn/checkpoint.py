@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nfkit.errors import ModelError
 from nfkit.learn.optimiser import Optimiser
-from nfkit.model import write_atomically
+from nfkit.outputs import write_atomically
 from nfkit.version import __version__
 
 _FORM = b"nfkit.checkpoint/2"

@@ -25,6 +25,7 @@ from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, BitErrors, Chip, Iid,
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import evidence_model, split
 from nfkit.graph.injection.inject import with_codes
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import WeightSite, codes, fault_sites
 from nfkit.measure.statistics import Spread
@@ -163,6 +164,7 @@ def evaluate(
     errors, layout = list(errors), layout or Iid()
     if not errors or not chips:
         raise OptionError("nothing to measure: give at least one bit error rate and one chip")
+    refuse_faults(model)
     fused = is_fused(model)
     if fused and any(chip in TRAINING_CHIPS for chip in chips):
         raise OptionError(

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from nfkit.access.runtime import Level, Runner, accuracy
 from nfkit.data import Dataset
 from nfkit.errors import ModelError, OptionError, UnsupportedError
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import find_sites
 from nfkit.graph.quantised.from_float import quantize_static
@@ -107,6 +108,7 @@ def quantize(
     if format not in FORMATS:
         raise OptionError(f"unknown format {format!r}: choose {', '.join(FORMATS)}")
     model = load(source)
+    refuse_faults(model)
     prepared = prepare(model, packed_opset(bits) if pack else MIN_OPSET)
     x = spec.encode(calibration.x)
     before = Runner(model, level=level)

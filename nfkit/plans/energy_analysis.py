@@ -5,7 +5,6 @@ Joins the counting with the graphs that are counted: a frozen base with generato
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,8 @@ from nfkit.energy import (
 from nfkit.energy.savings import GENERATOR_BITS
 from nfkit.errors import OptionError
 from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.fusion.metadata import read_recoveries
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.models.generators import GENERATORS
 from nfkit.plans.generator_choice import candidate, classes_of
 
@@ -118,6 +119,7 @@ def analyse(
     Raises:
         NfkitError: When there is no such generator, torch is missing, or nothing can be compared.
     """
+    refuse_faults(model)
     names = list(generators)
     other: Preset = "true" if preset == "paper" else "paper"
     if is_fused(model):
@@ -183,8 +185,5 @@ def saving_record(model: ir.Model, curve: Curve, points: Sequence[OperatingPoint
 
 def _recovery(model: ir.Model, point: OperatingPoint) -> float | None:
     """Recovered points that the file states for the bit error rate."""
-    stated = json.loads(model.metadata_props.get("nfkit.results", "[]"))
-    for entry in stated:
-        if "recovery" in entry and abs(entry["ber"] - point.rate) <= 1e-9:
-            return float(100 * entry["recovery"]["mean"])
-    return None
+    stated = read_recoveries(model)
+    return next((100 * mean for rate, mean in stated.items() if abs(rate - point.rate) <= 1e-9), None)

@@ -13,6 +13,7 @@ from nfkit.energy import Count, Curve, OperatingPoint, Saving, compare, count
 from nfkit.energy.savings import GENERATOR_BITS
 from nfkit.errors import ModelError, NfkitError, OptionError
 from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.discovery import find_input
 from nfkit.models.generators import HINTS
 
@@ -110,6 +111,7 @@ def choose(
         OptionError: When no generator fits the budget, or the named one does not.
         ModelError: When the model is protected already, or a budget is given and its accesses cannot be counted.
     """
+    refuse_faults(base)
     if is_fused(base):
         raise ModelError("the model is protected already: give the base, or take it out with nfkit split")
     counted, classes = count(base), classes_of(base)

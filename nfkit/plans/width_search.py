@@ -19,8 +19,10 @@ from nfkit.data import Dataset
 from nfkit.energy import Saving, compare, count
 from nfkit.errors import ModelError, OptionError, OutputError
 from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
-from nfkit.model import load, sha256, write_atomically
+from nfkit.model import load, sha256
+from nfkit.outputs import write_atomically
 from nfkit.plans.bare_base import milder_record
 from nfkit.plans.front import Point, Search
 from nfkit.plans.generator_choice import choose, classes_of, cost_of
@@ -64,6 +66,7 @@ def find_candidates(
         OptionError: When the curve knows no voltage for the rate, or no generator fits the budget.
         ModelError: When the model is protected already, or its accesses cannot be counted.
     """
+    refuse_faults(base)
     if is_fused(base):
         raise ModelError("the model is protected already: give the base, or take it out with nfkit split")
     point = strength.points[0]

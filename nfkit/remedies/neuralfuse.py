@@ -25,11 +25,13 @@ from nfkit.faults.kinds import MAX_RATE
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.fusion.fused import BASE_SOURCE_KEY, GENERATOR_DIGEST_KEY, GENERATOR_KEY, is_fused
 from nfkit.graph.fusion.split import split
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.advice import Advice, advise
 from nfkit.measure.evaluation import Evaluation, Row, evaluate
 from nfkit.model import ModelLike, check_output, load, save, sha256
+from nfkit.outputs import check_writable
 from nfkit.reports.provenance import describe
 from nfkit.version import __version__
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from nfkit.learn.train import Progress
 
 CALIBRATION_SAMPLES = 512
+CHECKPOINT_SUFFIX = ".checkpoint.pt"
+"""What the state of a training is named, behind the name of its output."""
 _PARITY_SAMPLES = 64
 _EXPORT_TOLERANCE = 1e-3  # of images in [-1, 1]: float32 sums in another order, after folding batch norm
 
@@ -167,7 +171,7 @@ def protect(
 
     on_stage(f"training {config.generator} on {len(data)} samples of {data.name}")
     rest, held_out = data.hold_out(0.1, config.seed)
-    checkpoint = output.with_name(output.name + ".checkpoint.pt")
+    checkpoint = output.with_name(output.name + CHECKPOINT_SUFFIX)
     trained = train(
         base, sites, spec, rest, held_out, config,
         classes=classes, checkpoint=checkpoint, identity=f"{sha256(base)} {data.sha256}",
@@ -279,7 +283,9 @@ def check_parity(model: ir.Model, sample: np.ndarray[Any, Any]) -> float:
 
 def _check(base: ir.Model, source: ModelLike, output: Path, force: bool) -> None:
     """Refuses, before anything is computed, what could not be written or would overwrite."""
+    refuse_faults(base)
     if is_fused(base):
         split(base)  # says so where the file is damaged
         raise ModelError("the model is protected already: give the base, or take it out with nfkit split")
     check_output(output, source, force)
+    check_writable(output.with_name(output.name + CHECKPOINT_SUFFIX))

@@ -31,8 +31,9 @@ from nfkit.graph.fusion.fused import (
     is_fused,
 )
 from nfkit.graph.fusion.interface import write
+from nfkit.graph.fusion.metadata import read_input
 from nfkit.graph.fusion.split import split
-from nfkit.graph.injection.inject import FAULTS_KEY
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.affine import input_to_levels, levels_to_input
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import ROLE_KEY
@@ -83,7 +84,7 @@ def transfer(fused: ir.Model, base: ir.Model, spec: InputSpec) -> ir.Model:
         UnsupportedError: When the two take different inputs, or import different versions of an operator set.
     """
     taken, _ = split(fused)
-    known = InputSpec.from_dict(json.loads(fused.metadata_props[INPUT_KEY]))
+    known = read_input(fused)
     for name in ("dtype", "layout", "shape", "low", "high"):
         theirs, ours = getattr(known, name), getattr(spec, name)
         if theirs != ours:
@@ -125,8 +126,7 @@ def _join(
                 f"generator and base import versions {version} and {base.opset_imports[domain]} of operator set "
                 f"'{domain or 'ai.onnx'}': export the generator at the base's version"
             )
-    if FAULTS_KEY in base.metadata_props:
-        raise ModelError("the model holds injected faults: remove them first (nfkit inject --remove)")
+    refuse_faults(base)
     taken = [*base.graph.initializers, *(str(value.name) for node in base.graph for value in node.outputs)]
     if reserved := [name for name in taken if name.startswith(PREFIX)]:
         raise ModelError(f"the base holds a value named '{reserved[0]}', a name that nfkit keeps for itself: rename it")

@@ -23,10 +23,15 @@ BASE_HEADER_KEY = "nfkit.base.header"
 BASE_SOURCE_KEY = "nfkit.base.sha256"
 """Digest of the file that the base was read from."""
 INPUT_KEY = "nfkit.input"
+RESULTS_KEY = "nfkit.results"
+"""Summary of the evaluation that the file was shipped with."""
 GENERATOR_KEY = "nfkit.generator"
 GENERATOR_DIGEST_KEY = "nfkit.generator.sha256"
 
 
 def is_fused(model: ir.Model) -> bool:
-    """Whether the model is a generator and a base, fused by nfkit."""
-    return BASE_DIGEST_KEY in model.metadata_props
+    """Whether the model is a generator and a base, fused by nfkit: told by its graph too, where metadata was lost."""
+    if any(value.name == JOINT for value in model.graph.outputs):  # a prefix that was split off
+        return False
+    said = any(key in model.metadata_props for key in (BASE_DIGEST_KEY, BASE_HEADER_KEY, INPUT_KEY))
+    return said or any(value.name == JOINT for node in model.graph for value in node.outputs)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from nfkit.errors import ModelError
 from nfkit.graph.fusion.fused import (
     BASE_DIGEST_KEY,
-    BASE_HEADER_KEY,
     EVIDENCE,
     GENERATOR_PREFIX,
-    INPUT_KEY,
     JOINT,
     PREFIX,
     is_fused,
 )
-from nfkit.graph.injection.inject import FAULTS_KEY
+from nfkit.graph.fusion.metadata import Header, read_digest, read_header, read_input
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.bits import BITS_KEY
 from nfkit.graph.memory.sites import ROLE_KEY
 from nfkit.model import sha256
+from nfkit.rim.failures import model_errors
 
 
 def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
@@ -37,13 +34,13 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     """
     if not is_fused(fused):
         raise ModelError("the model has no generator in front: nothing to split")
-    if FAULTS_KEY in fused.metadata_props:
-        raise ModelError("the model holds injected faults: remove them first (nfkit inject --remove)")
-    entry = json.loads(fused.metadata_props[INPUT_KEY])["name"]
-    base = _without_prefix(fused.clone(), entry)
-    if sha256(base) != fused.metadata_props[BASE_DIGEST_KEY]:
+    refuse_faults(fused)
+    entry, digest = read_input(fused).name, read_digest(fused)
+    with model_errors("the file cannot be taken apart", "it was changed after nfkit wrote it; take the original"):
+        base, prefix = _without_prefix(fused.clone(), entry), _without_base(fused.clone(), entry)
+    if sha256(base) != digest:
         raise ModelError("the base in this file differs from the one that was fused: the file was changed since")
-    return _without_base(fused.clone(), entry), base
+    return prefix, base
 
 
 def evidence_model(fused: ir.Model) -> ir.Model | None:
@@ -72,7 +69,7 @@ def _without_prefix(model: ir.Model, entry: str) -> ir.Model:
     graph.remove(ours, safe=True)
     for name in [n for n in graph.initializers if n.startswith(PREFIX)]:
         del graph.initializers[name]
-    header = json.loads(model.metadata_props[BASE_HEADER_KEY])
+    header = read_header(model)
     for key in [k for k in model.metadata_props if k.startswith("nfkit.") and k != BITS_KEY]:
         del model.metadata_props[key]
     _restore_header(model, header)
@@ -108,7 +105,7 @@ def _joint(graph: ir.Graph) -> ir.Value:
     return joint
 
 
-def _restore_header(model: ir.Model, header: dict[str, Any]) -> None:
-    model.ir_version = header["ir_version"]
-    for domain in [d for d in model.opset_imports if d not in header["opset_imports"]]:
+def _restore_header(model: ir.Model, header: Header) -> None:
+    model.ir_version = header.ir_version
+    for domain in [d for d in model.opset_imports if d not in header.opset_imports]:
         del model.opset_imports[domain]

@@ -19,9 +19,7 @@ Each form records what was done in the model's metadata, so that `RemoveFaults` 
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -35,14 +33,13 @@ from nfkit.graph.injection.faultnode import DOMAIN as DOMAIN
 from nfkit.graph.injection.faultnode import MIN_OPSET as MIN_OPSET
 from nfkit.graph.injection.faultnode import check_reach, insert, take_out
 from nfkit.graph.injection.functions import check_tables, fault_attributes, fault_functions
+from nfkit.graph.injection.record import FAULTS_KEY, UNDO_KEY, holds_faults, pack, read_undo, refuse_faults, unpack
 from nfkit.graph.memory.sites import WeightSite, codes
 from nfkit.graph.memory.storage import Stored, find_stored
+from nfkit.rim.failures import model_errors
 
 Mode = Literal["node", "input", "baked"]
 MODES = get_args(Mode)
-
-FAULTS_KEY = "nfkit.faults"
-_UNDO_KEY = "nfkit.faults.undo"
 
 
 class InjectFaults(ir.passes.InPlacePass):
@@ -65,8 +62,7 @@ class InjectFaults(ir.passes.InPlacePass):
 
     def requires(self, model: ir.Model) -> None:
         """The model is fault-free, and its opset has the operators that the mode needs."""
-        if FAULTS_KEY in model.metadata_props:
-            raise ModelError("the model already holds injected faults: remove them first (nfkit inject --remove)")
+        refuse_faults(model)
         opset = model.opset_imports.get("", 0)
         if self.mode != "baked" and opset < MIN_OPSET:
             raise UnsupportedError(
@@ -114,7 +110,7 @@ class InjectFaults(ir.passes.InPlacePass):
         }
         model.metadata_props[FAULTS_KEY] = json.dumps(record, sort_keys=True)
         if undo:
-            model.metadata_props[_UNDO_KEY] = json.dumps(undo, sort_keys=True)
+            model.metadata_props[UNDO_KEY] = json.dumps(undo, sort_keys=True)
         return ir.passes.PassResult(model, modified=bool(self.sites))
 
     def _masks(self, site: WeightSite, faults: SiteFaults, stored: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
@@ -128,17 +124,19 @@ class RemoveFaults(ir.passes.InPlacePass):
 
     def requires(self, model: ir.Model) -> None:
         """The model holds faults that nfkit injected."""
-        if FAULTS_KEY not in model.metadata_props:
+        if not holds_faults(model):
             raise ModelError("the model holds no injected faults: there is nothing to remove")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
-        undo = json.loads(model.metadata_props.pop(_UNDO_KEY, "{}"))
+        undo = read_undo(model)
         for entry, packed in zip(find_stored(model, list(undo)), undo.values(), strict=True):
             stored = entry.array()
-            flips = np.frombuffer(zlib.decompress(base64.b64decode(packed)), _word(stored)).reshape(stored.shape)
+            flips = np.frombuffer(unpack(packed, stored.nbytes), _word(stored)).reshape(stored.shape)
             entry.store((stored.view(_word(stored)) ^ flips).view(stored.dtype))
-        take_out(model)
+        with model_errors("the fault nodes cannot be taken out", "the file was changed since; take the original model"):
+            take_out(model)
+        model.metadata_props.pop(UNDO_KEY, None)
         del model.metadata_props[FAULTS_KEY]
         return ir.passes.PassResult(model, modified=True)
 
@@ -211,7 +209,7 @@ def _bake(entry: Stored, faults: SiteFaults) -> str:
     read = faults.apply(stored)
     entry.store(read)
     flips = stored.view(_word(stored)) ^ read.view(_word(stored))
-    return base64.b64encode(zlib.compress(np.ascontiguousarray(flips).tobytes(), 9)).decode()
+    return pack(np.ascontiguousarray(flips).tobytes())
 
 
 def _word(array: npt.NDArray[Any]) -> np.dtype[Any]:

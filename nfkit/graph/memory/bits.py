@@ -32,7 +32,7 @@ def recorded_bits(model: ir.Model) -> dict[str, int]:
         return {}
     try:
         record = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict) or not all(type(bits) is int for bits in record.values()):
         raise ModelError(f"metadata '{BITS_KEY}' is no JSON object of initializers and bits: remove or correct it")

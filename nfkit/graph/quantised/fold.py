@@ -21,6 +21,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError, UnsupportedError
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.memory.storage import every_node
 from nfkit.graph.operators.operands import QUANTIZE, key_of, operand, standard_op
@@ -80,6 +81,7 @@ def fold(model: ir.Model) -> ir.Model:
         ModelError: When the graph quantises no constants.
         UnsupportedError: When a quantiser has a type or shape that is not understood, or has no standard form.
     """
+    refuse_faults(model)
     result = ir.passes.functionalize(FoldQuantisedWeights())(model)
     if not result.modified:
         others = vendor_operators(model)

@@ -26,6 +26,7 @@ from nfkit.graph.memory.bits import record_bits
 from nfkit.graph.memory.sites import find_sites
 from nfkit.graph.quantised.preparation import refuse_quantised
 from nfkit.graph.quantised.recode import recode
+from nfkit.rim.external import with_data
 
 if TYPE_CHECKING:
     from onnxruntime.quantization import CalibrationDataReader
@@ -139,9 +140,7 @@ def weight_scale(weights: npt.NDArray[np.float32], most: int, axis: int | None) 
 
 def _with_all_data(model: ir.Model) -> onnx.ModelProto:
     """A protobuf copy that holds the weights which the model keeps in other files."""
-    copy = model.clone()
-    ir.external_data.load_to_model(copy)
-    return ir.to_proto(copy)
+    return ir.to_proto(with_data(model))
 
 
 def _batches(model: ir.Model, calibration: Iterable[Feeds] | np.ndarray) -> Iterator[Feeds]:

@@ -18,6 +18,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitial
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.operators.vendors import explain
+from nfkit.rim.external import with_data
 
 _INTEGER = re.compile("[Qq]uantize|Integer|^QLinear|^QGemm|^MatMulNBits")  # operators on integer weights
 
@@ -85,8 +86,7 @@ def refuse_quantised(model: ir.Model) -> None:
 def _lifted(model: ir.Model, opset: int) -> ir.Model:
     given = model.opset_imports.get("", 0)
     try:
-        copy = ir.external_data.load_to_model(model.clone())
-        lifted = ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(copy), opset))
+        lifted = ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(with_data(model)), opset))
     except Exception as error:  # the converter raises whatever its C++ half does
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UnsupportedError(

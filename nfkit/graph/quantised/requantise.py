@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from nfkit.errors import ModelError, OptionError
+from nfkit.errors import OptionError
 from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, is_fused
 from nfkit.graph.fusion.split import split
-from nfkit.graph.injection.inject import FAULTS_KEY
+from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.bits import record_bits
 from nfkit.graph.memory.sites import WeightSite, codes, fault_sites
 from nfkit.graph.quantised.recode import recode
@@ -41,8 +41,7 @@ def requantise(model: ir.Model, bits: int) -> ir.Model:
     """
     if bits < MIN_BITS:
         raise OptionError(f"codes of {bits} bits can hold no signed weight: give at least {MIN_BITS}")
-    if FAULTS_KEY in model.metadata_props:
-        raise ModelError("the model holds injected faults: remove them first (nfkit inject --remove)")
+    refuse_faults(model)
     changed = model.clone()
     changed_sites = {site.name: bits for site in fault_sites(model) if _requantise_site(changed, site, bits)}
     record_bits(changed, changed_sites)

@@ -309,7 +309,7 @@ def test_baked_mode_works_without_bitwise_operators(convnet, execute):
 def test_injecting_twice_is_refused(convnet, first, second):
     model = convnet()
     injected = inject(model, fault_sites(model), Chip(50000), BitErrors(0.1), first)
-    with pytest.raises(ModelError, match="already holds injected faults: remove them first"):
+    with pytest.raises(ModelError, match=r"holds the faults of chip 50000 at 10 % .* take them out first"):
         inject(injected, fault_sites(injected), Chip(50001), BitErrors(0.1), second)
 
 
