@@ -13,6 +13,7 @@ from nfkit.energy.read import Preset, read_layers
 from nfkit.energy.storage import find_storage
 from nfkit.energy.systolic import SystolicArray
 from nfkit.errors import OptionError, UnsupportedError
+from nfkit.graph.fusion.early import run_always
 from nfkit.graph.memory.foreign import refuse_hidden_weights
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -143,7 +144,7 @@ def count_fused(
     preset: Preset = "true",
     weight_bits: int | None = None,
 ) -> tuple[Count, Count]:
-    """Counts the base and the generator of a fused file, each on its own.
+    """Counts the base and the generator of a fused file, each on its own, for an inference that runs both.
 
     Args:
         model: A fused file; not changed.
@@ -154,6 +155,7 @@ def count_fused(
     Returns:
         (base, generator).
     """
+    model = run_always(model)  # what the base costs where it runs
     whole = count(model, array, preset=preset, weight_bits=weight_bits)
 
     def share(part: Part) -> Count:

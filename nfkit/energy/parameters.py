@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from nfkit.energy.layers import Part
-from nfkit.graph.memory.sites import ROLE_KEY, find_sites
+from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, find_sites
 
 # Operand positions that hold no learned number, by operator: scales, and the running statistics of a normalisation.
 _NOT_LEARNED = {
@@ -45,5 +45,5 @@ def _is_learned(value: ir.Value) -> bool:
 
 def _part(value: ir.Value) -> Part:
     readers = [node for node, _ in value.uses()]
-    generated = bool(readers) and all(node.metadata_props.get(ROLE_KEY) == "generator" for node in readers)
+    generated = bool(readers) and all(node.metadata_props.get(ROLE_KEY) in ADDED_ROLES for node in readers)
     return "generator" if generated else "base"

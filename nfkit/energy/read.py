@@ -21,7 +21,7 @@ from nfkit.energy.layers import Layer, Part, Uncounted
 from nfkit.energy.shapes import batch_of, infer_shapes
 from nfkit.energy.storage import Storage, find_storage
 from nfkit.energy.unruled import why_uncounted
-from nfkit.graph.memory.sites import ROLE_KEY
+from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY
 
 Preset = Literal["true", "paper"]
 
@@ -97,7 +97,7 @@ class _Reader:
         self._last_of_generator = ours[-1] if ours else None
 
     def part_of(self, node: ir.Node) -> Part:
-        return "generator" if node.metadata_props.get(ROLE_KEY) == "generator" else self._part
+        return "generator" if node.metadata_props.get(ROLE_KEY) in ADDED_ROLES else self._part
 
     def read(self, node: ir.Node) -> list[Layer]:
         key = _key(node)

@@ -32,7 +32,9 @@ from nfkit.graph.operators.operands import QUANTIZE, key_of
 from nfkit.graph.operators.operands import Role as Role
 
 ROLE_KEY = "nfkit.role"
-"""Metadata key on nodes that nfkit adds to a model; `generator` marks the prefix of a fused file."""
+"""Metadata key on nodes that nfkit adds to a model: `generator` marks the prefix of a fused file, `answer` its end."""
+ADDED_ROLES = ("generator", "answer")
+"""Values of that key."""
 
 _INTEGERS = (
     ir.DataType.INT2,
@@ -61,7 +63,7 @@ class WeightSite:
         zero_point: Zero point of the same length as the scale; None where the graph has none.
         axis: Axis along which the scales vary; None for one scale a tensor.
         consumers: Names (or operator types) of the nodes that use the values.
-        part: `generator` for the prefix that nfkit put in front of a base, else `base`.
+        part: `generator` for what nfkit put around a base, else `base`.
     """
 
     name: str
@@ -122,7 +124,7 @@ def _site(entry: Stored, bits: int, readings: list[Reading]) -> WeightSite:
     quantised = next((reading for reading in readings if reading.scale is not None), readings[0])
     scale, zero_point = _numbers(quantised.scale, float), _numbers(quantised.zero_point, int)
     axis = quantised.axis if quantised.axis >= 0 else len(entry.shape) + quantised.axis
-    generated = all(reading.node.metadata_props.get(ROLE_KEY) == "generator" for reading in readings)
+    generated = all(reading.node.metadata_props.get(ROLE_KEY) in ADDED_ROLES for reading in readings)
     return WeightSite(
         name=entry.name,
         role=role,
