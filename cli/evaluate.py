@@ -13,7 +13,8 @@ from nfkit.errors import OptionError
 
 def evaluate(
     model: Annotated[
-        Path | None, typer.Argument(help="ONNX file; by default the only *.nf.onnx in this folder.")
+        str | None,
+        typer.Argument(help="ONNX file, or https://HOST/v2/models/NAME; by default the only *.nf.onnx in this folder."),
     ] = None,
     data: options.Data = "",
     ber: Annotated[
@@ -46,6 +47,21 @@ def evaluate(
     latency_batch: Annotated[
         int | None, typer.Option("--latency-batch", min=1, metavar="N", help="The same at batches 1 and N.")
     ] = None,
+    chip_behind: Annotated[
+        bool,
+        typer.Option("--chip-behind", help="Behind an address: estimate the bit error rate of the device there."),
+    ] = False,
+    clean: Annotated[
+        Path | None, typer.Option("--clean", metavar="MODEL", help="Behind an address: the same model without errors.")
+    ] = None,
+    queries: options.Queries = None,
+    call_batch: options.CallBatch = None,
+    concurrency: options.Concurrency = None,
+    timeout: options.Timeout = None,
+    answers: options.AnswersFile = None,
+    endpoint_input: options.EndpointInput = None,
+    output_tensor: options.EndpointOutput = None,
+    classes: options.Classes = None,
     optimization: options.Level = "all",
     layout: options.InputLayout = None,
     range_: options.Range = None,
@@ -57,7 +73,9 @@ def evaluate(
 
     With --bits, for bits x rates x chips: the paper's experiment of lower precision without retraining.
     """
+    from nfkit.access.address import is_address
     from nfkit.cli import console
+    from nfkit.cli.remote import Remote, evaluate_address
     from nfkit.data import load as load_data
     from nfkit.faults import parse_layout
     from nfkit.measure.advice import advise
@@ -68,7 +86,24 @@ def evaluate(
     from nfkit.plans.bare_base import milder_record
     from nfkit.reports.provenance import describe
 
-    path = model or _only_fused_file()
+    remote = Remote(
+        queries, call_batch, concurrency, timeout, answers, endpoint_input, output_tensor, classes, clean, chip_behind
+    )
+    if is_address(model):
+        if bits or latency or latency_batch or fault_generator or ((ber or vdd) and not chip_behind):
+            raise OptionError(
+                "behind an address nothing is changed or injected: --bits, --latency, --fault-generator and, without "
+                "--chip-behind, --ber and --vdd are for files"
+            )
+        rates = options.make_strengths(ber, vdd, curve, extrapolate).rates if ber or vdd else None
+        errors = options.make_errors([0.0], kind, set_share, protect_bit, protect_site, protect_top, storage, ecc)
+        evaluate_address(
+            str(model), data, samples, remote, rates, errors[0], parse_layout(layout_map),
+            range(first_chip, first_chip + chips), optimization, (layout, range_, mean, std), json,
+        )  # fmt: skip
+        return
+    remote.refuse()
+    path = Path(model) if model else _only_fused_file()
     files = {"the data": data or None, "the curve": curve}
     console.check_outputs(json, models={"the model": path}, files=files)
     graph = load(path)

@@ -110,6 +110,38 @@ CurveName = Annotated[
 Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the voltage curve.")]
 
 
+Queries = Annotated[
+    int | None,
+    typer.Option("--queries", metavar="N", help="Behind an address: samples that may be sent, repetitions included."),
+]
+CallBatch = Annotated[
+    int | None, typer.Option("--call-batch", metavar="N", help="Behind an address: samples a call; 64 by default.")
+]
+Concurrency = Annotated[
+    int | None, typer.Option("--concurrency", metavar="N", help="Behind an address: calls at a time; 4 by default.")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", help="Behind an address: time of one call; 120 by default."),
+]
+AnswersFile = Annotated[
+    Path | None,
+    typer.Option("--answers", metavar="FILE", help="Behind an address: where answers are kept, to be asked for once."),
+]
+EndpointInput = Annotated[
+    str | None,
+    typer.Option(
+        "--input", metavar="NAME:TYPE:EXTENTS", help="Behind an address: its input, such as image:FP32:-1x3x32x32."
+    ),
+]
+EndpointOutput = Annotated[
+    str | None, typer.Option("--output-tensor", metavar="NAME", help="Behind an address: its output with the scores.")
+]
+Classes = Annotated[
+    int | None, typer.Option("--classes", metavar="N", help="Behind an address: how many classes there are.")
+]
+
+
 def find_minutes(minutes: float | None, epochs: float | None) -> float | None:
     """The training budget in minutes: 10 where none is given in minutes or epochs."""
     return 10.0 if minutes is None and epochs is None else minutes
@@ -173,7 +205,7 @@ def make_spec(
     if is_fused(model) and not given:
         return read_input(model)
     return find_input(
-        model, layout=layout, value_range=value_range, mean=_numbers("mean", mean), std=_numbers("std", std)
+        model, layout=layout, value_range=value_range, mean=numbers("mean", mean), std=numbers("std", std)
     )
 
 
@@ -194,7 +226,8 @@ def parse_share(text: str | None) -> float | None:
     return share
 
 
-def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+def numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+    """Numbers given as one text, separated by commas."""
     if text is None:
         return None
     try:

@@ -34,6 +34,13 @@ def describe(source: ModelLike, model: ir.Model, data: Dataset) -> dict[str, Any
             "protected": fused,
         },
         "data": {"name": data.name, "n": len(data), "sha256": data.sha256},
+        **describe_run(),
+    }
+
+
+def describe_run() -> dict[str, Any]:
+    """What any measurement depends on: versions."""
+    return {
         "versions": {
             "nfkit": __version__,
             "python": platform.python_version(),

@@ -22,7 +22,7 @@ from nfkit.measure.evaluation import evaluate
 from nfkit.model import load, save, sha256, to_bytes
 
 COMMANDS = ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]
-COMMANDS += ["transfer", "tune"]
+COMMANDS += ["transfer", "tune", "serve"]
 
 
 def as_json(result):
