@@ -49,7 +49,10 @@ Precision = Annotated[str, typer.Option("--precision", help="Training: auto, flo
 Chips = Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure the result on.")]
 Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuck, flip or asymmetric.")]
 LayoutName = Annotated[
-    str, typer.Option("--layout-map", help="How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.")
+    str,
+    typer.Option(
+        "--layout-map", help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference or cluster[:BLOCK:SHAPE]."
+    ),
 ]
 SetShare = Annotated[float, typer.Option("--set-share", help="Share of errors that write a 1 (stuck and asymmetric).")]
 ProtectBits = Annotated[
