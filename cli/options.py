@@ -51,7 +51,8 @@ Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuc
 LayoutName = Annotated[
     str,
     typer.Option(
-        "--layout-map", help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference or cluster[:BLOCK:SHAPE]."
+        "--layout-map",
+        help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference, cluster[:BLOCK:SHAPE] or measured:FOLDER.",
     ),
 ]
 SetShare = Annotated[float, typer.Option("--set-share", help="Share of errors that write a 1 (stuck and asymmetric).")]

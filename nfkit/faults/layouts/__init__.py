@@ -9,6 +9,7 @@ A layout maps the cells of a weight site to faulty cells of a chip:
   generator, in which besides every row of 16 weights is repeated 16 times in a row. It reproduces the published
   collapse and its spread; it is a property of that code more than of SRAM.
 * `cluster`: every weight has cells of its own, and errors crowd in some blocks of them.
+* `measured`: weights stream through a memory whose faulty cells were measured, from a place of each chip's own.
 
 Cells are numbered from the least significant bit of the first word on; `nfkit.faults.codes` says what a word holds.
 
@@ -24,6 +25,7 @@ from nfkit.faults.layouts.array import Array
 from nfkit.faults.layouts.base import Drawn, Layout, Memory
 from nfkit.faults.layouts.clustered import Clustered
 from nfkit.faults.layouts.iid import Iid
+from nfkit.faults.layouts.measured import Measured
 from nfkit.faults.layouts.reference import Reference
 
 LAYOUTS: dict[str, Callable[[str], Layout]] = {
@@ -31,12 +33,13 @@ LAYOUTS: dict[str, Callable[[str], Layout]] = {
     "array": Array.parse,
     "reference": Reference.parse,
     "cluster": Clustered.parse,
+    "measured": Measured.parse,
 }
 """What reads the settings of each layout, as they stand behind its name and a colon."""
 
-USAGE = "iid, array, array:ROWSxCOLUMNS (in bit cells), reference, cluster or cluster:BLOCK:SHAPE"
+USAGE = "iid, array, array:ROWSxCOLUMNS (in bit cells), reference, cluster, cluster:BLOCK:SHAPE or measured:FOLDER"
 
-__all__ = ["LAYOUTS", "Array", "Clustered", "Drawn", "Iid", "Layout", "Memory", "Reference", "parse_layout"]
+__all__ = ["LAYOUTS", "Array", "Clustered", "Drawn", "Iid", "Layout", "Measured", "Memory", "Reference", "parse_layout"]
 
 
 def parse_layout(text: str) -> Layout:

@@ -44,10 +44,10 @@ class Array:
 
     def _map(self, cells: Population, memory: Memory, errors: BitErrors, repeat: int) -> tuple[Cells, Cells]:
         setting, clearing = draw(cells, errors)
-        mapped = self._spread(setting, memory, repeat)
-        return mapped, mapped if clearing is setting else self._spread(clearing, memory, repeat)
+        mapped = self.spread(setting, memory, repeat)
+        return mapped, mapped if clearing is setting else self.spread(clearing, memory, repeat)
 
-    def _spread(self, cells: Cells, memory: Memory, repeat: int) -> Cells:
+    def spread(self, cells: Cells, memory: Memory, repeat: int) -> Cells:
         """Every cell of the memory that one of the array's cells holds at some time."""
         words = self.columns // memory.bits  # codes that fit a row; columns left over hold nothing
         if words == 0:
