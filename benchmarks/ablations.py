@@ -25,7 +25,7 @@ from nfkit.learn import phases
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.optimiser import Group
 from nfkit.learn.phases import Losses, Phase
-from nfkit.remedies.neuralfuse import protect
+from nfkit.workflows.protection import protect
 
 QUICK = Path(__file__).resolve().parent.parent / "models" / "zoo"
 
@@ -96,16 +96,16 @@ def main() -> None:
                 generator_precision="float", chips=chips, around=False,
             )  # fmt: skip
         evaluation = result.evaluation
-        summary = evaluation.summary()[0]
+        point = evaluation.points[0]
         rows.append(
             {
                 "variant": name,
-                "steps": result.training["steps"],
+                "steps": result.training.steps,
                 "CA": 100 * evaluation.clean_base,
                 "CA (NF)": 100 * (evaluation.clean_protected or 0),
-                "PA": 100 * summary["base"].mean,
-                "PA (NF)": 100 * summary["protected"].mean,
-                "deviation": 100 * summary["protected"].std,
+                "PA": 100 * point.base.mean,
+                "PA (NF)": 100 * (point.protected.mean if point.protected else 0),
+                "deviation": 100 * (point.protected.std or 0 if point.protected else 0),
                 "alone": 100 * (evaluation.alone or 0),
             }
         )

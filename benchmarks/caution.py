@@ -14,6 +14,7 @@ import speed
 
 import nfkit
 from nfkit.graph.fusion.caution import read_caution, with_caution
+from nfkit.measure.evaluation import evaluate
 
 VALUES = (2.0, 3.0, 4.0, 6.0, 12.0)
 RATES = (0.001, 0.002, 0.005, 0.01)
@@ -32,13 +33,15 @@ def main() -> None:
     trained = read_caution(fused)
     known, rows = None, []
     for value in sorted({trained, *VALUES}):
-        known = nfkit.evaluate(with_caution(fused, value), data, spec, errors, known=known)
+        known = evaluate(with_caution(fused, value), data, spec, errors, known=known)
         row: dict[str, Any] = {"caution": f"{value:g}{' (as trained)' if value == trained else ''}"}
         row |= {"CA": 100 * known.clean_base, "CA (NF)": 100 * (known.clean_protected or 0.0)}
         row["alone"] = 100 * (known.alone or 0.0)
-        for entry in known.summary():
-            percent = f"{100 * entry['ber']:g} %"
-            row |= {f"base, {percent}": 100 * entry["base"].mean, f"pair, {percent}": 100 * entry["protected"].mean}
+        for point in known.points():
+            percent = f"{100 * point.ber:g} %"
+            row |= {f"base, {percent}": 100 * point.base.mean}
+            if point.protected is not None:
+                row |= {f"pair, {percent}": 100 * point.protected.mean}
         rows.append(row)
     setting = {"model": options.model.name, "chips": 10, "samples": len(data), "kind": "stuck", "layout": "iid"}
     speed.report("caution", setting, rows, options.json)

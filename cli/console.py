@@ -17,14 +17,9 @@ from nfkit.outputs import check_outputs as check_all
 from nfkit.outputs import write_atomically
 
 if TYPE_CHECKING:
-    from nfkit.learn.train import Progress
-    from nfkit.measure.answering import Answering
-    from nfkit.measure.device import DeviceEstimate
-    from nfkit.measure.evaluation import Evaluation, Row
-    from nfkit.measure.latency import Latency
-    from nfkit.measure.precision import PrecisionSweep
     from nfkit.measure.quantisation import Quantization
-    from nfkit.remedies.neuralfuse import Protection
+    from nfkit.progress import Progress
+    from nfkit.reports.rendering import Readable
 
 
 def check_outputs(
@@ -62,11 +57,26 @@ def write_json(record: dict[str, Any], target: str | None) -> None:
     if target is None:
         return
     record = {"command": command_line(), **record}
-    text = json.dumps(record, indent=1) + "\n"
+    _write((json.dumps(record, indent=1) + "\n").encode(), target)
+
+
+def show(record: Readable, target: str | None) -> None:
+    """Writes a record to a file, or to stdout for `-`; and unless stdout has it, prints what it says."""
+    from msgspec.structs import replace
+
+    from nfkit.reports.reading import encode
+
+    if target is not None:
+        _write(encode(replace(record, command=command_line())), target)
+    if target != "-":
+        print(record)
+
+
+def _write(content: bytes, target: str) -> None:
     if target == "-":
-        print(text, end="")
+        print(content.decode(), end="")
     else:
-        write_atomically(target, text.encode())
+        write_atomically(target, content)
 
 
 def print_table(headers: list[str], rows: list[list[str]]) -> None:
@@ -77,118 +87,6 @@ def print_table(headers: list[str], rows: list[list[str]]) -> None:
             text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
-
-
-def print_evaluation(result: Evaluation) -> None:
-    """The summary of an evaluation, with what the numbers mean."""
-    faults = result.settings["faults"]
-    chips = len({row.chip for row in result.rows})
-    print(
-        f"{faults['kind']} faults, layout {faults['layout']}, {chips} chips, {result.settings['data']['n']} samples of "
-        f"{result.settings['data']['name']}; accuracy in %, mean ± standard deviation over chips"
-    )
-    clean = f"without errors: base {100 * result.clean_base:.1f}"
-    if result.clean_protected is not None:
-        clean += f", protected {100 * result.clean_protected:.1f}"
-    if result.alone is not None:
-        clean += f"; generator alone {100 * result.alone:.1f}"
-    print(clean)
-    protected = result.clean_protected is not None
-    points = {p["ber"]: p for p in result.settings.get("voltage", {}).get("points", ()) if "volts_over_vmin" in p}
-    saved = {p["ber"]: p for p in result.settings.get("energy", {}).get("points", ())}
-    headers = [
-        "bit error rate",
-        *(["V/Vmin", "energy/access"] if points else []),
-        "base",
-        *(["protected", "recovered"] if protected else []),
-        "95 % interval",
-    ]
-    headers += ["faulty cells", "flipped bits", *(["energy saved"] if saved else [])]
-    rows = []
-    for entry in sorted(result.summary(), key=lambda entry: -entry["ber"]):
-        at = [row for row in result.rows if row.ber == entry["ber"]]
-        interval = entry["protected" if protected else "base"].ci95
-        rows.append(
-            [
-                f"{100 * entry['ber']:.4g} %",
-                *([_volts(points.get(entry["ber"])), _energy(points.get(entry["ber"]))] if points else []),
-                entry["base"].percent(),
-                *([entry["protected"].percent(), entry["recovery"].percent(signed=True)] if protected else []),
-                f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
-                f"{sum(r.faulty_cells for r in at) / len(at):.0f}",
-                f"{sum(r.flipped_bits for r in at) / len(at):.0f}",
-                *([_saving(saved.get(entry["ber"]))] if saved else []),
-            ]
-        )
-    print_table(headers, rows)
-    if points:
-        curve = result.settings["voltage"]["curve"]
-        counted = f", whose rate counts {curve['rate']}" if curve["rate"] else ""
-        print(f"voltage and energy by the curve {curve['name']}{counted}")
-    if "milder_voltage" in result.settings:
-        print(result.settings["milder_voltage"]["sentence"])
-
-
-def print_latency(times: list[Latency]) -> None:
-    """How long base and protected model take, and how much longer the protected one."""
-    print(f"latency in ms, median / 95th percentile; runs by turns, threads: {times[0].threads}")
-    headers = ["batch", "base", *(["protected", "ratio"] if times[0].protected else []), "runs of each"]
-    rows = []
-    for entry in times:
-        row = [str(entry.batch), f"{entry.base.p50_ms:.2f} / {entry.base.p95_ms:.2f}"]
-        if entry.protected is not None:
-            row += [f"{entry.protected.p50_ms:.2f} / {entry.protected.p95_ms:.2f}", f"{entry.ratio:.2f}"]
-        rows.append([*row, str(entry.rounds)])
-    print_table(headers, rows)
-
-
-def note_row(bits: int, row: Row) -> None:
-    """One finished chip of a sweep over bits, which takes long enough to be watched."""
-    note(f"{bits} bits, {100 * row.ber:g} %, chip {row.chip}: {100 * (row.protected or row.base):.1f} % accurate")
-
-
-def print_precision(result: PrecisionSweep) -> None:
-    """One table of bits x rates, in the paper's terms."""
-    settings = result.to_dict()
-    faults, chips = settings["faults"], len({row["chip"] for row in settings["rows"]})
-    print(
-        f"{faults['kind']} faults, layout {faults['layout']}, {chips} chips, {settings['data']['n']} samples of "
-        f"{settings['data']['name']}; accuracy in %, mean ± standard deviation over chips; clean (CA) and perturbed "
-        "(PA) accuracy, with the generator (NF), recovered (RP)"
-    )
-    summary = result.summary()
-    protected = summary[0]["clean_protected"] is not None
-    names = ["CA", "CA (NF)", "PA", "PA (NF)", "RP"] if protected else ["CA", "PA"]
-    rows = []
-    for entry in summary:
-        figures = {"CA": f"{100 * entry['clean']:.1f}", "PA": entry["base"].percent()}
-        if protected:
-            figures["CA (NF)"] = f"{100 * entry['clean_protected']:.1f}"
-            figures["PA (NF)"] = entry["protected"].percent()
-            figures["RP"] = entry["recovery"].percent(signed=True)
-        rows.append([str(entry["bits"]), f"{100 * entry['ber']:g} %", *(figures[name] for name in names)])
-    print_table(["bits", "bit error rate", *names], rows)
-
-
-def print_protection(result: Protection) -> None:
-    """What `protect` made, and how good it is."""
-    size = result.output.stat().st_size
-    print(f"{result.output}: {size / 1024:.0f} KiB, made in {_duration(result.seconds)} min")
-    print(
-        f"generator {result.generator}: {result.parameters:,} parameters, {result.macs / 1e6:.2f} M MACs, "
-        f"{result.precision}; parity with torch {result.parity_max_abs:.2g}"
-        + ("; training was ended early" if result.interrupted else "")
-    )
-    print_evaluation(result.evaluation)
-    if result.float_evaluation is not None:
-        reference, measured = result.float_evaluation, result.evaluation
-        lost = [
-            (reference.clean_protected or 0) - (measured.clean_protected or 0),
-            reference.summary()[0]["protected"].mean - measured.summary()[0]["protected"].mean,
-        ]
-        print(f"int8 against a float generator: clean {-100 * lost[0]:+.1f}, faulty {-100 * lost[1]:+.1f} points")
-    if result.advice is not None:
-        print(result.advice.sentence())
 
 
 def print_quantization(result: Quantization) -> None:
@@ -214,82 +112,28 @@ def print_quantization(result: Quantization) -> None:
     )
 
 
-def note_simulated(rate: float) -> None:
-    """One finished rate of a calibration."""
-    note(f"simulated chips at {100 * rate:g} %")
-
-
-def print_answering(
-    name: str, data: str, measured: Answering, device: DeviceEstimate | None, usage: dict[str, Any]
-) -> None:
-    """A base as it is, and what asking it took."""
-    print(
-        f"{name}: accuracy {measured.accuracy.percent()} on {measured.accuracy.samples} samples of {data}; 95 % "
-        "interval over samples (Wilson), of this base as it is"
-    )
-    if measured.agreement is not None and measured.reference is not None:
-        print(
-            f"answers as the model without errors on {measured.agreement.percent()}; that one's accuracy is "
-            f"{measured.reference.percent()}"
-        )
-    if device is not None:
-        print(device.sentence())
-    print(
-        f"{usage['queries']} queries in {usage['calls']} calls, {usage['retries']} of them repeated; {usage['known']} "
-        f"answers were known; {usage['queries_of_all_runs']} queries in all runs"
-    )
-
-
-class AnswersDisplay:
-    """Shows on stderr how many samples have been answered: in a terminal as they come, else in tenths."""
+class ProgressDisplay:
+    """Shows progress on stderr: a line every few percent, and in a terminal each step in between."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._next = 0.1
-
-    def __call__(self, done: int, wanted: int) -> None:
-        """Shows the state after one call."""
-        line = f"{done} of {wanted} answered"
-        if self._live:
-            print(f"\r{line}", end="\n" if done == wanted else "", file=sys.stderr, flush=True)
-        elif done >= self._next * wanted:
-            self._next = done / wanted + 0.1
-            note(line)
-
-
-class TrainingDisplay:
-    """Shows a training run on stderr: a line every few percent, and in a terminal the step in between."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._next = 0.0
+        self._stage, self._next = "", 0.0
 
     def __call__(self, progress: Progress) -> None:
-        """Shows the state after one step."""
-        line = (
-            f"{100 * progress.done:3.0f} %  {progress.phase:<8}  step {progress.step:>6}  loss {progress.loss:8.3f}  "
-            f"{_duration(progress.seconds_left)} left"
-        )
-        if progress.clean is not None and progress.perturbed is not None:
-            line += f"  held out: clean {progress.clean:.1%}, faulty {progress.perturbed:.1%}"
-        elif progress.done < self._next:
-            if self._live:
-                note(f"\r{line}", end="")
+        """Shows the state after a step."""
+        share = progress.done / progress.total if progress.total else 0.0
+        if progress.stage != self._stage:
+            self._stage, self._next = progress.stage, 0.0
+        due = share >= self._next or progress.done == progress.total
+        if not (due or self._live) or not progress.done:
             return
-        self._next = progress.done + 0.05
-        note(f"{chr(13) * self._live}{line}")
-
-
-def _volts(point: dict[str, Any] | None) -> str:
-    return "–" if point is None else f"{point['volts_over_vmin']:.3f}"
-
-
-def _energy(point: dict[str, Any] | None) -> str:
-    return "–" if point is None else f"{point['energy_per_access']:.3f}"
-
-
-def _saving(point: dict[str, Any] | None) -> str:
-    return "–" if point is None else f"{100 * point['saving_by_accesses']:.1f} %"
+        left = "" if progress.seconds_left is None else f"  {_duration(progress.seconds_left)} left"
+        line = f"{100 * share:3.0f} %  {progress.stage}{left}  {progress.detail}"
+        if due:
+            self._next = share + 0.05
+            note(f"{chr(13) * self._live}{line}")
+        else:
+            note(f"\r{line}", end="")
 
 
 def _duration(seconds: float) -> str:

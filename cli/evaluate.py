@@ -13,8 +13,7 @@ from nfkit.errors import OptionError
 
 def evaluate(
     model: Annotated[
-        str | None,
-        typer.Argument(help="ONNX file, or https://HOST/v2/models/NAME; by default the only *.nf.onnx in this folder."),
+        Path | None, typer.Argument(help="ONNX file; by default the only *.nf.onnx in this folder.")
     ] = None,
     data: options.Data = "",
     ber: Annotated[
@@ -47,21 +46,6 @@ def evaluate(
     latency_batch: Annotated[
         int | None, typer.Option("--latency-batch", min=1, metavar="N", help="The same at batches 1 and N.")
     ] = None,
-    chip_behind: Annotated[
-        bool,
-        typer.Option("--chip-behind", help="Behind an address: estimate the bit error rate of the device there."),
-    ] = False,
-    clean: Annotated[
-        Path | None, typer.Option("--clean", metavar="MODEL", help="Behind an address: the same model without errors.")
-    ] = None,
-    queries: options.Queries = None,
-    call_batch: options.CallBatch = None,
-    concurrency: options.Concurrency = None,
-    timeout: options.Timeout = None,
-    answers: options.AnswersFile = None,
-    endpoint_input: options.EndpointInput = None,
-    output_tensor: options.EndpointOutput = None,
-    classes: options.Classes = None,
     optimization: options.Level = "all",
     layout: options.InputLayout = None,
     range_: options.Range = None,
@@ -73,86 +57,29 @@ def evaluate(
 
     With --bits, for bits x rates x chips: the paper's experiment of lower precision without retraining.
     """
-    from nfkit.access.address import is_address
     from nfkit.cli import console
-    from nfkit.cli.remote import Remote, evaluate_address
-    from nfkit.data import load as load_data
-    from nfkit.faults import parse_layout
-    from nfkit.measure.advice import advise
-    from nfkit.measure.evaluation import evaluate as measure
-    from nfkit.measure.latency import measure_latency
-    from nfkit.measure.precision import evaluate_bits
-    from nfkit.model import load
-    from nfkit.plans.bare_base import milder_record
-    from nfkit.reports.provenance import describe
+    from nfkit.workflows.evaluation import evaluate as run
+    from nfkit.workflows.evaluation import evaluate_precisions
 
-    remote = Remote(
-        queries, call_batch, concurrency, timeout, answers, endpoint_input, output_tensor, classes, clean, chip_behind
-    )
-    if is_address(model):
-        if bits or latency or latency_batch or fault_generator or ((ber or vdd) and not chip_behind):
-            raise OptionError(
-                "behind an address nothing is changed or injected: --bits, --latency, --fault-generator and, without "
-                "--chip-behind, --ber and --vdd are for files"
-            )
-        rates = options.make_strengths(ber, vdd, curve, extrapolate).rates if ber or vdd else None
-        errors = options.make_errors([0.0], kind, set_share, protect_bit, protect_site, protect_top, storage, ecc)
-        evaluate_address(
-            str(model), data, samples, remote, rates, errors[0], parse_layout(layout_map),
-            range(first_chip, first_chip + chips), optimization, (layout, range_, mean, std), json,
-        )  # fmt: skip
-        return
-    remote.refuse()
-    path = Path(model) if model else _only_fused_file()
-    files = {"the data": data or None, "the curve": curve}
-    console.check_outputs(json, models={"the model": path}, files=files)
-    graph = load(path)
-    strengths = options.make_strengths(ber, vdd, curve, extrapolate)
-    errors = options.make_errors(strengths.rates, kind, set_share, protect_bit, protect_site, protect_top, storage, ecc)
+    path = model or _only_fused_file()
+    console.check_outputs(json, models={"the model": path}, files={"the data": data or None, "the curve": curve})
     if not data:
         raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
-    spec = options.make_spec(graph, layout, range_, mean, std)
-    dataset = load_data(data, "test", spec.image_shape)
-    dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
+    if bits and (latency or latency_batch):
+        raise OptionError("--bits changes weights, not times: give --latency in a run of its own")
     settings: dict[str, Any] = {
-        "chips": range(first_chip, first_chip + chips),
-        "layout": parse_layout(layout_map),
-        "fault_generator": fault_generator,
-        "level": optimization,
-    }
+        "ber": ber, "vdd": vdd, "curve": curve, "extrapolate": extrapolate, "kind": kind, "set_share": set_share,
+        "protected_bits": tuple(protect_bit or ()), "protected_top": protect_top,
+        "protected_sites": tuple(protect_site or ()), "storage": storage, "ecc": ecc, "layout": layout_map,
+        "chips": chips, "first_chip": first_chip, "samples": samples, "fault_generator": fault_generator,
+        "level": optimization, "on_progress": console.ProgressDisplay(),
+        **options.input_settings(layout, range_, mean, std),
+    }  # fmt: skip
     if bits:
-        if latency or latency_batch:
-            raise OptionError("--bits changes weights, not times: give --latency in a run of its own")
-        sweep = evaluate_bits(graph, dataset, spec, errors, bits, **settings, on_row=console.note_row)
-        sweep.settings.update(describe(path, graph, dataset))
-        console.write_json(sweep.to_dict(), json)
-        if json != "-":
-            console.print_precision(sweep)
-        return
-    result = measure(graph, dataset, spec, errors, **settings)
-    result.settings.update(describe(path, graph, dataset))
-    result.settings.update(strengths.to_record(graph))
-    result.settings.update(milder_record(result.to_dict()))
-    record, times = result.to_dict(), []
-    if latency or latency_batch:
-        batch = latency_batch or 64
-        times = measure_latency(
-            graph,
-            spec.encode(dataset.take(batch).x),
-            batches=(1, batch),
-            level=optimization,  # type: ignore[arg-type]
-        )
-        record["latency"] = {str(entry.batch): entry.to_dict() for entry in times}
-    advice = advise(result)
-    if advice is not None:
-        record["advice"] = advice.to_dict()
-    console.write_json(record, json)
-    if json != "-":
-        console.print_evaluation(result)
-        if advice is not None:
-            print(advice.sentence())
-        if times:
-            console.print_latency(times)
+        console.show(evaluate_precisions(path, data, bits, **settings), json)
+    else:
+        batch = latency_batch or (64 if latency else None)
+        console.show(run(path, data, latency_batch=batch, **settings), json)
 
 
 def _only_fused_file() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,6 +39,8 @@ def inject(
     json: options.Json = None,
 ) -> None:
     """Write a copy of a model with the bit errors of one chip in it, or take them out again."""
+    from msgspec import to_builtins
+
     from nfkit.cli import console
     from nfkit.faults import Chip, parse_layout
     from nfkit.graph.injection.inject import MODES, count_faults, count_inexact
@@ -46,25 +48,32 @@ def inject(
     from nfkit.graph.injection.inject import remove as remove_faults
     from nfkit.graph.memory.sites import fault_sites
     from nfkit.model import load, save
+    from nfkit.workflows.inputs import find_scale, find_strengths
 
     console.check_outputs(json, {"-o": output}, models={"the model": model}, files={"the curve": curve}, force=force)
     if mode not in MODES:
         raise OptionError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
     graph = load(model)
-    record: dict[str, object] = {"schema": "nfkit.inject/1", "output": str(output)}
+    record: dict[str, Any] = {"schema": "nfkit.inject/1", "output": str(output)}
     if remove:
         result, done = remove_faults(graph), "faults removed"
     else:
-        strength = options.make_strength(ber, vdd, curve, extrapolate)
-        rate = strength.rates[0]
-        errors = options.make_errors([rate], kind, set_share, protect_bit, protect_site, protect_top, storage, ecc)[0]
+        scale = find_scale(
+            graph, kind=kind, set_share=set_share, protected_bits=tuple(protect_bit or ()), protected_top=protect_top,
+            protected_sites=tuple(protect_site or ()), storage=storage, ecc=ecc, curve=curve, extrapolate=extrapolate,
+        )  # fmt: skip
+        (strength, *_), _ = find_strengths(scale, ber, vdd)
+        errors = strength.errors
         roles = ("weight", "bias", "constant") if biases else ("weight",)
         sites = fault_sites(graph, generator=fault_generator, roles=roles)  # type: ignore[arg-type]
+        errors.check_sites([site.name for site in sites])
         device = Chip(chip, parse_layout(layout_map))
         result = inject_faults(graph, sites, device, errors, mode)  # type: ignore[arg-type]
         cells, bits = count_faults(graph, sites, device, errors)
-        record |= {"ber": rate, "chip": chip, **errors.to_dict(), "faulty_cells": cells, "flipped_bits": bits}
-        record |= strength.to_record()
+        record |= {"ber": strength.rate, "chip": chip, **errors.to_dict(), "faulty_cells": cells, "flipped_bits": bits}
+        record["voltage"] = {"curve": to_builtins(scale.facts), "flips": strength.flips}
+        if strength.voltage is not None:
+            record["voltage"] |= to_builtins(strength.voltage)
         inexact = count_inexact(graph, sites, errors)
         if inexact:
             record["inexact_codes"] = inexact

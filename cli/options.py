@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,9 +12,7 @@ from nfkit.errors import OptionError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from nfkit.faults import BitErrors
     from nfkit.graph.input.spec import InputSpec
-    from nfkit.plans.operating_points import Strengths
 
 FrozenModel = Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")]
@@ -51,8 +49,7 @@ Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuc
 LayoutName = Annotated[
     str,
     typer.Option(
-        "--layout-map",
-        help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference, cluster[:BLOCK:SHAPE] or measured:FOLDER.",
+        "--layout-map", help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference or cluster[:BLOCK:SHAPE]."
     ),
 ]
 SetShare = Annotated[float, typer.Option("--set-share", help="Share of errors that write a 1 (stuck and asymmetric).")]
@@ -114,83 +111,16 @@ CurveName = Annotated[
 Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the voltage curve.")]
 
 
-Queries = Annotated[
-    int | None,
-    typer.Option("--queries", metavar="N", help="Behind an address: samples that may be sent, repetitions included."),
-]
-CallBatch = Annotated[
-    int | None, typer.Option("--call-batch", metavar="N", help="Behind an address: samples a call; 64 by default.")
-]
-Concurrency = Annotated[
-    int | None, typer.Option("--concurrency", metavar="N", help="Behind an address: calls at a time; 4 by default.")
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option("--timeout", metavar="SECONDS", help="Behind an address: time of one call; 120 by default."),
-]
-AnswersFile = Annotated[
-    Path | None,
-    typer.Option("--answers", metavar="FILE", help="Behind an address: where answers are kept, to be asked for once."),
-]
-EndpointInput = Annotated[
-    str | None,
-    typer.Option(
-        "--input", metavar="NAME:TYPE:EXTENTS", help="Behind an address: its input, such as image:FP32:-1x3x32x32."
-    ),
-]
-EndpointOutput = Annotated[
-    str | None, typer.Option("--output-tensor", metavar="NAME", help="Behind an address: its output with the scores.")
-]
-Classes = Annotated[
-    int | None, typer.Option("--classes", metavar="N", help="Behind an address: how many classes there are.")
-]
-
-
-def find_minutes(minutes: float | None, epochs: float | None) -> float | None:
-    """The training budget in minutes: 10 where none is given in minutes or epochs."""
-    return 10.0 if minutes is None and epochs is None else minutes
-
-
-def make_strengths(ber: list[float] | None, vdd: list[float] | None, curve: str, extrapolate: bool) -> Strengths:
-    """Bit error rates from --ber or --vdd; 1 % where neither is given.
-
-    Raises:
-        OptionError: When both are given, or a voltage is beyond the curve.
-    """
-    from nfkit.energy import load_curve
-    from nfkit.plans.operating_points import Strengths
-
-    if ber and vdd:
-        raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
-    known = load_curve(curve)
-    if vdd:
-        points = [known.at_volts(volts, extrapolate=extrapolate) for volts in vdd]
-        return Strengths([point.rate for point in points], list(points), known, extrapolate)
-    rates = ber or [0.01]
-    return Strengths(rates, [known.find_rate(rate, extrapolate=extrapolate) for rate in rates], known, extrapolate)
-
-
-def make_strength(ber: float | None, vdd: float | None, curve: str, extrapolate: bool) -> Strengths:
-    """The same for commands that take one strength."""
-    return make_strengths(None if ber is None else [ber], None if vdd is None else [vdd], curve, extrapolate)
-
-
-def make_errors(
-    rates: list[float],
-    kind: str,
-    set_share: float,
-    bits: list[int] | None,
-    sites: list[str] | None,
-    top: int = 0,
-    storage: str = "as-stored",
-    ecc: str = "none",
-) -> list[BitErrors]:
-    """Bit errors of one kind at several rates."""
-    from nfkit.faults import BitErrors
-
-    return [
-        BitErrors(rate, kind, set_share, tuple(bits or ()), tuple(sites or ()), top, storage, ecc) for rate in rates
-    ]
+def input_settings(
+    layout: str | None, value_range: tuple[float, float] | None, mean: str | None, std: str | None
+) -> dict[str, Any]:
+    """What the options say of the model's input, as arguments of the library."""
+    return {
+        "input_layout": layout,
+        "value_range": value_range,
+        "mean": _numbers("mean", mean),
+        "std": _numbers("std", std),
+    }
 
 
 def make_spec(
@@ -201,16 +131,9 @@ def make_spec(
     std: str | None,
 ) -> InputSpec:
     """The model's input: as recorded in a fused file, else from the graph and the options."""
-    from nfkit.graph.fusion.fused import is_fused
-    from nfkit.graph.fusion.metadata import read_input
-    from nfkit.graph.input.discovery import find_input
+    from nfkit.workflows.inputs import find_spec
 
-    given = layout or value_range or mean or std
-    if is_fused(model) and not given:
-        return read_input(model)
-    return find_input(
-        model, layout=layout, value_range=value_range, mean=numbers("mean", mean), std=numbers("std", std)
-    )
+    return find_spec(model, **input_settings(layout, value_range, mean, std))
 
 
 def parse_share(text: str | None) -> float | None:
@@ -230,8 +153,7 @@ def parse_share(text: str | None) -> float | None:
     return share
 
 
-def numbers(name: str, text: str | None) -> tuple[float, ...] | None:
-    """Numbers given as one text, separated by commas."""
+def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
     if text is None:
         return None
     try:

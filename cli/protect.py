@@ -66,64 +66,25 @@ def protect(
     Ctrl-C ends the training early and still gives a valid file. A run that was killed goes on when the same command
     is given again.
     """
-    from dataclasses import replace
-
     from nfkit.cli import console
-    from nfkit.data import load_for_training
-    from nfkit.errors import OptionError
-    from nfkit.faults import parse_layout
-    from nfkit.model import default_output, load
-    from nfkit.plans.bare_base import milder_record
-    from nfkit.plans.generator_choice import choose
-    from nfkit.remedies.neuralfuse import protect as protect_model
-    from nfkit.remedies.neuralfuse import require_torch
-
-    require_torch()
-    from nfkit.learn.config import TrainConfig
+    from nfkit.model import default_output
+    from nfkit.workflows.protection import protect as run
 
     output = output or default_output(model)
     files = {"the data": data, "the test data": test_data, "the curve": curve}
     console.check_outputs(json, {"-o": output}, models={"the model": model}, files=files, force=force)
-    graph = load(model)
-    spec = options.make_spec(graph, layout, range_, mean, std)
-    strength = options.make_strength(ber, vdd, curve, extrapolate)
-    config = TrainConfig(
-        generator=generator,
-        errors=options.make_errors(
-            strength.rates, kind, set_share, protect_bit, protect_site, protect_top, storage, ecc
-        )[0],
-        layout=parse_layout(layout_map),
-        epochs=epochs,
-        minutes=options.find_minutes(minutes, epochs),
-        copies=copies,
-        passes=passes,
-        weight=weight,
-        batch=batch,
-        warm_start=warm_start,
-        amplitude=amplitude,
-        caution=caution,
-        mirror=bool(mirror),
-        shift=shift,
-        seed=seed,
-        precision=precision,
-    )
-    budget = options.parse_share(energy_budget)
-    choice = choose(graph, spec.image_shape, generator, strength.points[0], strength.curve, budget=budget)
-    if choice.saving is not None and not choice.saving.pays and not allow_loss:
-        instead = "Lower --energy-budget" if generator == "auto" else "Choose --generator auto"
-        raise OptionError(f"{choice.reason}. {instead}, or add --allow-loss to go on")
-    train, test = load_for_training(data, test_data, seed, spec.image_shape)
-    console.note(choice.reason)
-    config = replace(config, generator=choice.name, mirror=train.mirror if mirror is None else mirror)
-    result = protect_model(
-        model, train, test, spec, config, output,
+    result = run(
+        model, data, test_data, output=output,
+        ber=ber, vdd=vdd, curve=curve, extrapolate=extrapolate, layout=layout_map,
+        kind=kind, set_share=set_share, protected_bits=tuple(protect_bit or ()), protected_top=protect_top,
+        protected_sites=tuple(protect_site or ()), storage=storage, ecc=ecc,
+        generator=generator, energy_budget=options.parse_share(energy_budget), allow_loss=allow_loss,
+        minutes=minutes, epochs=epochs, mirror=mirror, copies=copies, passes=passes, weight=weight, batch=batch,
+        warm_start=warm_start, amplitude=amplitude, caution=caution, shift=shift, seed=seed, precision=precision,
         generator_precision=generator_precision,  # type: ignore[arg-type]
         chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
-        on_stage=console.note, on_progress=console.TrainingDisplay(),
+        record=None if json in (None, "-") else Path(str(json)), command=console.command_line(),
+        on_stage=console.note, on_progress=console.ProgressDisplay(),
+        **options.input_settings(layout, range_, mean, std),
     )  # fmt: skip
-    measured = strength.at(entry["ber"] for entry in result.evaluation.summary())
-    result.evaluation.settings.update(measured.to_record(load(result.output)))
-    result.evaluation.settings.update(milder_record(result.evaluation.to_dict()))
-    console.write_json(result.to_dict(), json)
-    if json != "-":
-        console.print_protection(result)
+    console.show(result, "-" if json == "-" else None)

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from nfkit.graph.memory.sites import find_sites as find_sites
     from nfkit.graph.quantised.requantise import requantise as requantise
     from nfkit.learn.config import TrainConfig as TrainConfig
-    from nfkit.measure.evaluation import evaluate as evaluate
     from nfkit.measure.precision import evaluate_bits as evaluate_bits
     from nfkit.measure.quantisation import quantize as quantize
     from nfkit.model import load as load_model  # noqa: F401
     from nfkit.plans.energy_analysis import analyse as analyse
-    from nfkit.remedies.neuralfuse import protect as protect
+    from nfkit.workflows.evaluation import evaluate as evaluate
+    from nfkit.workflows.protection import protect as protect
 
 _HOMES = {
     # models and data
@@ -55,11 +55,11 @@ _HOMES = {
     "requantise": "nfkit.graph.quantised.requantise:requantise",
     # protection
     "TrainConfig": "nfkit.learn.config:TrainConfig",
-    "protect": "nfkit.remedies.neuralfuse:protect",
+    "protect": "nfkit.workflows.protection:protect",
     "fuse": "nfkit.graph.fusion.fuse:fuse",
     "split": "nfkit.graph.fusion.split:split",
     # measuring
-    "evaluate": "nfkit.measure.evaluation:evaluate",
+    "evaluate": "nfkit.workflows.evaluation:evaluate",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
     # energy
     "analyse": "nfkit.plans.energy_analysis:analyse",

@@ -14,7 +14,15 @@ ROOT = Path(__file__).parents[1]
 TREES = {"nfkit": "nfkit", "cli": "nfkit.cli", "models": "nfkit.models"}
 
 # Each room and the rooms that it may import besides itself. The package itself names the public functions of all.
-FOUNDATION = {"nfkit.errors", "nfkit.version", "nfkit.model", "nfkit.outputs", "nfkit.rim", "nfkit.parallel"}
+FOUNDATION = {
+    "nfkit.errors",
+    "nfkit.version",
+    "nfkit.model",
+    "nfkit.outputs",
+    "nfkit.rim",
+    "nfkit.parallel",
+    "nfkit.progress",
+}
 BELOW_REMEDIES = FOUNDATION | {
     "nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.energy", "nfkit.access", "nfkit.measure", "nfkit.learn",
     "nfkit.reports", "nfkit.models.generators",
@@ -23,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.errors": set(),
     "nfkit.version": set(),
     "nfkit.parallel": set(),
+    "nfkit.progress": set(),
     "nfkit.outputs": {"nfkit.errors"},
     "nfkit.rim": {"nfkit.errors", "nfkit.outputs"},
     "nfkit.model": {"nfkit.errors", "nfkit.version", "nfkit.outputs", "nfkit.rim"},
@@ -38,6 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.measure": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.access", "nfkit.reports"},
     "nfkit.remedies": BELOW_REMEDIES,
     "nfkit.plans": BELOW_REMEDIES | {"nfkit.remedies"},
+    "nfkit.workflows": BELOW_REMEDIES | {"nfkit.remedies", "nfkit.plans"},
     "nfkit.models.zoo": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.measure", "nfkit.access"},
     "nfkit.models.catalogue": FOUNDATION
     | {"nfkit.energy", "nfkit.learn", "nfkit.models.bases", "nfkit.models.generators", "nfkit.models.zoo"},

@@ -3,15 +3,16 @@
     # source: where the numbers come from
     # licence: on what terms
     # error: how exact they are
-    # rate: what the bit error rate counts
+    # rate: what the bit error rate counts, in words
+    # flips_per_error: bits that come back wrong for each of these: 1 for flips, 0.5 for stuck cells
     # picojoules_per_access: 3.1
     # word_bits: 64
     volts_over_vmin,bit_error_rate,energy_per_access
     0.85,0.009,0.71
     1,0,1
 
-Only the three columns are needed. Rows are in order of voltage and end at Vmin, where there are no errors; an empty
-field says that the source gives no number there.
+Only the three columns are needed; where nothing else is said, a rate counts bits that flip. Rows are in order of
+voltage and end at Vmin, where there are no errors; an empty field says that the source gives no number there.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def parse_curve(text: str, name: str) -> Curve:
         licence=notes.get("licence", ""),
         error=notes.get("error", ""),
         meaning=notes.get("rate", ""),
+        flips_per_error=_share(name, notes, "flips_per_error"),
         picojoules=_positive(name, notes, "picojoules_per_access"),
         word_bits=int(word_bits) if word_bits else None,
     )
@@ -129,3 +131,10 @@ def _positive(name: str, notes: dict[str, str], key: str) -> float | None:
     if not 0 < number < math.inf:
         raise DataError(f"curve '{name}': {key} is {notes[key]!r}; give a number above 0")
     return number
+
+
+def _share(name: str, notes: dict[str, str], key: str) -> float:
+    share = _positive(name, notes, key)
+    if share is not None and share > 1:
+        raise DataError(f"curve '{name}': {key} is {share:g}; give a number above 0, and 1 at most")
+    return 1.0 if share is None else share

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 import onnx_ir as ir
 
 from nfkit.energy.shapes import Shapes
-from nfkit.graph.memory.operands import Memories
-from nfkit.graph.operators.operands import facts_of, key_of
+from nfkit.energy.storage import Storage
 
+_LOOK_UPS = {"Gather", "GatherElements", "GatherND"}
+_UNRULED = {"Einsum", "DeformConv", "Attention"}
 _WEIGHTS_IN_ATTRIBUTES = ("TreeEnsemble", "Linear", "SVM")
 
 
 def why_uncounted(
-    node: ir.Node, memories: Memories, shapes: Shapes, functions: Container[tuple[str, str]]
+    node: ir.Node, storage: Mapping[ir.Value, Storage], shapes: Shapes, functions: Container[tuple[str, str]]
 ) -> str | None:
     """Why a node that no rule counts is missing from the sum; None where there is nothing to miss.
 
@@ -26,24 +27,25 @@ def why_uncounted(
 
     Args:
         node: A node without a rule.
-        memories: The memory behind every stored operand.
+        storage: The memory behind every stored value.
         shapes: Shapes of values by name.
         functions: (domain, name) of the model's own functions.
     """
-    facts, (domain, op) = facts_of(node), key_of(node)
+    stored = [value for value in node.inputs if value is not None and value in storage]
     if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values()):
         return "its branches are not counted"
-    if (domain, op) in functions and domain != "nfkit":
+    if (node.domain, node.op_type) in functions and node.domain != "nfkit":
         return "the bodies of functions are not counted; inline them first"
-    if domain == "ai.onnx.ml" and op.startswith(_WEIGHTS_IN_ATTRIBUTES):
+    if node.domain == "ai.onnx.ml" and node.op_type.startswith(_WEIGHTS_IN_ATTRIBUTES):
         return "it keeps its weights in attributes"
-    if facts.passes == "moves" and 0 in facts.values and (memory := memories.at(node, 0)) is not None:
+    if not node.domain and node.op_type in _LOOK_UPS and stored and stored[0] is node.inputs[0]:
+        memory = storage[stored[0]]
         return "the reads of a table depend on what is looked up" if memory.is_float or memory.bits <= 16 else None
-    reads_weights = "weight" in (*facts.values.values(), *(coded.role for coded in facts.codes.values()))
-    if not domain:
-        return "there is no rule for this operator" if reads_weights and facts.passes is None else None
-    stored = [value for i, value in enumerate(node.inputs) if value is not None and memories.at(node, i) is not None]
-    elementwise = bool(facts.codes) and not reads_weights
+    if not node.domain:
+        return "there is no rule for this operator" if node.op_type in _UNRULED else None
+    elementwise = (
+        node.domain == "com.microsoft" and node.op_type.startswith("QLinear") and node.op_type != "QLinearConv"
+    )
     if not elementwise and any(len(shapes.get(str(value.name), ())) >= 2 for value in stored):
-        return f"there is no rule for this operator of domain '{domain}'"
+        return f"there is no rule for this operator of domain '{node.domain}'"
     return None

@@ -74,7 +74,9 @@ class Curve:
         source: Where the numbers come from.
         licence: On what terms.
         error: How exact they are.
-        meaning: What its bit error rate counts: faulty cells, or bits that flip.
+        meaning: What its bit error rate counts, in words.
+        flips_per_error: Bits that come back wrong for each error that the rate counts: 1 where it counts bits that
+            flip, 0.5 where it counts stuck cells, half of which hold the right bit.
         picojoules: Energy of one access at Vmin in pJ, where the source states one.
         word_bits: Bits of such an access.
     """
@@ -85,6 +87,7 @@ class Curve:
     licence: str = ""
     error: str = ""
     meaning: str = ""
+    flips_per_error: float = 1.0
     picojoules: float | None = None
     word_bits: int | None = None
 

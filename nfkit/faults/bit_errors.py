@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,6 +90,23 @@ class BitErrors:
     def protects(self, site: str) -> bool:
         """Whether the cells of the weight site of this name never err."""
         return any(fnmatch.fnmatchcase(site, pattern) for pattern in self.protected_sites)
+
+    def check_sites(self, names: Sequence[str]) -> None:
+        """Refuses patterns that protect nothing.
+
+        Args:
+            names: The weight sites of the model that errors hit.
+
+        Raises:
+            OptionError: When a pattern matches none of them.
+        """
+        for pattern in self.protected_sites:
+            if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+                some = ", ".join(f"'{name}'" for name in names[:3])
+                raise OptionError(
+                    f"the pattern '{pattern}' of protected sites matches none of the model's {len(names)} weight sites "
+                    f"({some}{', ...' * (len(names) > 3)}): nfkit inspect lists them"
+                )
 
     def robust_bits(self, site: str, bits: int) -> frozenset[int]:
         """Bit positions of a site that never err.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,14 @@ _DECAY = 1e-3
 
 
 def probe_accuracy(generator: Generator, spec: InputSpec, train: Dataset, test: Dataset, classes: int) -> float | None:
+    """The share of `probe_correct`; the arguments are the same."""
+    correct = probe_correct(generator, spec, train, test, classes)
+    return None if correct is None else float(correct.mean())
+
+
+def probe_correct(
+    generator: Generator, spec: InputSpec, train: Dataset, test: Dataset, classes: int
+) -> npt.NDArray[np.bool_] | None:
     """Fits logistic regression to the pooled features of a generator's bottleneck.
 
     Args:
@@ -25,7 +34,7 @@ def probe_accuracy(generator: Generator, spec: InputSpec, train: Dataset, test: 
         classes: Number of classes.
 
     Returns:
-        Share of test samples that the probe classifies rightly; None for a generator without a bottleneck.
+        Which test samples the probe classifies rightly, [N]; None for a generator without a bottleneck.
     """
     if not generator.bottleneck_channels:
         return None
@@ -46,7 +55,8 @@ def probe_accuracy(generator: Generator, spec: InputSpec, train: Dataset, test: 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         scores = (_features(generator, spec, test) - mean) / deviation @ weight.T + bias
-    return float(np.mean(scores.argmax(1).numpy() == test.y))
+    right: npt.NDArray[np.bool_] = scores.argmax(1).numpy() == test.y
+    return right
 
 
 @torch.no_grad()

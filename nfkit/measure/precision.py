@@ -6,8 +6,6 @@ A generator in front keeps its own precision: it is what was trained, only the b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import onnx_ir as ir
 
@@ -17,46 +15,9 @@ from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Layout
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.quantised.requantise import requantise
-from nfkit.measure.evaluation import Evaluation, Row, evaluate
-
-
-@dataclass(frozen=True)
-class PrecisionSweep:
-    """What `evaluate_bits` measured.
-
-    Attributes:
-        evaluations: One evaluation for each number of bits, in the order given.
-        settings: What the numbers depend on besides, for records.
-    """
-
-    evaluations: dict[int, Evaluation]
-    settings: dict[str, Any]
-
-    def summary(self) -> list[dict[str, Any]]:
-        """One entry for bits x rates: bits, ber, clean accuracies, and the spreads of `Evaluation.summary`."""
-        return [
-            {"bits": bits, "clean": result.clean_base, "clean_protected": result.clean_protected, **entry}
-            for bits, result in self.evaluations.items()
-            for entry in result.summary()
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record `nfkit.evaluate-bits/1`."""
-        rows, summary, clean = [], [], []
-        for bits, result in self.evaluations.items():
-            record = result.to_dict()
-            rows += [{"bits": bits, **row} for row in record["rows"]]
-            summary += [{"bits": bits, **entry} for entry in record["summary"]]
-            clean.append({"bits": bits, **record["clean"]})
-        shared = next(iter(self.evaluations.values())).settings
-        return {
-            "schema": "nfkit.evaluate-bits/1",
-            **shared,
-            **self.settings,
-            "clean": clean,
-            "rows": rows,
-            "summary": summary,
-        }
+from nfkit.measure.evaluation import Measurement, Row, evaluate
+from nfkit.reports.precision import AtBits, PrecisionSweep
+from nfkit.reports.provenance import Provenance
 
 
 def evaluate_bits(
@@ -70,6 +31,8 @@ def evaluate_bits(
     layout: Layout | None = None,
     fault_generator: bool = False,
     level: Level = "all",
+    provenance: Provenance | None = None,
+    warnings: Sequence[str] = (),
     on_row: Callable[[int, Row], None] | None = None,
 ) -> PrecisionSweep:
     """Measures accuracy with and without bit errors, for bits x rates x chips.
@@ -84,6 +47,8 @@ def evaluate_bits(
         layout: How the chips hold the weights; `iid` by default.
         fault_generator: Whether errors hit the generator's weights as well.
         level: Optimisation level of ONNX Runtime.
+        provenance: Where model and data come from; told by the model itself by default.
+        warnings: What makes the numbers doubtful.
         on_row: Called with each finished row and its bits.
 
     Raises:
@@ -97,15 +62,24 @@ def evaluate_bits(
     errors, bits = list(errors), tuple(dict.fromkeys(bits))
     # All of them before the first is measured: what is refused is refused at once.
     models = {b: requantise(model, b) for b in bits}
-    evaluations = {}
+    measured: dict[int, Measurement] = {}
     for b, requantised in models.items():
 
         def report(row: Row, b: int = b) -> None:
             if on_row:
                 on_row(b, row)
 
-        evaluations[b] = evaluate(
+        measured[b] = evaluate(
             requantised, data, spec, errors,
             chips=chips, layout=layout, fault_generator=fault_generator, level=level, on_row=report,
         )  # fmt: skip
-    return PrecisionSweep(evaluations, {})
+    known = provenance or Provenance.of(model, model, data)
+    return PrecisionSweep(
+        model=known.model,
+        data=known.data,
+        versions=known.versions,
+        faults=measured[bits[0]].faults,
+        level=level,
+        sweep=tuple(AtBits(b, entry.clean, entry.points()) for b, entry in measured.items()),
+        warnings=tuple(warnings),
+    )

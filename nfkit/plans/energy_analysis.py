@@ -5,7 +5,7 @@ Joins the counting with the graphs that are counted: a frozen base with generato
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,13 @@ from nfkit.energy import (
 )
 from nfkit.energy.savings import GENERATOR_BITS
 from nfkit.errors import OptionError
-from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.fusion.fused import GENERATOR_KEY, is_fused
 from nfkit.graph.fusion.metadata import read_recoveries
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.models.generators import GENERATORS
 from nfkit.plans.generator_choice import candidate, classes_of
+from nfkit.reports.energy import Counted, EnergyFacts
+from nfkit.reports.energy import Saving as EnergySaving
 
 NETWORKS: tuple[str, ...] = tuple(name for name in GENERATORS if name != "pattern")
 """Generators that hold weights."""
@@ -126,7 +128,7 @@ def analyse(
         if names:
             raise OptionError("the model has a generator already: leave --generator out, or give the base")
         base, generator = count_fused(model, array, preset=preset, weight_bits=weight_bits)
-        name = model.metadata_props.get("nfkit.generator", "the generator")
+        name = model.metadata_props.get(GENERATOR_KEY, "the generator")
         saving = compare(name, base, generator, point, curve)
         their_base, _ = count_fused(model, array, preset=other, weight_bits=weight_bits)
         return Economy(base, their_base, (saving,), point, curve, _recovery(model, point))
@@ -140,47 +142,51 @@ def analyse(
     return Economy(base, count(model, array, preset=other, weight_bits=weight_bits), tuple(savings), point, curve)
 
 
-def voltage_record(rates: Sequence[float], curve: Curve, points: Sequence[OperatingPoint | None]) -> dict[str, Any]:
-    """Voltages beside bit error rates, for the record of a measurement.
+@dataclass(frozen=True)
+class Costs:
+    """What a fused file costs, counted once for any number of operating points.
 
-    Args:
-        rates: Bit error rates.
+    Attributes:
+        name: Name of the generator.
+        base: Count of the base.
+        generator: Count of the generator.
         curve: The voltage curve.
-        points: The operating point of each rate; None where the curve states none.
     """
-    entries = [{"ber": r, **(p.to_dict() if p else {})} for r, p in zip(rates, points, strict=True)]
-    return {"curve": curve.to_dict(), "points": entries}
+
+    name: str
+    base: Count
+    generator: Count
+    curve: Curve
+
+    @classmethod
+    def of(cls, fused: ir.Model, curve: Curve) -> Costs:
+        """Counts a fused file; it is not changed.
+
+        Raises:
+            ModelError: When the base reads no weights that can be counted.
+        """
+        base, generator = count_fused(fused)
+        costs = cls(fused.metadata_props.get(GENERATOR_KEY, "generator"), base, generator, curve)
+        compare(costs.name, base, generator, curve.at_rate(0.0), curve)  # says so where nothing can be compared
+        return costs
+
+    @property
+    def facts(self) -> EnergyFacts:
+        """The counts, for a record."""
+        base, added = (_counted(count) for count in (self.base, self.generator))
+        return EnergyFacts(self.name, self.base.preset, self.base.array.to_dict(), base, added)
+
+    def saving(self, point: OperatingPoint | None) -> EnergySaving | None:
+        """What the pair saves where the base runs at a point; None where that is unknown."""
+        if point is None:
+            return None
+        saving = compare(self.name, self.base, self.generator, point, self.curve)
+        return EnergySaving(saving.by_accesses, saving.by_macs)
 
 
-def saving_record(model: ir.Model, curve: Curve, points: Sequence[OperatingPoint | None]) -> dict[str, Any]:
-    """What a fused file saves at several points, for the record of a measurement.
-
-    Args:
-        model: A fused file; not changed.
-        curve: The voltage curve.
-        points: Where the base runs; None where that is unknown.
-
-    Raises:
-        ModelError: When the base reads no weights that can be counted.
-    """
-    base, generator = count_fused(model)
-    name = model.metadata_props.get("nfkit.generator", "generator")
-    savings = [compare(name, base, generator, point, curve) for point in points if point is not None]
-    return {
-        "generator": name,
-        "preset": base.preset,
-        "array": base.array.to_dict(),
-        "base": base.to_dict(layers=False),
-        "added": generator.to_dict(layers=False),
-        "points": [
-            {
-                "ber": saving.point.rate,
-                "saving_by_accesses": saving.by_accesses,
-                "saving_by_macs": saving.by_macs,
-            }
-            for saving in savings
-        ],
-    }
+def _counted(count: Count) -> Counted:
+    counted = count.to_dict(layers=False)
+    return Counted(**counted | {"uncounted": tuple(counted["uncounted"])})
 
 
 def _recovery(model: ir.Model, point: OperatingPoint) -> float | None:

@@ -1,60 +1,124 @@
-"""Bit error rates with the voltages that they stand for, and what a record says of them."""
+"""Bit error rates and the supply voltages that they stand for.
+
+A rate counts errors of a kind, and a curve counts what its authors counted: bits that flip, or stuck cells of which
+half hold the right bit. Between the two stands what both of them cause, bits that come back wrong:
+
+    flips per cell = rate x flips per error of the kind = the curve's rate x flips per error of the curve
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-import onnx_ir as ir
 
 from nfkit.energy import Curve, OperatingPoint
-from nfkit.errors import ModelError
-from nfkit.graph.fusion.fused import is_fused
-from nfkit.plans.energy_analysis import saving_record, voltage_record
+from nfkit.errors import OptionError
+from nfkit.faults import BitErrors
+from nfkit.reports.energy import CurveFacts, Voltage
+
+NEGLIGIBLE_RATE = 1e-5
+"""Where a curve ends at fewer errors than this, a higher voltage counts as one without errors."""
 
 
 @dataclass(frozen=True)
-class Strengths:
-    """Bit error rates to work at, each with what the voltage curve says of it.
+class Strength:
+    """How strong errors are, and the voltage that they stand for.
 
     Attributes:
-        rates: Bit error rates per cell.
-        points: Operating points; None where the curve states none for a rate that was given as such.
+        errors: The errors.
+        flips: Share of the stored bits that they flip on average.
+        point: Where the base runs, by the curve, whose own rate it states; None where the curve knows no voltage.
+    """
+
+    errors: BitErrors
+    flips: float
+    point: OperatingPoint | None
+
+    @property
+    def rate(self) -> float:
+        """Bit error rate, errors of the kind per cell."""
+        return self.errors.rate
+
+    @property
+    def voltage(self) -> Voltage | None:
+        """The operating point, for a record."""
+        if self.point is None:
+            return None
+        at = self.point
+        return Voltage(at.volts, at.rate, at.energy, at.extrapolated)
+
+    def describe(self) -> str:
+        """The rate, and the voltage that it stands for."""
+        rate = f"{100 * self.rate:.3g} %"
+        return rate + (f" ({self.point.volts:.3f} Vmin by {self.point.curve})" if self.point else "")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Translates between rates of one kind of errors, voltages and energies.
+
+    Attributes:
+        errors: The kind of errors, whatever their rate.
+        flips_per_error: Stored bits that one of them flips on average; see `nfkit.measure.flips`.
         curve: The voltage curve.
         extrapolate: Whether points beyond the curve are taken.
     """
 
-    rates: list[float]
-    points: list[OperatingPoint | None]
+    errors: BitErrors
+    flips_per_error: float
     curve: Curve
     extrapolate: bool = False
 
-    def describe(self) -> str:
-        """The first rate, and the voltage that it stands for."""
-        rate, point = self.rates[0], self.points[0]
-        return f"{100 * rate:.3g} %" + (f" ({point.volts:.3f} Vmin by {self.curve.name})" if point else "")
+    @property
+    def curve_rate_per_rate(self) -> float:
+        """What the curve counts for each error of the kind."""
+        return self.flips_per_error / self.curve.flips_per_error
 
-    def at(self, rates: Iterable[float]) -> Strengths:
-        """The same curve at other rates; a rate that is known already keeps its point."""
-        known = dict(zip(self.rates, self.points, strict=True))
-        wanted = list(rates)
-        points = [
-            known[rate] if rate in known else self.curve.find_rate(rate, extrapolate=self.extrapolate)
-            for rate in wanted
-        ]
-        return Strengths(wanted, points, self.curve, self.extrapolate)
+    @property
+    def facts(self) -> CurveFacts:
+        """The curve, for a record."""
+        return CurveFacts(**self.curve.to_dict())
 
-    def to_record(self, model: ir.Model | None = None) -> dict[str, Any]:
-        """What a record says of voltage and, for a fused model, of energy.
+    def at_rate(self, rate: float) -> Strength:
+        """Errors of a rate, with their voltage where the curve knows one."""
+        point = self.curve.find_rate(rate * self.curve_rate_per_rate, extrapolate=self.extrapolate)
+        return Strength(self.errors.at(rate), rate * self.flips_per_error, point)
 
-        Args:
-            model: The model that was measured.
+    def at_rates(self, rates: Iterable[float]) -> list[Strength]:
+        """The same for several rates."""
+        return [self.at_rate(rate) for rate in rates]
+
+    def at_volts(self, volts: float) -> Strength:
+        """Errors at a supply voltage over Vmin.
+
+        Raises:
+            OptionError: When the curve does not reach so far, or no such errors flip anything.
         """
-        record = {"voltage": voltage_record(self.rates, self.curve, self.points)}
-        if model is not None and is_fused(model):
-            try:
-                record["energy"] = saving_record(model, self.curve, self.points)
-            except ModelError as error:  # the measurement stands without it
-                record["energy"] = {"error": str(error)}
-        return record
+        return self._of(self.curve.at_volts(volts, extrapolate=self.extrapolate))
+
+    def at_energy(self, energy: float) -> Strength | None:
+        """Errors where an access costs so much over one at Vmin; None where the curve does not say.
+
+        Above the last voltage for which a curve states errors, where those are negligible, there are none.
+        """
+        if energy >= 1:
+            return Strength(self.errors.at(0.0), 0.0, OperatingPoint(1.0, 0.0, 1.0, self.curve.name))
+        volts = self.curve.volts_at_energy(energy)
+        if volts is None:
+            return None
+        try:
+            return self._of(self.curve.at_volts(volts, extrapolate=self.extrapolate))
+        except OptionError:
+            last = next(p for p in reversed(self.curve.points) if p.rate)
+            if volts < last.volts or (last.rate or 1.0) > NEGLIGIBLE_RATE:
+                return None
+            return Strength(self.errors.at(0.0), 0.0, OperatingPoint(volts, 0.0, energy, self.curve.name))
+
+    def _of(self, point: OperatingPoint) -> Strength:
+        if self.curve_rate_per_rate == 0:
+            raise OptionError(
+                f"errors of kind '{self.errors.kind}' with a set share of {self.errors.set_share:g} flip none of this "
+                "model's bits, so no voltage can be told by them: give --ber"
+            )
+        errors = self.errors.at(point.rate / self.curve_rate_per_rate)
+        return Strength(errors, errors.rate * self.flips_per_error, point)

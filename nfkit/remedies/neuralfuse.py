@@ -1,18 +1,19 @@
-"""From a frozen model to a protected one: train a generator, export it, fuse it, prove it, write it.
+"""NeuralFuse: a trained generator in front of a frozen model, exported, fused and proved.
 
-The one place where the training half and the measuring half meet.
+The one place where the training half meets the graphs that are shipped. What it makes is measured and written by
+`nfkit.workflows.protection`.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import msgspec
 import numpy as np
 import onnx_ir as ir
 
@@ -20,24 +21,23 @@ from nfkit.access.runtime import Level, Runner
 from nfkit.data import Dataset
 from nfkit.energy import count_macs
 from nfkit.errors import ModelError, OptionError
-from nfkit.faults import EVALUATION_CHIPS
-from nfkit.faults.kinds import MAX_RATE
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.fusion.fused import BASE_SOURCE_KEY, GENERATOR_DIGEST_KEY, GENERATOR_KEY, is_fused
 from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
-from nfkit.measure.advice import Advice, advise
-from nfkit.measure.evaluation import Evaluation, Row, evaluate
-from nfkit.model import ModelLike, check_output, load, save, sha256
-from nfkit.outputs import check_writable
-from nfkit.reports.provenance import describe
+from nfkit.model import ModelLike, load, sha256
+from nfkit.reports.protection import HeldOut, Training
+from nfkit.reports.provenance import DataFacts
 from nfkit.version import __version__
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
     from nfkit.learn.train import Progress
+    from nfkit.models.generators.base import Generator
+
+GeneratorPrecision = Literal["int8", "float"]
 
 CALIBRATION_SAMPLES = 512
 CHECKPOINT_SUFFIX = ".checkpoint.pt"
@@ -56,107 +56,88 @@ def require_torch() -> None:
         raise OptionError("protecting a model trains a generator, which needs torch: pip install 'nfkit[train]'")
 
 
-@dataclass(frozen=True)
-class Protection:
-    """What `protect` made, and how good it is.
+@dataclass(frozen=True, eq=False)
+class Shield:
+    """A frozen model behind a trained generator, not yet measured.
 
     Attributes:
-        output: The fused file.
-        seconds: Time for everything, training included.
-        generator: Name of the architecture.
-        parameters: Trainable parameters of the generator.
+        fused: The fused model.
+        unquantised: The same with a float generator; None where that is what `fused` holds.
+        generator: The trained generator, in torch.
+        name: Name of its architecture.
+        parameters: Its trainable parameters.
         macs: Multiply-accumulate operations that it adds to an inference.
-        precision: `int8` or `float`, of the generator in the file.
-        float_evaluation: The same measurement with a float generator; None if that is what is in the file.
-        parity_max_abs: Largest difference between torch and ONNX Runtime at the fused file's output.
-        evaluation: Measured on the file itself, at the bit error rate that it was trained for and around it.
-        advice: Where the pair beats both the faulty base and the generator alone; None where the generator alone
-            classifies nothing.
+        precision: `int8` or `float`, of the generator in the fused model.
+        parity_max_abs: Largest difference between torch and ONNX Runtime at the fused model's output.
+        classes: Number of classes that the base tells apart.
+        trained_on: The samples that were not held out.
         interrupted: Whether training was ended early by Ctrl-C.
         training: Settings and course of the training.
     """
 
-    output: Path
-    seconds: float
-    generator: str
+    fused: ir.Model
+    unquantised: ir.Model | None
+    generator: Generator
+    name: str
     parameters: int
     macs: int
     precision: str
-    float_evaluation: Evaluation | None
     parity_max_abs: float
-    evaluation: Evaluation
-    advice: Advice | None
+    classes: int
+    trained_on: Dataset
     interrupted: bool
-    training: dict[str, Any]
+    training: Training
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record `nfkit.protect/1`."""
-        record = {k: v for k, v in vars(self).items() if k not in ("evaluation", "float_evaluation", "advice")}
-        record["output"] = str(self.output)
-        record["evaluate"] = self.evaluation.to_dict()
-        if self.advice is not None:
-            record["advice"] = self.advice.to_dict()
-        if self.float_evaluation is not None:
-            entry = self.float_evaluation.summary()[0]
-            record["float_generator"] = {
-                "clean": self.float_evaluation.clean_protected,
-                "protected": entry["protected"].to_dict(),
-            }
-        return {"schema": "nfkit.protect/1", **record}
+    def probe(self, spec: InputSpec, test: Dataset) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+        """Which samples a linear probe on the generator's bottleneck gets right, [N]; None without a bottleneck."""
+        from nfkit.learn.probe import probe_correct
+
+        return probe_correct(self.generator, spec, self.trained_on, test, self.classes)
 
 
-def protect(
+def shield(
     source: ModelLike,
     data: Dataset,
     test: Dataset,
     spec: InputSpec,
     config: TrainConfig,
-    output: Path,
+    checkpoint: Path,
     *,
-    generator_precision: Literal["int8", "float"] = "int8",
-    chips: int = 10,
-    around: bool = True,
+    generator_precision: GeneratorPrecision = "int8",
     level: Level = "all",
-    force: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
-    on_progress: Callable[[Progress], None] | None = None,
-    on_row: Callable[[Row], None] | None = None,
-) -> Protection:
-    """Protects a frozen model against bit errors in its weights.
+    on_training: Callable[[Progress], None] | None = None,
+) -> Shield:
+    """Trains a generator for a frozen model, exports it and fuses the two.
 
     Args:
         source: The model; its file is not touched.
         data: Labelled samples to train on; a tenth of them is held out to choose the best state.
-        test: Labelled samples to measure the result on.
+        test: Labelled samples that the result will be measured on; checked before the training.
         spec: The model's input.
         config: Training settings.
-        output: Where to write the fused model.
+        checkpoint: Where the state of the training is kept; the caller removes it when the result is safe.
         generator_precision: Whether the generator is quantised to int8 weights and activations.
-        chips: How many unseen chips to measure on.
-        around: Whether to measure at lower and higher bit error rates as well, from a tenth to twice the trained one.
         level: Optimisation level of the measurement.
-        force: Whether to replace an existing output.
         on_stage: Called with a sentence when a new stage begins.
-        on_progress: Called after each training step.
-        on_row: Called with each measured chip.
+        on_training: Called after each training step.
 
     Raises:
-        NfkitError: When model, data, options or output do not fit; nothing is written then.
+        NfkitError: When model, data or options do not fit.
     """
     require_torch()
     from nfkit.learn.export import check_opset, export_generator, transform
     from nfkit.learn.gradients.frozen import refuse_unsupported
-    from nfkit.learn.probe import probe_accuracy
     from nfkit.learn.train import train
 
-    begun = time.monotonic()
     base = load(source)
-    _check(base, source, output, force)
+    refuse_protected(base)
     refuse_unsupported(base)
     check_opset(base.opset_imports.get("", 0))
-    if generator_precision not in ("int8", "float"):
+    if generator_precision not in get_args(GeneratorPrecision):
         raise OptionError(f"unknown generator precision {generator_precision!r}: choose int8 or float")
     sites = fault_sites(base)
+    config.errors.check_sites([site.name for site in sites])
     spec.bounds()
 
     on_stage("comparing the model in torch with ONNX Runtime")
@@ -171,11 +152,10 @@ def protect(
 
     on_stage(f"training {config.generator} on {len(data)} samples of {data.name}")
     rest, held_out = data.hold_out(0.1, config.seed)
-    checkpoint = output.with_name(output.name + CHECKPOINT_SUFFIX)
     trained = train(
         base, sites, spec, rest, held_out, config,
         classes=classes, checkpoint=checkpoint, identity=f"{sha256(base)} {data.sha256}",
-        on_start=on_stage, on_progress=on_progress,
+        on_start=on_stage, on_progress=on_training,
     )  # fmt: skip
 
     on_stage(f"exporting the generator ({generator_precision}) and fusing it")
@@ -189,67 +169,40 @@ def protect(
     if generator_precision == "int8" and count_macs(as_float):  # a generator without weights stays as it is
         precision = "int8"
         prefix = export_generator(trained.generator, spec.image_shape, opset=opset, batch=batch, calibration=x)
-    training = {
-        "config": config.to_dict(),
-        "data": {"name": data.name, "n": len(data), "sha256": data.sha256},
-        "steps": trained.steps,
-        "precision": trained.precision,
-        "held_out": {"clean": trained.clean, "perturbed": trained.perturbed},
-    }
+    training = Training(
+        config=json.loads(json.dumps(config.to_dict())),  # as its record holds it: lists for tuples
+        data=DataFacts.of(data),
+        steps=trained.steps,
+        precision=trained.precision,
+        held_out=HeldOut(trained.clean, trained.perturbed),
+        seconds=round(trained.seconds, 1),
+    )
+    stated = msgspec.to_builtins(training)
+    del stated["seconds"]  # equal runs give equal bytes
     metadata = {
         "nfkit.format": "1",
         "nfkit.version": __version__,
         BASE_SOURCE_KEY: sha256(source),
         GENERATOR_KEY: config.generator,
         GENERATOR_DIGEST_KEY: sha256(prefix),
-        "nfkit.training": json.dumps(training, sort_keys=True),
+        "nfkit.training": json.dumps(stated, sort_keys=True),
     }
     fused = fuse(prefix, base, spec, metadata)
     parity = check_parity(fused, sample)
-
-    on_stage(f"measuring on {len(test)} samples of {test.name} and {chips} unseen chips")
-    errors = [config.errors]
-    if around:
-        errors += [config.errors.at(r) for r in _rates_around(config.errors.rate)]
-    seeds = EVALUATION_CHIPS[:chips]
-    measured = evaluate(fused, test, spec, errors, chips=seeds, layout=config.layout, level=level, on_row=on_row)
-    unquantised = None
-    if precision == "int8":
-        unquantised = evaluate(
-            fuse(as_float, base, spec, {}), test, spec, errors[:1],
-            chips=seeds, layout=config.layout, level=level, known=measured,
-        )  # fmt: skip
-    probed = None
-    if measured.alone is None:
-        probed = probe_accuracy(trained.generator, spec, rest, test, classes)
-    advice = advise(measured, probed)
-    if advice is not None:
-        fused.metadata_props["nfkit.advice"] = json.dumps(advice.to_dict(), sort_keys=True)
-    fused.metadata_props["nfkit.results"] = json.dumps(measured.to_dict()["summary"], sort_keys=True)
-
-    save(fused, output)
-    measured.settings.update(describe(output, fused, test))
-    checkpoint.unlink(missing_ok=True)
-    return Protection(
-        output=output,
-        seconds=time.monotonic() - begun,
-        generator=config.generator,
+    return Shield(
+        fused=fused,
+        unquantised=fuse(as_float, base, spec, {}) if precision == "int8" else None,
+        generator=trained.generator,
+        name=config.generator,
         parameters=sum(p.numel() for p in trained.generator.parameters()),
         macs=count_macs(as_float),
         precision=precision,
-        float_evaluation=unquantised,
         parity_max_abs=parity,
-        evaluation=measured,
-        advice=advice,
+        classes=classes,
+        trained_on=rest,
         interrupted=trained.interrupted,
-        training={**training, "seconds": round(trained.seconds, 1)},  # not in the file: equal runs give equal bytes
+        training=training,
     )
-
-
-def _rates_around(rate: float) -> list[float]:
-    """The trained bit error rate's neighbours: what a user needs to choose a voltage."""
-    near = (float(f"{factor * rate:.3g}") for factor in (0.1, 0.2, 0.5, 2.0))
-    return [r for r in near if 0 < r <= MAX_RATE / 2]
 
 
 def check_parity(model: ir.Model, sample: np.ndarray[Any, Any]) -> float:
@@ -281,11 +234,13 @@ def check_parity(model: ir.Model, sample: np.ndarray[Any, Any]) -> float:
     return float(difference.max())
 
 
-def _check(base: ir.Model, source: ModelLike, output: Path, force: bool) -> None:
-    """Refuses, before anything is computed, what could not be written or would overwrite."""
+def refuse_protected(base: ir.Model) -> None:
+    """Refuses a model that holds faults, or has a generator in front already.
+
+    Raises:
+        ModelError: When it does; in other words where the file was damaged since.
+    """
     refuse_faults(base)
     if is_fused(base):
         split(base)  # says so where the file is damaged
         raise ModelError("the model is protected already: give the base, or take it out with nfkit split")
-    check_output(output, source, force)
-    check_writable(output.with_name(output.name + CHECKPOINT_SUFFIX))

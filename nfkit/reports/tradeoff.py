@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from nfkit.errors import DataError, OptionError
+from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.protection import Protection
+from nfkit.reports.reading import read
+from nfkit.reports.rendering import Readable
 
 FORMATS = ("svg", "png")
 
@@ -53,7 +56,7 @@ def read_tradeoffs(paths: Sequence[Path]) -> list[Tradeoff]:
     Raises:
         DataError: When a file is no such record.
     """
-    return [point for path in paths for point in _read(path)]
+    return [point for path in paths for point in tradeoffs_of(read(path), f"'{path}'")]
 
 
 def draw(points: Sequence[Tradeoff], form: str) -> bytes:
@@ -103,40 +106,39 @@ def draw(points: Sequence[Tradeoff], form: str) -> bytes:
     return content.getvalue()
 
 
-def _read(path: Path) -> list[Tradeoff]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read the record '{path}': {error.strerror}") from error
-    except ValueError:
-        raise DataError(f"'{path}' is no JSON: give a file that nfkit evaluate --json wrote") from None
-    if isinstance(record, dict) and str(record.get("schema", "")).startswith("nfkit.protect/"):
-        record = record["evaluate"]  # the measurement that protect ends with
-    if not isinstance(record, dict) or not str(record.get("schema", "")).startswith("nfkit.evaluate/"):
+def tradeoffs_of(record: Readable, name: str) -> list[Tradeoff]:
+    """The points of one record, in its order.
+
+    Args:
+        record: An evaluation or a protection, of a protected model.
+        name: What messages call it.
+
+    Raises:
+        DataError: When it is another record, or says nothing of energy.
+    """
+    measured = record.evaluation if isinstance(record, Protection) else record  # what protect ends with
+    if not isinstance(measured, Evaluation):
         raise DataError(
-            f"'{path}' is no measurement: give a file that nfkit evaluate --json or nfkit protect --json wrote"
+            f"{name} is no measurement: give a file that nfkit evaluate --json or nfkit protect --json wrote"
         )
-    energy = record.get("energy")
-    if not energy or "points" not in energy:
-        raise DataError(f"'{path}' says nothing of energy: evaluate a protected model with this version of nfkit")
-    savings = {entry["ber"]: entry["saving_by_accesses"] for entry in energy["points"]}
-    energies = {entry["ber"]: entry.get("energy_per_access") for entry in record["voltage"]["points"]}
+    if measured.energy is None:
+        raise DataError(f"{name} says nothing of energy: evaluate a protected model with this version of nfkit")
     points = [
         Tradeoff(
-            generator=energy["generator"],
-            model=record["model"]["path"],
-            ber=entry["ber"],
-            saving=savings[entry["ber"]],
-            accuracy=entry["protected"]["mean"],
-            spread=entry["protected"]["std"],
-            unprotected=entry["base"]["mean"],
-            unprotected_saving=1 - energies[entry["ber"]],
+            generator=measured.energy.generator,
+            model=measured.model.path,
+            ber=point.ber,
+            saving=point.saving.by_accesses,
+            accuracy=point.protected.mean,
+            spread=point.protected.std or 0.0,
+            unprotected=point.base.mean,
+            unprotected_saving=point.voltage.saving,
         )
-        for entry in record["summary"]
-        if entry["ber"] in savings and "protected" in entry
+        for point in measured.points
+        if point.saving is not None and point.voltage is not None and point.protected is not None
     ]
     if not points:
         raise DataError(
-            f"the voltage curve of '{path}' states no energy at its bit error rates: evaluate with another --curve"
+            f"the voltage curve of {name} states no energy at its bit error rates: evaluate with another --curve"
         )
     return points

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import nfkit
 from nfkit.cli.protect import protect
@@ -20,9 +21,11 @@ from nfkit.learn.config import TrainConfig
 from nfkit.learn.export import export_untrained
 from nfkit.measure.evaluation import evaluate
 from nfkit.model import load, save, sha256, to_bytes
+from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.reading import read_as
 
 COMMANDS = ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]
-COMMANDS += ["transfer", "tune", "serve"]
+COMMANDS += ["transfer", "tune"]
 
 
 def as_json(result):
@@ -176,7 +179,7 @@ def test_inject_writes_what_the_library_makes_and_remove_takes_it_out(invoke, fi
 
 def test_inject_as_text(invoke, files, tmp_path):
     text = invoke("inject", files.base, "-o", tmp_path / "o.onnx", "--mode", "input").stdout
-    assert text.startswith(f"{tmp_path / 'o.onnx'}: chip 50000 at 1 % (0.848 Vmin by stutz-2021): ")
+    assert text.startswith(f"{tmp_path / 'o.onnx'}: chip 50000 at 1 % (0.863 Vmin by stutz-2021): ")
     assert "in 10 sites; the file is fault-free until the masks are fed" in text
 
 
@@ -244,17 +247,19 @@ def test_inject_replaces_a_file_only_when_forced(invoke, files, tmp_path):
 # --- evaluate ---
 
 
-def test_evaluate_gives_the_librarys_record(invoke, files):
+def test_evaluate_gives_the_librarys_record(invoke, files, tmp_path):
     arguments = ("--data", files.data, "--ber", 0.01, "--ber", 0.02, "--chips", 2, "--samples", 30)
-    record = as_json(invoke("evaluate", files.fused, *arguments, "--json", "-"))
+    invoke("evaluate", files.fused, *arguments, "--json", tmp_path / "e.json")
+    record = read_as(tmp_path / "e.json", Evaluation)
+    expected = nfkit.evaluate(files.fused, files.data, ber=[0.01, 0.02], chips=2, samples=30)
+    assert replace(record, command=None) == expected
+    assert record.command.startswith("nfkit")
     model, data = load(files.fused), nfkit.load_data(str(files.data), "test").take(30)
-    spec = nfkit.find_input(load(files.base))
-    expected = evaluate(model, data, spec, [BitErrors(0.01), BitErrors(0.02)], chips=range(50_000, 50_002)).to_dict()
-    for key in ("schema", "clean", "rows", "summary", "faults", "level"):
-        assert record[key] == json.loads(json.dumps(expected[key]))
-    assert record["model"]["path"] == str(files.fused)
-    assert record["data"]["n"] == 30
-    assert record["data"]["sha256"] == data.sha256
+    measured = evaluate(
+        model, data, nfkit.find_input(load(files.base)), [BitErrors(0.01), BitErrors(0.02)], chips=range(50_000, 50_002)
+    )
+    assert record.rows == measured.rows
+    assert (record.model.path, record.data.n, record.data.sha256) == (str(files.fused), 30, data.sha256)
 
 
 def test_evaluate_to_a_file_and_as_text(invoke, files, tmp_path):
@@ -262,12 +267,20 @@ def test_evaluate_to_a_file_and_as_text(invoke, files, tmp_path):
         "evaluate", files.base, "--data", files.data, "--chips", 2, "--samples", 30, "--json", tmp_path / "e.json"
     )
     record = json.loads((tmp_path / "e.json").read_text())
-    assert record["schema"] == "nfkit.evaluate/1"
+    assert record["schema"] == "nfkit.evaluate/2"
     assert [path.name for path in tmp_path.iterdir()] == ["e.json"]
+    assert result.stdout.splitlines()[0] == record["verdict"]["sentence"]
     assert "stuck faults, layout iid, 2 chips, 30 samples of data.npz:x_test" in result.stdout
-    assert f"without errors: base {100 * record['clean']['base']:.1f}" in result.stdout
+    assert f"without errors: base {100 * record['clean']['base']['accuracy']:.1f}" in result.stdout
     assert "bit error rate" in result.stdout
-    assert "protected" not in result.stdout
+    assert "recovered" not in result.stdout
+
+
+def test_evaluate_merges_a_rate_that_is_given_twice_and_says_so(invoke, files):
+    twice = ("--ber", 0.01, "--ber", 0.01, "--chips", 2, "--samples", 10)
+    record = as_json(invoke("evaluate", files.base, "--data", files.data, *twice, "--json", "-"))
+    assert [point["ber"] for point in record["points"]] == [0.01]
+    assert record["warnings"] == ["ber 0.01 was given more than once and is measured once"]
 
 
 def test_evaluate_options_reach_the_measurement(invoke, files):
@@ -279,7 +292,7 @@ def test_evaluate_options_reach_the_measurement(invoke, files):
             "--json", "-",
         )
     )  # fmt: skip
-    assert [row["chip"] for row in record["rows"]] == [60_000]
+    assert [row["chip"] for row in record["points"][0]["rows"]] == [60_000]
     assert record["level"] == "basic"
     assert record["faults"]["kind"] == "asymmetric"
     assert record["faults"]["set_share"] == 0.25
@@ -368,16 +381,14 @@ def test_protect_writes_beside_the_model_and_reports(run_all, tmp_path, parse):
     )
     assert [result.code for result in results.values()] == [0, 0, 0], results
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.npz", "o.onnx", "small.nf.onnx", "small.onnx"]
-    assert "generator pattern: 64 parameters" in results["text"].out
+    assert "pattern with 64 parameters" in results["text"].out
     assert "training pattern on 72 samples" in results["text"].err  # progress, apart from the result
     record = json.loads(results["json"].out)
-    assert record["schema"] == "nfkit.protect/1"
+    assert record["schema"] == "nfkit.protect/2"
     assert record["output"] == "o.onnx"
     assert record["precision"] == "float"
     assert record["command"].startswith("nfkit protect small.onnx --data d.npz --epochs 1")
-    measured = record["evaluate"]
-    assert [point["ber"] for point in measured["voltage"]["points"]] == [entry["ber"] for entry in measured["summary"]]
-    priced = [point["ber"] for point in measured["voltage"]["points"] if "volts_over_vmin" in point]
+    priced = [point for point in record["evaluate"]["points"] if "voltage" in point]
     assert len(priced) > 1
-    assert [point["ber"] for point in measured["energy"]["points"]] == priced
+    assert all("saving" in point for point in priced)
     assert "without errors: base" in results["found"].out  # the only *.nf.onnx, with its recorded input

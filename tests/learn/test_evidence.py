@@ -87,7 +87,7 @@ def test_evaluation_reports_the_generator_alone(zoo, hint):
     with torch.no_grad():
         scores = generator.explain(torch.from_numpy(zoo.spec.normalise(zoo.spec.encode(data.x))))[1]
     assert first.alone == pytest.approx(float((scores.argmax(1).numpy() == data.y).mean()))
-    assert first.to_dict()["clean"]["generator_alone"] == first.alone
+    assert first.clean.generator_alone.accuracy == first.alone
     # What is known of the base is taken over: a wrong number would come back.
     again = evaluate(fused, data, zoo.spec, [BitErrors(0.01)], chips=[50_000, 50_001], level="basic", known=first)
     assert again.rows == first.rows

@@ -9,6 +9,7 @@ from nfkit.faults import BitErrors
 from nfkit.graph.quantised.requantise import requantise
 from nfkit.measure.evaluation import evaluate
 from nfkit.measure.precision import evaluate_bits
+from nfkit.reports.reading import decode, encode
 
 RATES = [BitErrors(0.0), BitErrors(0.01)]
 CHIPS = (50_000, 50_001)
@@ -20,32 +21,36 @@ def sweep(zoo, fused):
 
 
 def test_each_precision_is_an_evaluation_of_the_requantised_model(zoo, fused, sweep):
-    assert list(sweep.evaluations) == [8, 3]
-    for bits, result in sweep.evaluations.items():
-        alone = evaluate(requantise(fused, bits), zoo.test, zoo.spec, RATES, chips=CHIPS)
-        assert result == alone
+    assert [entry.bits for entry in sweep.sweep] == [8, 3]
+    for entry in sweep.sweep:
+        alone = evaluate(requantise(fused, entry.bits), zoo.test, zoo.spec, RATES, chips=CHIPS)
+        assert (entry.points, entry.clean) == (alone.points(), alone.clean)
     bare = evaluate(requantise(zoo.model, 3), zoo.test, zoo.spec, RATES, chips=CHIPS)
-    assert [row.base for row in sweep.evaluations[3].rows] == [row.base for row in bare.rows]
+    assert [row.base for point in sweep.sweep[1].points for row in point.rows] == [row.base for row in bare.rows]
 
 
 def test_fewer_bits_have_fewer_cells(sweep):
-    cells = {bits: sum(row.faulty_cells for row in result.rows) for bits, result in sweep.evaluations.items()}
+    cells = {entry.bits: entry.points[1].faulty_cells for entry in sweep.sweep}
     assert cells[3] / cells[8] == pytest.approx(3 / 8, rel=0.1)
 
 
 def test_fewer_bits_cost_accuracy(sweep):
-    assert sweep.evaluations[3].clean_base < sweep.evaluations[8].clean_base
+    at_eight, at_three = (entry.clean.base.accuracy for entry in sweep.sweep)
+    assert at_three < at_eight
 
 
 def test_record_has_the_bits_of_every_row(sweep):
-    record = json.loads(json.dumps(sweep.to_dict()))
-    assert record["schema"] == "nfkit.evaluate-bits/1"
-    assert [(row["bits"], row["ber"], row["chip"]) for row in record["rows"]] == [
-        (bits, errors.rate, chip) for bits in (8, 3) for errors in RATES for chip in CHIPS
-    ]
-    assert [(entry["bits"], entry["ber"]) for entry in record["summary"]] == [(8, 0), (8, 0.01), (3, 0), (3, 0.01)]
-    assert [entry["bits"] for entry in record["clean"]] == [8, 3]
+    record = json.loads(encode(sweep))
+    assert record["schema"] == "nfkit.evaluate-bits/2"
+    assert [
+        (entry["bits"], point["ber"], row["chip"])
+        for entry in record["sweep"]
+        for point in entry["points"]
+        for row in point["rows"]
+    ] == [(bits, errors.rate, chip) for bits in (8, 3) for errors in RATES for chip in CHIPS]
     assert (record["level"], record["faults"]["kind"]) == ("all", "stuck")
+    assert decode(encode(sweep), "it") == sweep
+    assert "3  1 %" in str(sweep)
 
 
 def test_finished_rows_are_reported_with_their_bits(zoo):
@@ -53,7 +58,7 @@ def test_finished_rows_are_reported_with_their_bits(zoo):
     result = evaluate_bits(
         zoo.model, zoo.test.take(10), zoo.spec, RATES[1:], [4, 4, 2], chips=CHIPS, on_row=lambda *row: seen.append(row)
     )
-    assert seen == [(bits, row) for bits, each in result.evaluations.items() for row in each.rows]
+    assert seen == [(entry.bits, row) for entry in result.sweep for point in entry.points for row in point.rows]
     assert [bits for bits, _ in seen] == [4, 4, 2, 2]
 
 

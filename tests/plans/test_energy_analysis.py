@@ -1,8 +1,6 @@
-"""What lower voltage saves on a model, with generators by name, which torch builds to be counted."""
+"""What lower voltage saves on a model, with generators by name."""
 
 import pytest
-
-pytest.importorskip("torch")
 
 from nfkit.energy import count, load_curve
 from nfkit.plans.energy_analysis import analyse

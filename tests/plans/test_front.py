@@ -1,44 +1,34 @@
 """Which generators of a search no other one beats."""
 
-from pathlib import Path
-
-from nfkit.plans.front import Point, find_front
+from nfkit.plans.front import mark_front, unbeaten
+from nfkit.reports.figures import Spread
+from nfkit.reports.search import Found
 
 
 def point(accuracy, saving):
-    return Point(
-        "g", Path("g.nf.onnx"), 0.1, saving, 0.9, (0.5, 0.1), (accuracy, 0.01), (0.2, 0.1), 0.7, (0.01,), None, False
-    )
+    return Found(
+        generator="g", output="g.nf.onnx", overhead=0.1, saving=saving, clean=0.9, base=Spread(0.5, 0.1),
+        protected=Spread(accuracy, 0.01), recovery=Spread(0.2, 0.1),
+    )  # fmt: skip
+
+
+def on_front(points):
+    """The accuracies and savings of those on the front."""
+    return tuple((p.protected.mean, p.saving) for p in mark_front(points) if p.on_front)
 
 
 def test_the_front_by_hand():
-    cheap, middle, best = point(0.6, 0.3), point(0.7, 0.2), point(0.8, 0.1)
-    worse, as_accurate, as_cheap = point(0.65, 0.15), point(0.7, 0.19), point(0.59, 0.3)
-    assert find_front([worse, cheap, as_accurate, middle, as_cheap, best]) == (cheap, middle, best)
-    assert find_front([middle, middle]) == (middle, middle)  # equals do not beat each other
-    assert find_front([point(0.9, 0.3), cheap, middle, best]) == (point(0.9, 0.3),)
-    assert find_front([]) == ()
+    cheap, middle, best = (0.6, 0.3), (0.7, 0.2), (0.8, 0.1)
+    worse, as_accurate, as_cheap = (0.65, 0.15), (0.7, 0.19), (0.59, 0.3)
+    every = [worse, cheap, as_accurate, middle, as_cheap, best]
+    assert on_front([point(*p) for p in every]) == (cheap, middle, best)
+    assert on_front([point(*middle), point(*middle)]) == (middle, middle)  # equals do not beat each other
+    assert on_front([point(0.9, 0.3), *(point(*p) for p in (cheap, middle, best))]) == ((0.9, 0.3),)
+    assert on_front([]) == ()
+    assert unbeaten(every, lambda pair: pair) == (cheap, middle, best)
 
 
-def test_a_point_names_the_bare_base_that_is_as_good():
-    def spread(mean):
-        return {"mean": mean, "std": 0.01}
-
-    def entry(ber, base, pair):
-        return {"ber": ber, "base": spread(base), "protected": spread(pair), "recovery": spread(pair - base)}
-
-    measured = {
-        "clean": {"base": 0.9, "protected": 0.88},
-        "voltage": {"points": [{"ber": 0.01, "energy_per_access": 0.7}, {"ber": 0.001, "energy_per_access": 0.8}]},
-        "energy": {
-            "base": {"accesses": 100},
-            "added": {"accesses": 12},
-            "points": [{"ber": 0.01, "saving_by_accesses": 0.18}, {"ber": 0.001, "saving_by_accesses": 0.08}],
-        },
-        "summary": [entry(0.01, 0.5, 0.8), entry(0.001, 0.85, 0.86)],
-    }
-    record = {"generator": "hint-8", "evaluate": measured}
-    # Without a generator, 20 % are saved at 0.1 %, at 85 %.
-    assert Point.read(record, Path("g.nf.onnx"), 0.01, reused=False).milder == 0.001
-    measured["summary"][0] = entry(0.01, 0.5, 0.855)
-    assert Point.read(record, Path("g.nf.onnx"), 0.01, reused=False).milder is None
+def test_all_candidates_stay_in_their_order():
+    points = [point(0.65, 0.15), point(0.7, 0.2)]
+    assert [p.on_front for p in mark_front(points)] == [False, True]
+    assert [p.saving for p in mark_front(points)] == [0.15, 0.2]

@@ -1,22 +1,64 @@
-"""Bit error rates and the voltages that belong to them."""
+"""Bit error rates and the voltages that belong to them, by what really flips."""
+
+import pytest
 
 from nfkit.energy import load_curve
-from nfkit.plans.operating_points import Strengths
+from nfkit.errors import OptionError
+from nfkit.faults import BitErrors
+from nfkit.plans.operating_points import Scale
 
-CURVE = load_curve("stutz-2021")
-
-
-def test_other_rates_keep_what_is_known():
-    given = CURVE.at_volts(0.846)
-    strengths = Strengths([given.rate], [given], CURVE).at([given.rate, 0.004, 0.4])
-    assert strengths.rates == [given.rate, 0.004, 0.4]
-    assert strengths.points == [given, CURVE.at_rate(0.004), None]  # 40 % lies beyond the curve
+STUTZ, PAPER = load_curve("stutz-2021"), load_curve("neuralfuse")
+STUCK, FLIP = BitErrors(0.0), BitErrors(0.0, "flip")
 
 
-def test_other_rates_go_beyond_the_curve_only_where_asked():
-    rate = 0.3
-    assert Strengths([], [], CURVE).at([rate]).points == [None]
-    beyond = Strengths([], [], CURVE, extrapolate=True).at([rate])
-    assert beyond.points == [CURVE.find_rate(rate, extrapolate=True)]
-    assert beyond.points[0].extrapolated
-    assert len(beyond.to_record()["voltage"]["points"]) == 1
+def test_stuck_cells_are_looked_up_by_the_half_that_flips():
+    # The curve counts flips: 0.4 % of them stand in its table at 0.868 Vmin.
+    strength = Scale(STUCK, 0.5, STUTZ).at_rate(0.008)
+    assert strength.flips == pytest.approx(0.004)
+    assert (strength.point.volts, strength.point.energy) == (pytest.approx(0.868), pytest.approx(0.735))
+    flipping = Scale(FLIP, 1.0, STUTZ).at_rate(0.004)
+    assert flipping.point == strength.point
+
+
+def test_a_curve_of_stuck_cells_takes_stuck_cells_as_they_are():
+    assert Scale(STUCK, 0.5, PAPER).at_rate(0.01).point.volts == 0.833
+    assert Scale(FLIP, 1.0, PAPER).at_rate(0.005).point.volts == 0.833
+
+
+@pytest.mark.parametrize("scale", [Scale(STUCK, 0.5, STUTZ), Scale(FLIP, 1.0, STUTZ)], ids=["stuck", "flip"])
+def test_voltages_and_energies_lead_back_to_the_rate(scale):
+    strength = scale.at_rate(0.003)
+    for found in (scale.at_volts(strength.point.volts), scale.at_energy(strength.point.energy)):
+        assert found.rate == pytest.approx(0.003)
+        assert found.errors.kind == scale.errors.kind
+
+
+def test_a_rate_beyond_the_curve_has_no_voltage_unless_asked():
+    assert Scale(FLIP, 1.0, STUTZ).at_rate(0.3).point is None
+    beyond = Scale(FLIP, 1.0, STUTZ, extrapolate=True).at_rate(0.3)
+    assert beyond.point.extrapolated
+    assert beyond.voltage.extrapolated
+    with pytest.raises(OptionError, match="beyond the voltage curve"):
+        Scale(FLIP, 1.0, STUTZ).at_volts(0.7)
+
+
+def test_where_a_curve_ends_with_negligible_errors_there_are_none():
+    scale = Scale(FLIP, 1.0, STUTZ)  # the last rated point: 2 in a million at 0.969 Vmin
+    above = scale.at_energy(0.97)
+    assert above.rate == 0
+    assert 0.969 < above.point.volts < 1
+    assert scale.at_energy(1.0).point.volts == 1.0
+    assert scale.at_energy(1.2).rate == 0
+    assert Scale(STUCK, 0.5, PAPER).at_energy(0.9) is None  # 1 % at its only point says nothing of what lies above
+    assert scale.at_energy(0.1) is None
+
+
+def test_errors_that_flip_nothing_have_no_voltage():
+    scale = Scale(BitErrors(0.0, "asymmetric", 0.0), 0.0, STUTZ)
+    with pytest.raises(OptionError, match="give --ber"):
+        scale.at_volts(0.9)
+
+
+def test_a_strength_in_words():
+    assert Scale(STUCK, 0.5, STUTZ).at_rate(0.01).describe() == "1 % (0.863 Vmin by stutz-2021)"
+    assert Scale(STUCK, 0.5, PAPER).at_rate(0.02).describe() == "2 %"

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from nfkit.graph.operators.operands import ORT, key_of
-from nfkit.graph.operators.table import QONNX as QONNX
+
+QONNX: frozenset[str] = frozenset({"qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"})
+"""Domains of QONNX, which FINN, hls4ml and Brevitas write (github.com/fastmachinelearning/qonnx)."""
 
 QUANT: frozenset[str] = frozenset({"Quant", "IntQuant"})
 """QONNX's integer quantiser, by its old and its new name."""

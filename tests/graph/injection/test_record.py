@@ -23,7 +23,7 @@ from nfkit.learn.config import TrainConfig
 from nfkit.measure.evaluation import evaluate
 from nfkit.measure.quantisation import quantize
 from nfkit.plans.energy_analysis import analyse
-from nfkit.remedies.neuralfuse import protect
+from nfkit.workflows.protection import protect
 
 WORDS = r"holds the faults of chip 50007 at 1 % \(mode {}\).*: take them out first \(nfkit inject --remove\)"
 

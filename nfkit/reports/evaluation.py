@@ -1,0 +1,264 @@
+"""The record of an evaluation: accuracy under bit errors at one or more operating points, and what follows from it.
+
+An operating point is one entry of `points`: its rate, the voltage that the rate stands for, what is saved there, and
+what every chip did. Nothing is joined by comparing rates. The record is whole when it is made; what reads it adds
+nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nfkit.reports.energy import CurveFacts, EnergyFacts, Saving, Voltage
+from nfkit.reports.figures import Share, Spread
+from nfkit.reports.provenance import DataFacts, ModelFacts
+from nfkit.reports.rendering import Overview, Readable, Table
+from nfkit.reports.verdict import Verdict
+
+
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One chip at one bit error rate; accuracies are shares of the samples.
+
+    Attributes:
+        ber: Bit error rate.
+        chip: Seed of the chip.
+        faulty_cells: Cells of the base's weight memory that err.
+        flipped_bits: Stored bits that they change.
+        base: Accuracy of the faulty base.
+        protected: Accuracy of the protected model; None for a bare base.
+        base_correct: Which samples the base gets right, packed; None where that was not kept.
+        protected_correct: The same of the protected model.
+    """
+
+    ber: float
+    chip: int
+    faulty_cells: int
+    flipped_bits: int
+    base: float
+    protected: float | None = None
+    base_correct: bytes | None = None
+    protected_correct: bytes | None = None
+
+
+class Point(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One operating point.
+
+    Attributes:
+        ber: Bit error rate, in errors per cell of the kind that was measured.
+        base: Accuracy of the faulty base (PA).
+        rows: What every chip did.
+        protected: Accuracy of the protected model (PA (NF)); None for a bare base.
+        recovery: Their paired difference (RP).
+        flips: Share of the stored bits that such errors flip on average; None where the record does not say.
+        voltage: Where the base runs; None where the curve states none for the rate.
+        saving: What the protected model saves there; None where that is not known.
+    """
+
+    ber: float
+    base: Spread
+    rows: tuple[Row, ...]
+    protected: Spread | None = None
+    recovery: Spread | None = None
+    flips: float | None = None
+    voltage: Voltage | None = None
+    saving: Saving | None = None
+
+    @property
+    def faulty_cells(self) -> float:
+        """Mean number of faulty cells over chips."""
+        return sum(row.faulty_cells for row in self.rows) / len(self.rows)
+
+    @property
+    def flipped_bits(self) -> float:
+        """Mean number of flipped bits over chips."""
+        return sum(row.flipped_bits for row in self.rows) / len(self.rows)
+
+
+class Clean(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Accuracies without errors.
+
+    Attributes:
+        base: The base (CA).
+        protected: The protected model (CA (NF)); None for a bare base.
+        generator_alone: The generator by itself, which no rate changes; None where it tells no classes.
+        alone_by: What tells the generator's classes: its own `evidence`, a linear `probe`, or what the `file` states.
+    """
+
+    base: Share
+    protected: Share | None = None
+    generator_alone: Share | None = None
+    alone_by: str | None = None
+
+
+class Faults(msgspec.Struct, frozen=True):
+    """What the errors are, at whatever rate.
+
+    Attributes:
+        kind: What a faulty cell does.
+        set_share: Share of the errors that write a 1.
+        protected_bits: Bit positions that never err.
+        protected_sites: Patterns of weight sites that never err.
+        layout: How cells hold weights.
+        generator_faulted: Whether errors hit the generator's weights as well.
+        protected_top: How many top bits of every site never err.
+        storage: How memory holds a code.
+        ecc: What corrects errors.
+        flips_per_error: Stored bits that an error flips on average; None where the record does not say.
+    """
+
+    kind: str
+    set_share: float
+    protected_bits: tuple[int, ...] = ()
+    protected_sites: tuple[str, ...] = ()
+    layout: str = "iid"
+    generator_faulted: bool = False
+    protected_top: int = 0
+    storage: str = "as-stored"
+    ecc: str = "none"
+    flips_per_error: float | None = None
+
+
+class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="nfkit.evaluate/2"):
+    """Accuracy under bit errors of a base or a protected model.
+
+    Attributes:
+        verdict: What to run; None where nothing can be said.
+        model: The model.
+        data: The samples.
+        faults: The errors.
+        level: Optimisation level of ONNX Runtime.
+        clean: Accuracies without errors.
+        points: The operating points, in the order they were given.
+        curve: Where voltages come from; None in old records.
+        energy: What the protected model costs; None for a bare base, or where it cannot be counted.
+        coverage: How much of the model's weights the faults reach; None in old records.
+        warnings: What makes the numbers doubtful, one sentence each.
+        latency: Times by batch size, where they were measured.
+        versions: Versions of the software.
+        command: The command line behind the record, if there was one.
+    """
+
+    verdict: Verdict | None = None
+    model: ModelFacts
+    data: DataFacts
+    faults: Faults
+    level: str
+    clean: Clean
+    points: tuple[Point, ...]
+    curve: CurveFacts | None = None
+    energy: EnergyFacts | None = None
+    coverage: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    latency: dict[str, Any] | None = None
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    command: str | None = None
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What every chip did, point by point."""
+        return tuple(row for point in self.points for row in point.rows)
+
+    @property
+    def chips(self) -> tuple[int, ...]:
+        """Seeds of the chips of the first point."""
+        return tuple(row.chip for row in self.points[0].rows)
+
+    @property
+    def clean_base(self) -> float:
+        """Accuracy of the base without errors (CA)."""
+        return self.clean.base.accuracy
+
+    @property
+    def clean_protected(self) -> float | None:
+        """Accuracy of the protected model without errors (CA (NF)); None for a bare base."""
+        return None if self.clean.protected is None else self.clean.protected.accuracy
+
+    @property
+    def alone(self) -> float | None:
+        """Accuracy of the generator by itself; None where that is not known."""
+        return None if self.clean.generator_alone is None else self.clean.generator_alone.accuracy
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether a protected model was measured."""
+        return self.clean.protected is not None
+
+    def overview(self) -> Overview:
+        """Verdict, accuracies at each operating point, and what else a reader needs."""
+        return Overview(
+            self.verdict.sentence if self.verdict else "", self._title(), self._summary(), tuple(self._notes())
+        )
+
+    def table(self) -> Table:
+        """One row a chip and operating point."""
+        names = ("ber", "chip", "faulty_cells", "flipped_bits", "base", "protected")
+        kept = names if self.is_protected else names[:-1]
+        columns = (*kept, "volts_over_vmin", "energy_per_access", "saving_by_accesses")
+        rows = [
+            (
+                *(getattr(row, name) for name in kept),
+                point.voltage.volts_over_vmin if point.voltage else None,
+                point.voltage.energy_per_access if point.voltage else None,
+                point.saving.by_accesses if point.saving else None,
+            )
+            for point in self.points
+            for row in point.rows
+        ]
+        return Table(columns, tuple(rows))
+
+    def _title(self) -> str:
+        clean = f"without errors: base {_percent(self.clean.base)}"
+        if self.clean.protected is not None:
+            clean += f", protected {_percent(self.clean.protected)}"
+        if self.clean.generator_alone is not None:
+            clean += f"; generator alone {_percent(self.clean.generator_alone)}"
+        chips = f"{len(self.chips)} chip{'s' * (len(self.chips) > 1)}"
+        return (
+            f"{self.faults.kind} faults, layout {self.faults.layout}, {chips}, {self.data.n} samples of "
+            f"{self.data.name}; accuracy in %, mean ± standard deviation over chips\n{clean}"
+        )
+
+    def _summary(self) -> Table:
+        voltage, saved = any(p.voltage for p in self.points), any(p.saving for p in self.points)
+        columns = ["bit error rate", *(["V/Vmin", "energy/access"] if voltage else []), "base"]
+        columns += ["protected", "recovered"] if self.is_protected else []
+        columns += ["95 % interval", "worst chip", "faulty cells", "flipped bits", *(["energy saved"] if saved else [])]
+        rows = [self._line(point, voltage, saved) for point in sorted(self.points, key=lambda p: -p.ber)]
+        return Table(tuple(columns), tuple(rows))
+
+    def _line(self, point: Point, voltage: bool, saved: bool) -> tuple[str, ...]:
+        figure = point.protected or point.base
+        cells = [f"{100 * point.ber:.4g} %"]
+        if voltage:
+            at = point.voltage
+            cells += [f"{at.volts_over_vmin:.3f}", f"{at.energy_per_access:.3f}"] if at else ["–", "–"]
+        cells.append(point.base.percent())
+        if point.protected is not None and point.recovery is not None:
+            cells += [point.protected.percent(), point.recovery.percent(signed=True)]
+        cells += [figure.interval(), "–" if figure.worst is None else f"{100 * figure.worst:.1f}"]
+        cells += [f"{point.faulty_cells:.0f}", f"{point.flipped_bits:.0f}"]
+        if saved:
+            cells.append(f"{100 * point.saving.by_accesses:.1f} %" if point.saving else "–")
+        return tuple(cells)
+
+    def _notes(self) -> list[str]:
+        whose = "the protected model" if self.is_protected else "the base"
+        over = "chips and images" if self.points[0].rows[0].base_correct is not None else "chips, on these images"
+        notes = [f"95 % interval: of the mean accuracy of {whose} over all {over}"]
+        if self.curve is not None and any(point.voltage for point in self.points):
+            counted = f", whose rate counts {self.curve.rate}" if self.curve.rate else ""
+            notes.append(f"voltage and energy by the curve {self.curve.name}{counted}")
+            if self.faults.flips_per_error is not None:
+                notes.append(
+                    f"of {self.faults.kind} errors {100 * self.faults.flips_per_error:.3g} % flip the bit that is "
+                    "stored, which is what the voltage is looked up by"
+                )
+        if self.verdict is not None:
+            notes += [f"not compared: {entry}" for entry in self.verdict.unchecked]
+        return notes + [f"warning: {entry}" for entry in self.warnings]
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share.accuracy:.1f}"

@@ -1,0 +1,126 @@
+"""The record of a protection: what was trained, what is in the file, and how good it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.figures import Spread
+from nfkit.reports.provenance import DataFacts
+from nfkit.reports.rendering import Overview, Readable, Table
+from nfkit.reports.verdict import Verdict
+
+
+class HeldOut(msgspec.Struct, frozen=True):
+    """Accuracies on the samples that chose the best state of a training run.
+
+    Attributes:
+        clean: Without errors.
+        perturbed: On the chips that are kept for choosing.
+    """
+
+    clean: float
+    perturbed: float
+
+
+class Training(msgspec.Struct, frozen=True):
+    """Settings and course of a training run.
+
+    Attributes:
+        config: The settings.
+        data: The samples it was trained on.
+        steps: How many steps it took.
+        precision: What torch computed in.
+        held_out: Accuracies of the best state.
+        seconds: How long it took.
+    """
+
+    config: dict[str, Any]
+    data: DataFacts
+    steps: int
+    precision: str
+    held_out: HeldOut
+    seconds: float = 0.0
+
+
+class FloatGenerator(msgspec.Struct, frozen=True):
+    """The same generator before it was quantised, for comparison.
+
+    Attributes:
+        clean: Accuracy without errors.
+        protected: Accuracy at the trained rate.
+    """
+
+    clean: float
+    protected: Spread
+
+
+class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="nfkit.protect/2"):
+    """What was made of a frozen model, and how good it is.
+
+    Attributes:
+        output: The fused file.
+        seconds: Time for everything, training included.
+        generator: Name of the architecture.
+        parameters: Trainable parameters of the generator.
+        macs: Multiply-accumulate operations that it adds to an inference.
+        precision: `int8` or `float`, of the generator in the file.
+        parity_max_abs: Largest difference between torch and ONNX Runtime at the fused file's output.
+        interrupted: Whether training was ended early.
+        training: Settings and course of the training.
+        evaluation: Measured on the file itself, at the rate that it was trained for and around it; `evaluate` in the
+            file.
+        float_generator: The same with a float generator; None where that is what the file holds.
+        reason: Why this generator was trained, in a sentence; empty where a user chose all of it.
+        search: The settings of the search that made it, if one did.
+        command: The command line behind the record, if there was one.
+    """
+
+    output: str
+    seconds: float
+    generator: str
+    parameters: int
+    macs: int
+    precision: str
+    parity_max_abs: float
+    interrupted: bool
+    training: Training
+    evaluation: Evaluation = msgspec.field(name="evaluate")
+    float_generator: FloatGenerator | None = None
+    reason: str = ""
+    search: dict[str, Any] | None = None
+    command: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The fused file."""
+        return Path(self.output)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What to run."""
+        return self.evaluation.verdict
+
+    def overview(self) -> Overview:
+        """The evaluation's overview, headed by what was made."""
+        measured = self.evaluation.overview()
+        made = (
+            f"{self.output}: {self.generator} with {self.parameters:,} parameters, {self.macs / 1e6:.2f} M MACs, "
+            f"{self.precision}; trained for {self.training.seconds / 60:.1f} minutes"
+            + (", ended early" if self.interrupted else "")
+        )
+        notes = list(measured.notes)
+        if self.float_generator is not None and self.evaluation.points[0].protected is not None:
+            clean = (self.evaluation.clean_protected or 0.0) - self.float_generator.clean
+            faulty = self.evaluation.points[0].protected.mean - self.float_generator.protected.mean
+            notes.append(
+                f"int8 against a float generator: {100 * clean:+.1f} points without errors, {100 * faulty:+.1f} with"
+            )
+        return Overview(measured.first, f"{made}\n{measured.title}", measured.table, tuple(notes))
+
+    def table(self) -> Table:
+        """One row a chip and operating point."""
+        return self.evaluation.table()

@@ -1,0 +1,275 @@
+"""`nfkit.evaluate`: accuracy under bit errors, with voltage, energy and verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import onnx_ir as ir
+
+from nfkit.access.runtime import Level
+from nfkit.data import Dataset
+from nfkit.data.download import cache_folder
+from nfkit.energy import Curve
+from nfkit.errors import ModelError, OutputError
+from nfkit.faults import EVALUATION_CHIPS, BitErrors, Layout
+from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.input.spec import InputSpec
+from nfkit.measure.bench import Bench, check_strengths
+from nfkit.measure.evaluation import check_chips, measure
+from nfkit.measure.journal import Journal
+from nfkit.measure.latency import measure_latency
+from nfkit.measure.precision import evaluate_bits
+from nfkit.model import ModelLike, sha256
+from nfkit.plans.assessment import Alone, Assessor
+from nfkit.plans.energy_analysis import Costs
+from nfkit.plans.operating_points import Scale
+from nfkit.progress import Counter, OnProgress, Progress, silent
+from nfkit.reports.evaluation import Evaluation, Row
+from nfkit.reports.precision import PrecisionSweep
+from nfkit.reports.provenance import Provenance
+from nfkit.version import __version__
+from nfkit.workflows import inputs
+from nfkit.workflows.inputs import CurveLike, DataLike, Numbers
+
+ADVICE_KEY = "nfkit.advice"
+"""Metadata key of a fused file: what `protect` found when it measured it."""
+
+
+def evaluate(
+    model: ModelLike,
+    data: DataLike,
+    spec: InputSpec | None = None,
+    errors: Iterable[BitErrors] | None = None,
+    *,
+    ber: Numbers | None = None,
+    vdd: Numbers | None = None,
+    curve: CurveLike = "stutz-2021",
+    extrapolate: bool = False,
+    kind: str = "stuck",
+    set_share: float = 0.5,
+    protected_bits: Sequence[int] = (),
+    protected_sites: Sequence[str] = (),
+    protected_top: int = 0,
+    storage: str = "as-stored",
+    ecc: str = "none",
+    layout: str | Layout | None = None,
+    chips: int | Sequence[int] = inputs.DEFAULT_CHIPS,
+    first_chip: int = EVALUATION_CHIPS[0],
+    samples: int | None = None,
+    fault_generator: bool = False,
+    level: Level = "all",
+    latency_batch: int | None = None,
+    input_layout: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    resume: bool = True,
+    on_progress: OnProgress = silent,
+) -> Evaluation:
+    """Measures accuracy with and without bit errors, and says what to run.
+
+        nfkit.evaluate("model.nf.onnx", "test.npz", ber=[0.01, 0.005])
+
+    Args:
+        model: A frozen base or a fused model: a path, a ModelProto or an onnx-ir model; never changed.
+        data: Labelled samples: what `--data` takes, a `Dataset`, or arrays (x, y).
+        spec: The model's input; found in the file by default.
+        errors: Bit errors of one kind, in place of `ber`, `vdd` and what says their kind.
+        ber: Bit error rates per cell; 0.01 by default.
+        vdd: Supply voltages over Vmin in place of rates.
+        curve: Voltage curve, by name or path.
+        extrapolate: Whether to go on beyond the ends of the curve.
+        kind: What a faulty cell does: stuck, flip or asymmetric.
+        set_share: Share of the errors that write a 1.
+        protected_bits: Bit positions that never err, 0 the lowest.
+        protected_sites: Patterns of weight sites that never err.
+        protected_top: How many top bits of every site never err.
+        storage: How memory holds a code: a name of `nfkit.faults.codes.STORAGE_CODES`.
+        ecc: What corrects errors: a name of `nfkit.faults.ecc.CORRECTIONS`, or none.
+        layout: How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.
+        chips: How many chips, or their seeds.
+        first_chip: Seed of the first, where their number is given.
+        samples: Use only the first samples.
+        fault_generator: Whether errors hit the generator's weights as well.
+        level: Optimisation level of ONNX Runtime.
+        latency_batch: Time base and protected model too, by turns, at batch 1 and at this one.
+        input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
+        value_range: Valid range of the model's input.
+        mean: Mean that images in [0, 1] were normalised with, one number or one a channel.
+        std: Standard deviation to go with it.
+        resume: Whether to keep finished rows in the cache folder until the measurement is done, and to take up those
+            of the same measurement where it was ended before.
+        on_progress: Told how far it is.
+
+    Returns:
+        The whole record; `str`, a notebook and `to_pandas` show it.
+
+    Raises:
+        NfkitError: When something does not fit; the message says what, and what to do.
+    """
+    work = _Work.of(
+        model, data, spec, errors, ber=ber, vdd=vdd, curve=curve, extrapolate=extrapolate, kind=kind,
+        set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,
+        protected_top=protected_top, storage=storage, ecc=ecc, layout=layout,
+        chips=chips, first_chip=first_chip, samples=samples, input_layout=input_layout, value_range=value_range,
+        mean=mean, std=std,
+    )  # fmt: skip
+    on_progress(Progress("measuring without errors", 0, 1))
+    bench = Bench(work.model, work.data, work.spec, layout=work.layout, fault_generator=fault_generator, level=level)
+    journal = _open_journal(work, bench, fault_generator) if resume else None
+    counter = Counter("measuring under bit errors", len(work.errors) * len(work.chips), on_progress)
+    measured = measure(
+        bench, work.errors, work.chips, journal=journal, on_row=lambda row: counter(describe_row(row))
+    )  # fmt: skip
+    record = Assessor(bench, work.scale, journal=journal, on_progress=on_progress).assess(
+        measured, work.provenance, count_costs(work.model, work.scale.curve),
+        alone=_stated_alone(work.model), warnings=work.warnings,
+    )  # fmt: skip
+    if latency_batch is not None:
+        record = msgspec.structs.replace(record, latency=_time(work, latency_batch, level))
+    if journal:
+        journal.discard()
+    return record
+
+
+def evaluate_precisions(
+    model: ModelLike,
+    data: DataLike,
+    bits: Sequence[int],
+    spec: InputSpec | None = None,
+    errors: Iterable[BitErrors] | None = None,
+    *,
+    fault_generator: bool = False,
+    level: Level = "all",
+    on_progress: OnProgress = silent,
+    **settings: Any,
+) -> PrecisionSweep:
+    """Measures accuracy under bit errors with the base's weights requantised to fewer bits, without retraining.
+
+    Args:
+        model: A quantised base or a fused model; see `evaluate`.
+        data: Labelled samples.
+        bits: Bits of the base's weights.
+        spec: The model's input; found in the file by default.
+        errors: Bit errors of one kind.
+        fault_generator: Whether errors hit the generator's weights as well.
+        level: Optimisation level of ONNX Runtime.
+        on_progress: Told how far it is.
+        settings: Further arguments of `evaluate`.
+
+    Raises:
+        NfkitError: When something does not fit.
+    """
+    work = _Work.of(model, data, spec, errors, **settings)
+    total = len(dict.fromkeys(bits)) * len(work.errors) * len(work.chips)
+    counter = Counter("measuring under bit errors", total, on_progress)
+    return evaluate_bits(
+        work.model, work.data, work.spec, work.errors, bits,
+        chips=work.chips, layout=work.layout, fault_generator=fault_generator, level=level,
+        provenance=work.provenance, warnings=work.warnings,
+        on_row=lambda b, row: counter(f"{b} bits, {describe_row(row)}"),
+    )  # fmt: skip
+
+
+def count_costs(model: ir.Model, curve: Curve) -> Costs | ModelError | None:
+    """What a fused model costs; why that cannot be counted, or None for a bare base."""
+    if not is_fused(model):
+        return None
+    try:
+        return Costs.of(model, curve)
+    except ModelError as error:  # the measurement stands without it
+        return error
+
+
+def describe_row(row: Row) -> str:
+    """A finished chip in a few words."""
+    figure = row.base if row.protected is None else row.protected
+    return f"{100 * row.ber:.3g} %, chip {row.chip}: {100 * figure:.1f} % accurate"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What an evaluation works on, read and checked before anything is computed."""
+
+    model: ir.Model
+    data: Dataset
+    spec: InputSpec
+    errors: list[BitErrors]
+    scale: Scale
+    chips: Sequence[int]
+    layout: Layout
+    provenance: Provenance
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        model: ModelLike,
+        data: DataLike,
+        spec: InputSpec | None,
+        errors: Iterable[BitErrors] | None,
+        *,
+        ber: Numbers | None = None,
+        vdd: Numbers | None = None,
+        curve: CurveLike = "stutz-2021",
+        extrapolate: bool = False,
+        layout: str | Layout | None = None,
+        chips: int | Sequence[int] = inputs.DEFAULT_CHIPS,
+        first_chip: int = EVALUATION_CHIPS[0],
+        samples: int | None = None,
+        input_layout: str | None = None,
+        value_range: tuple[float, float] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        **kind: Any,
+    ) -> _Work:
+        graph = inputs.find_model(model)
+        seeds = inputs.find_chips(chips, first_chip)
+        given, warnings = None if errors is None else list(errors), list[str]()
+        if given is not None:
+            check_strengths(given, seeds)
+            scale = inputs.scale_of(graph, given[0], curve, extrapolate=extrapolate)
+        else:
+            scale = inputs.find_scale(graph, curve=curve, extrapolate=extrapolate, **kind)
+            strengths, warnings = inputs.find_strengths(scale, ber, vdd)
+            given = [strength.errors for strength in strengths]
+        check_strengths(given, seeds)
+        check_chips(seeds, is_fused(graph))
+        known = spec or inputs.find_spec(
+            graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std
+        )  # fmt: skip
+        dataset = inputs.find_data(data, "test", known)
+        if samples is not None:
+            dataset = dataset.take(min(samples, len(dataset)))
+        return cls(
+            graph, dataset, known, given, scale, seeds, inputs.find_layout(layout),
+            Provenance.of(model, graph, dataset), (*warnings, *dataset.notes),
+        )  # fmt: skip
+
+
+def _stated_alone(model: ir.Model) -> Alone | None:
+    """What a fused file states of its generator alone, where that tells no classes by itself."""
+    try:
+        accuracy = json.loads(model.metadata_props.get(ADVICE_KEY, "{}")).get("generator_alone")
+    except (ValueError, AttributeError):  # metadata that was changed says nothing
+        return None
+    return Alone("file", float(accuracy)) if isinstance(accuracy, (int, float)) and 0 <= accuracy <= 1 else None
+
+
+def _open_journal(work: _Work, bench: Bench, fault_generator: bool) -> Journal | None:
+    depends = [__version__, str(bench.basis(work.errors[0])), sha256(work.model), str(fault_generator)]
+    try:
+        return Journal(cache_folder() / "evaluations", depends)
+    except OutputError:  # a measurement needs no cache folder; it then starts over where it is ended
+        return None
+
+
+def _time(work: _Work, batch: int, level: Level) -> dict[str, Any]:
+    times = measure_latency(
+        work.model, work.spec.encode(work.data.take(batch).x), batches=(1, batch), level=level
+    )  # fmt: skip
+    return {str(entry.batch): entry.to_dict() for entry in times}

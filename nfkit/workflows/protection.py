@@ -1,0 +1,249 @@
+"""`nfkit.protect`: from a frozen model to a protected file, measured, with a verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import onnx_ir as ir
+
+from nfkit.access.runtime import Level
+from nfkit.errors import OptionError
+from nfkit.faults import BitErrors, Layout
+from nfkit.graph.input.spec import InputSpec
+from nfkit.measure.bench import RowCallback
+from nfkit.model import ModelLike, check_output, default_output
+from nfkit.outputs import check_writable
+from nfkit.plans.generator_choice import Choice, choose
+from nfkit.plans.operating_points import Scale, Strength
+from nfkit.progress import OnProgress, Progress, silent
+from nfkit.remedies.neuralfuse import (
+    CHECKPOINT_SUFFIX,
+    GeneratorPrecision,
+    refuse_protected,
+    require_torch,
+    shield,
+)
+from nfkit.reports.protection import Protection
+from nfkit.workflows import inputs
+from nfkit.workflows.finishing import Finishing, write
+from nfkit.workflows.inputs import CurveLike, DataLike
+
+if TYPE_CHECKING:
+    from nfkit.learn.config import TrainConfig
+    from nfkit.learn.train import Progress as TrainingProgress
+
+DEFAULT_MINUTES = 10.0
+
+_SHARES = 1000  # training has no steps to count when its budget is time
+
+
+def protect(
+    model: ModelLike,
+    data: DataLike,
+    test: DataLike | None = None,
+    spec: InputSpec | None = None,
+    config: TrainConfig | None = None,
+    output: str | Path | None = None,
+    *,
+    ber: float | None = None,
+    vdd: float | None = None,
+    curve: CurveLike = "stutz-2021",
+    extrapolate: bool = False,
+    kind: str = "stuck",
+    set_share: float = 0.5,
+    protected_bits: tuple[int, ...] = (),
+    protected_sites: tuple[str, ...] = (),
+    protected_top: int = 0,
+    storage: str = "as-stored",
+    ecc: str = "none",
+    layout: str | Layout | None = None,
+    generator: str = "auto",
+    energy_budget: float | None = None,
+    allow_loss: bool = False,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    mirror: bool | None = None,
+    generator_precision: GeneratorPrecision = "int8",
+    chips: int = inputs.DEFAULT_CHIPS,
+    around: bool = True,
+    level: Level = "all",
+    input_layout: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    force: bool = False,
+    record: str | Path | None = None,
+    search: dict[str, Any] | None = None,
+    command: str | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_progress: OnProgress = silent,
+    on_training: Callable[[TrainingProgress], None] | None = None,
+    on_row: RowCallback | None = None,
+    **training: Any,
+) -> Protection:
+    """Protects a frozen model against bit errors in its weights: trains a generator, fuses, measures, writes.
+
+        nfkit.protect("model.onnx", "train.npz", ber=0.01)
+
+    The file and its record appear together: the record first, and neither before the other could be written. A run that
+    was killed goes on when it is called again.
+
+    Args:
+        model: The frozen model: a path, a ModelProto or an onnx-ir model; never changed.
+        data: Labelled samples to train on: what `--data` takes, a `Dataset`, or arrays (x, y). A tenth of them is held
+            out to choose the best state.
+        test: Labelled samples to measure the result on; the test part of `data` by default, or a tenth of it.
+        spec: The model's input; found in the file by default.
+        config: All training settings at once, in place of those below.
+        output: Where to write the fused model; beside the model by default.
+        ber: Bit error rate per cell to train against; 0.01 by default.
+        vdd: Supply voltage over Vmin in place of a rate.
+        curve: Voltage curve, by name or path.
+        extrapolate: Whether to go on beyond the ends of the curve.
+        kind: What a faulty cell does: stuck, flip or asymmetric.
+        set_share: Share of the errors that write a 1.
+        protected_bits: Bit positions that never err, 0 the lowest.
+        protected_sites: Patterns of weight sites that never err.
+        protected_top: How many top bits of every site never err.
+        storage: How memory holds a code: a name of `nfkit.faults.codes.STORAGE_CODES`.
+        ecc: What corrects errors: a name of `nfkit.faults.ecc.CORRECTIONS`, or none.
+        layout: How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.
+        generator: Architecture, or auto for the widest hint within the energy budget.
+        energy_budget: Largest share of the base's accesses that the generator may read.
+        allow_loss: Whether to go on with a generator that costs more energy than it saves.
+        minutes: Training budget; 10 by default.
+        epochs: Budget in epochs instead: reproducible.
+        mirror: Whether to mirror half of the images; as the data set says by default.
+        generator_precision: Whether the generator is quantised to int8 weights and activations, or kept in float.
+        chips: How many unseen chips to measure on.
+        around: Whether to measure at lower and higher rates as well, from a tenth to twice the trained one.
+        level: Optimisation level of the measurement.
+        input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
+        value_range: Valid range of the model's input.
+        mean: Mean that images in [0, 1] were normalised with, one number or one a channel.
+        std: Standard deviation to go with it.
+        force: Whether to replace an existing output.
+        record: Where to write the record as JSON; nowhere by default.
+        search: The settings of the search behind the call, for the record.
+        command: The command line behind the call, for the record.
+        on_stage: Called with a sentence when a new stage begins.
+        on_progress: Told how far each stage is.
+        on_training: Called after each training step.
+        on_row: Called with each measured chip.
+        training: Further settings of `nfkit.TrainConfig`, such as `seed`, `batch` or `shift`.
+
+    Returns:
+        The whole record; `str`, a notebook and `to_pandas` show it.
+
+    Raises:
+        NfkitError: When model, data, options or output do not fit; nothing is written then.
+    """
+    require_torch()
+    begun = time.monotonic()
+    base = inputs.find_model(model)
+    refuse_protected(base)
+    path = _find_output(model, output)
+    check_output(path, model, force)
+    check_writable(checkpoint_of(path))
+    known = spec or inputs.find_spec(base, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
+    if config is None:
+        scale = inputs.find_scale(
+            base, kind=kind, set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,
+            protected_top=protected_top, storage=storage, ecc=ecc, curve=curve, extrapolate=extrapolate,
+        )  # fmt: skip
+        strengths, _ = inputs.find_strengths(scale, ber, vdd)
+        config = configure(generator, strengths[0].errors, layout, minutes, epochs, training)
+        choice = _choose(base, known, config, strengths[0], scale, energy_budget, allow_loss)
+        config, reason = replace(config, generator=choice.name), choice.reason
+        on_stage(reason)
+        train, held_back = inputs.find_training_data(data, test, config.seed, known)
+        config = replace(config, mirror=train.mirror if mirror is None else mirror)
+    else:
+        scale, reason = inputs.scale_of(base, config.errors, curve, extrapolate=extrapolate), ""
+        train, held_back = inputs.find_training_data(data, test, config.seed, known)
+    made = shield(
+        model, train, held_back, known, config, checkpoint_of(path),
+        generator_precision=generator_precision, level=level, on_stage=on_stage,
+        on_training=_telling(on_training, on_progress),
+    )  # fmt: skip
+    on_stage(f"measuring on {len(held_back)} samples of {held_back.name} and {chips} unseen chips")
+    finishing = Finishing(held_back, known, config, scale, chips, around, level, on_progress, on_row)
+    result = finishing.measure(made, path, reason)
+    result = msgspec.structs.replace(result, seconds=time.monotonic() - begun, search=search, command=command)
+    write(made.fused, result, None if record is None else inputs.as_path(record, "the record"))
+    return result
+
+
+def configure(
+    generator: str,
+    errors: BitErrors,
+    layout: str | Layout | None,
+    minutes: float | None,
+    epochs: float | None,
+    training: dict[str, Any],
+) -> TrainConfig:
+    """Training settings by name, 10 minutes where no budget is given.
+
+    Raises:
+        OptionError: When a setting does not exist or is out of its range.
+    """
+    from nfkit.learn.config import TrainConfig
+
+    names = {field.name for field in fields(TrainConfig) if field.init}
+    if unknown := sorted(training.keys() - names):
+        raise OptionError(
+            f"there is no setting {', '.join(map(repr, unknown))}: of training there are {', '.join(sorted(names))}"
+        )
+    budget = DEFAULT_MINUTES if minutes is None and epochs is None else minutes
+    return TrainConfig(generator, errors, inputs.find_layout(layout), epochs=epochs, minutes=budget, **training)
+
+
+def checkpoint_of(output: Path) -> Path:
+    """Where the state of the training is kept until the output is safe."""
+    return output.with_name(f"{output.name}{CHECKPOINT_SUFFIX}")
+
+
+def _choose(
+    base: ir.Model,
+    spec: InputSpec,
+    config: TrainConfig,
+    strength: Strength,
+    scale: Scale,
+    budget: float | None,
+    allow_loss: bool,
+) -> Choice:
+    """The generator to train; refused where it costs more than it saves."""
+    choice = choose(base, spec.image_shape, config.generator, strength.point, scale.curve, budget=budget)
+    if choice.saving is not None and not choice.saving.pays and not allow_loss:
+        instead = "Lower --energy-budget" if config.generator == "auto" else "Choose --generator auto"
+        raise OptionError(f"{choice.reason}. {instead}, or add --allow-loss to go on")
+    return choice
+
+
+def _find_output(model: ModelLike, output: str | Path | None) -> Path:
+    if output is not None:
+        return inputs.as_path(output, "the output")
+    source = inputs.source_path(model)
+    if source is None:
+        raise OptionError("a model in memory has no file to write beside: give an output")
+    return default_output(source)
+
+
+def _telling(
+    on_training: Callable[[TrainingProgress], None] | None, on_progress: OnProgress
+) -> Callable[[TrainingProgress], None]:
+    def tell(progress: TrainingProgress) -> None:
+        detail = f"step {progress.step}, loss {progress.loss:.3f}"
+        if progress.clean is not None and progress.perturbed is not None:
+            detail += f"; held out: clean {progress.clean:.1%}, faulty {progress.perturbed:.1%}"
+        done = round(_SHARES * progress.done)
+        on_progress(Progress(f"training: {progress.phase}", done, _SHARES, progress.seconds_left, detail))
+        if on_training:
+            on_training(progress)
+
+    return tell

@@ -1,0 +1,294 @@
+"""`nfkit.workflows.search`: generators of several sizes for one frozen model, each trained, measured and kept.
+
+What a search has finished is told by the records in its folder, so a search that was killed goes on when it is started
+again with the same settings; within a candidate, the checkpoint of `protect` goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nfkit.access.runtime import Level
+from nfkit.data import Dataset
+from nfkit.errors import DataError, OptionError, OutputError
+from nfkit.faults import Layout
+from nfkit.graph.input.spec import InputSpec
+from nfkit.model import sha256
+from nfkit.outputs import write_atomically
+from nfkit.plans.candidates import find_candidates
+from nfkit.plans.front import mark_front
+from nfkit.plans.operating_points import Scale
+from nfkit.progress import OnProgress, silent
+from nfkit.remedies.neuralfuse import require_torch
+from nfkit.reports import reading
+from nfkit.reports.protection import Protection
+from nfkit.reports.search import Found, Search
+from nfkit.reports.tradeoff import draw, tradeoffs_of
+from nfkit.workflows import inputs
+from nfkit.workflows.inputs import CurveLike, DataLike
+from nfkit.workflows.protection import checkpoint_of, configure, protect
+
+if TYPE_CHECKING:
+    from nfkit.learn.config import TrainConfig
+    from nfkit.learn.train import Progress as TrainingProgress
+
+
+def search(
+    model: str | Path,
+    data: DataLike,
+    folder: str | Path,
+    *,
+    test: DataLike | None = None,
+    spec: InputSpec | None = None,
+    widths: Sequence[int] = (),
+    generators: Sequence[str] = (),
+    energy_budget: float | None = None,
+    ber: float | None = None,
+    vdd: float | None = None,
+    curve: CurveLike = "stutz-2021",
+    extrapolate: bool = False,
+    kind: str = "stuck",
+    set_share: float = 0.5,
+    protected_bits: tuple[int, ...] = (),
+    protected_sites: tuple[str, ...] = (),
+    protected_top: int = 0,
+    storage: str = "as-stored",
+    ecc: str = "none",
+    layout: str | Layout | None = None,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    mirror: bool | None = None,
+    chips: int = inputs.DEFAULT_CHIPS,
+    level: Level = "all",
+    input_layout: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    force: bool = False,
+    command: str = "",
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_progress: OnProgress = silent,
+    on_training: Callable[[TrainingProgress], None] | None = None,
+    **training: Any,
+) -> Search:
+    """Trains generators of several sizes, and says which give the most accuracy for the energy that they save.
+
+    Args:
+        model: The frozen model's file.
+        data: Labelled samples to train on.
+        folder: Where to write; made if there is none.
+        test: Labelled samples to measure on; the test part of `data` by default, or a tenth of it.
+        spec: The model's input; found in the file by default.
+        widths: Widths of hint generators; by default the widest within the budget, and halves of it.
+        generators: Names of generators besides.
+        energy_budget: Largest weight accesses of a generator over those of the base; by default half of what the
+            voltage saves.
+        ber: Bit error rate per cell to train against; 0.01 by default.
+        vdd: Supply voltage over Vmin in place of a rate.
+        curve: Voltage curve, by name or path.
+        extrapolate: Whether to go on beyond the ends of the curve.
+        kind: What a faulty cell does: stuck, flip or asymmetric.
+        set_share: Share of the errors that write a 1.
+        protected_bits: Bit positions that never err, 0 the lowest.
+        protected_sites: Patterns of weight sites that never err.
+        protected_top: How many top bits of every site never err.
+        storage: How memory holds a code: a name of `nfkit.faults.codes.STORAGE_CODES`.
+        ecc: What corrects errors: a name of `nfkit.faults.ecc.CORRECTIONS`, or none.
+        layout: How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.
+        minutes: Training budget of a candidate; 10 by default.
+        epochs: Budget in epochs instead: reproducible.
+        mirror: Whether to mirror half of the images; as the data set says by default.
+        chips: How many unseen chips to measure on.
+        level: Optimisation level of the measurement.
+        input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
+        value_range: Valid range of the model's input.
+        mean: Mean that images in [0, 1] were normalised with, one number or one a channel.
+        std: Standard deviation to go with it.
+        force: Whether to replace candidates of other settings.
+        command: The command line behind the call, for the records.
+        on_stage: Called with a sentence when a new stage begins.
+        on_progress: Told how far each stage is.
+        on_training: Called after each training step.
+        training: Further settings of `nfkit.TrainConfig`, such as `seed` or `batch`.
+
+    Raises:
+        NfkitError: When something does not fit; before any training where the folder holds files of other settings.
+    """
+    require_torch()
+    source = inputs.as_path(model, "the model of a search")
+    graph = inputs.find_model(source)
+    known = spec or inputs.find_spec(graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
+    scale = inputs.find_scale(
+        graph, kind=kind, set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,
+        protected_top=protected_top, storage=storage, ecc=ecc, curve=curve, extrapolate=extrapolate,
+    )  # fmt: skip
+    (strength, *_), _ = inputs.find_strengths(scale, ber, vdd)
+    config = configure("auto", strength.errors, layout, minutes, epochs, training)
+    candidates, left_out = find_candidates(
+        graph, known.image_shape, strength, scale.curve, budget=energy_budget, widths=widths, generators=generators
+    )
+    train, held_back = inputs.find_training_data(data, test, config.seed, known)
+    config = replace(config, mirror=train.mirror if mirror is None else mirror)
+    for saving in candidates:
+        on_stage(saving.verdict)
+    if left_out:
+        on_stage(f"beyond the energy budget, so left out: {', '.join(left_out)}")
+    return train_candidates(
+        source, train, held_back, known, config, scale, [saving.name for saving in candidates],
+        inputs.as_path(folder, "the folder of a search"), left_out=left_out, chips=chips, level=level, force=force,
+        command=command, on_stage=on_stage, on_progress=on_progress, on_training=on_training,
+    )  # fmt: skip
+
+
+def train_candidates(
+    source: Path,
+    data: Dataset,
+    test: Dataset,
+    spec: InputSpec,
+    config: TrainConfig,
+    scale: Scale,
+    generators: Sequence[str],
+    folder: Path,
+    *,
+    left_out: Sequence[str] = (),
+    chips: int = inputs.DEFAULT_CHIPS,
+    level: Level = "all",
+    force: bool = False,
+    command: str = "",
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_progress: OnProgress = silent,
+    on_training: Callable[[TrainingProgress], None] | None = None,
+) -> Search:
+    """Trains and measures every candidate that the folder does not hold yet.
+
+    Writes, in the folder, `MODEL.GENERATOR.nf.onnx` and its record `MODEL.GENERATOR.nf.json` for each candidate,
+    `front.json` after each of them, and in the end the picture `front.svg` where matplotlib is installed.
+
+    Args:
+        source: The frozen model's file.
+        data: Labelled samples to train on.
+        test: Labelled samples to measure on.
+        spec: The model's input.
+        config: Training settings; each candidate takes the place of its generator.
+        scale: What rates stand for.
+        generators: Names of the candidates, in the order to train them.
+        folder: Where to write; made if there is none.
+        left_out: Names that did not fit the budget, for the record.
+        chips: How many unseen chips to measure on.
+        level: Optimisation level of the measurement.
+        force: Whether to replace candidates of other settings.
+        command: The command line behind the call, for the records.
+        on_stage: Called with a sentence when a new stage begins.
+        on_progress: Told how far each stage is.
+        on_training: Called after each training step.
+
+    Raises:
+        NfkitError: When something does not fit; before any training where the folder holds files of other settings.
+    """
+    _make(folder)
+    shared = {
+        "model": sha256(source), "data": data.sha256, "test": test.sha256, "input": spec.to_dict(),
+        "chips": chips, "level": level, "curve": scale.curve.name,
+    }  # fmt: skip
+    slots = [_Slot.of(source, folder, replace(config, generator=name), shared) for name in generators]
+    for slot in slots:
+        slot.check(force)
+    strength = scale.at_rate(config.errors.rate)
+    result = Search(
+        ber=strength.rate, voltage=strength.voltage, curve=scale.facts, left_out=tuple(left_out),
+        command=command or None,
+    )  # fmt: skip
+    records: list[Protection] = []
+    for number, slot in enumerate(slots, 1):
+        record, name = slot.finished(), slot.config.generator
+        reused = record is not None
+        on_stage(f"candidate {number} of {len(slots)}: {name}" + (", made before" if reused else ""))
+        if record is None:
+            record = protect(
+                source, data, test, spec, slot.config, slot.output,
+                curve=scale.curve, extrapolate=scale.extrapolate, chips=chips, level=level, force=True,
+                record=slot.path, search=slot.settings, command=command or None,
+                on_stage=on_stage, on_progress=on_progress, on_training=on_training,
+            )  # fmt: skip
+        records.append(record)
+        points = mark_front([*result.points, Found.of(record, reused=reused)])
+        result = msgspec.structs.replace(result, points=points, interrupted=record.interrupted)
+        reading.write(result, folder / "front.json")
+        if result.interrupted:
+            on_stage(f"the search ends here; the same command trains {name} anew and goes on")
+            break
+    try:
+        at_trained = [point for record in records for point in tradeoffs_of(record, str(record.output))[:1]]
+        write_atomically(folder / "front.svg", draw(at_trained, "svg"))
+    except OptionError as error:  # the picture is an extra, and the search is not lost for want of it
+        on_stage(f"no front.svg: {error}; then give the same command again")
+    return msgspec.structs.replace(result, folder=str(folder))
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Where a candidate is kept, and the settings that it is made with."""
+
+    output: Path
+    config: TrainConfig
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, source: Path, folder: Path, config: TrainConfig, shared: dict[str, Any]) -> _Slot:
+        output = folder / f"{source.name.removesuffix('.onnx')}.{config.generator}.nf.onnx"
+        settings = {**shared, **config.to_dict()}
+        return cls(output, config, json.loads(json.dumps(settings)))  # as a record states it: lists for tuples
+
+    @property
+    def path(self) -> Path:
+        """The record beside the file."""
+        return self.output.with_suffix(".json")
+
+    def read(self) -> Protection | None:
+        """The record; None where there is none that can be read."""
+        try:
+            return reading.read_as(self.path, Protection)
+        except DataError:
+            return None
+
+    def check(self, force: bool) -> None:
+        """Refuses to replace what was made with other settings."""
+        if force or not self.output.exists() or checkpoint_of(self.output).exists():  # the last: ended half-way
+            return
+        record = self.read()
+        made = record.search if record is not None else None
+        if record is None or made is None:
+            raise OptionError(
+                f"'{self.output}' exists without the record of a search: choose another folder or --force"
+            )
+        differing = [name for name in self.settings if made.get(name) != self.settings[name]]
+        if differing:
+            raise OptionError(
+                f"'{self.output}' was made with other settings ({', '.join(differing)}): choose another folder, or "
+                "give --force to train such candidates anew"
+            )
+        if not self._is_whole(record):
+            raise OptionError(f"'{self.output}' was changed since the search made it: choose another folder or --force")
+
+    def finished(self) -> Protection | None:
+        """The record of a candidate that need not be trained again."""
+        record = self.read()
+        if record is None or not self.output.exists() or record.search != self.settings or record.interrupted:
+            return None
+        return record if self._is_whole(record) else None
+
+    def _is_whole(self, record: Protection) -> bool:
+        return record.evaluation.model.sha256 == sha256(self.output)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder '{folder}' ({error.strerror}): choose another with -o") from error
