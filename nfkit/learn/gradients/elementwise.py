@@ -100,6 +100,17 @@ def div(a: Tensor, b: Tensor) -> Tensor:
     return torch.div(a, b, rounding_mode="trunc")
 
 
+@op("IntegerDiv", domain="nfkit")
+@widened
+def integer_div(a: Tensor, b: Tensor) -> Tensor:
+    """Quotient of integers, truncated towards zero; that of floating codes passes its gradient straight."""
+    whole = torch.div(a, b, rounding_mode="trunc")
+    if not whole.is_floating_point():
+        return whole
+    quotient = torch.div(a, b)
+    return quotient + (whole - quotient).detach()
+
+
 @op("Mod")
 @widened
 def mod(a: Tensor, b: Tensor, *, fmod: int = 0) -> Tensor:

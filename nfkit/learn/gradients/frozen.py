@@ -24,6 +24,7 @@ from nfkit.graph.canonical.view import canonical
 from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.sites import WeightSite
 from nfkit.learn.gradients import Entry, find
+from nfkit.learn.gradients.types import input_obstacle, obstacle
 from nfkit.learn.quantisers import fuse_quantisers
 
 Environment = dict[str, Tensor]
@@ -47,6 +48,7 @@ class Step:
     """One node, ready to run: kernel, attributes, and the names of what it reads and writes."""
 
     node: str
+    op: str
     entry: Entry
     attributes: Mapping[str, Any]
     inputs: tuple[str | None, ...]
@@ -59,6 +61,12 @@ class Step:
             results = self.entry.kernel(*operands, **self.attributes)
         except UnsupportedError as error:
             raise UnsupportedError(f"node '{self.node}': {error}") from None
+        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+            given = ", ".join("none" if x is None else f"{x.dtype} {list(x.shape)}" for x in operands)
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise UnsupportedError(
+                f"node '{self.node}' ({self.op}) cannot be computed of {given.replace('torch.', '')}: {reason}"
+            ) from error
         if not isinstance(results, tuple):
             results = (results,)
         # Kernels may return optional outputs that the node does not name.
@@ -77,11 +85,13 @@ def _unsupported(model: ir.Model) -> list[Unsupported]:
         entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
         if entry is None:
             reason = f"no gradient is known for it at opset {model.opset_imports.get(node.domain, 1)}"
-        else:
-            unknown = sorted(set(node.attributes) - entry.attributes)
-            if not unknown:
-                continue
+        elif unknown := sorted(set(node.attributes) - entry.attributes):
             reason = f"attribute {', '.join(unknown)} is not understood"
+        else:
+            given = obstacle(node) or input_obstacle(node)
+            if given is None:
+                continue
+            reason = given
         found.setdefault((name, reason), []).append(node.name or str(node.outputs[0].name))
     return [Unsupported(op, tuple(nodes), reason) for (op, reason), nodes in found.items()]
 
@@ -246,19 +256,29 @@ def _fixed_batch(model: ir.Model, name: str) -> int | None:
 def _as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
     if isinstance(array, Tensor):
         return array
-    if array.dtype.name in ("int4", "uint4", "int2", "uint2"):  # torch does not know them: one code a byte
-        array = array.astype(np.uint8 if array.dtype.name.startswith("u") else np.int8)
+    kind = array.dtype.name
+    if kind == "bfloat16":  # which NumPy hands over as bits only
+        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+    if kind.startswith("float") and array.dtype.itemsize == 1:  # float8, float4: float32 has all their values
+        array = array.astype(np.float32)
+    if kind in ("int4", "uint4", "int2", "uint2"):  # torch does not know them: one code a byte
+        array = array.astype(np.uint8 if kind.startswith("u") else np.int8)
     return torch.from_numpy(array if array.flags.writeable else array.copy())  # torch shares memory, and may write
 
 
 def _step(node: ir.Node, model: ir.Model) -> Step:
     entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
+    if node.op_type == "Div" and any(
+        v is not None and v.dtype is not None and v.dtype.is_integer() for v in node.inputs
+    ):
+        entry = find("IntegerDiv", 1, "nfkit")  # codes are floats here, whose quotients would not be whole
     assert entry is not None  # refuse_unsupported has looked
     attributes = {name: _attribute(a) for name, a in node.attributes.items()}
     if "num_outputs" in entry.attributes:  # Split before opset 18 tells by its outputs alone
         attributes.setdefault("num_outputs", len(node.outputs))
     return Step(
         node=node.name or str(node.outputs[0].name),
+        op=node.op_type,
         entry=entry,
         attributes=attributes,
         inputs=tuple(str(v.name) if v is not None else None for v in node.inputs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -105,8 +106,7 @@ def split(
 @op("Expand")
 def expand(x: Tensor, shape: Tensor) -> Tensor:
     """Broadcasts x and the shape against each other."""
-    target = torch.broadcast_shapes(x.shape, tuple(integers(shape)))  # type: ignore[no-untyped-call]
-    return x.expand(target)
+    return x.expand(np.broadcast_shapes(tuple(x.shape), tuple(integers(shape))))
 
 
 @op("Tile", since=6)

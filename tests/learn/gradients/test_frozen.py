@@ -1,6 +1,8 @@
 """The torch function is the ONNX model: same numbers as ONNX Runtime, and gradients that are what they should be."""
 
+import ml_dtypes
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 import torch
@@ -404,3 +406,89 @@ def test_refusal_at_run_time_names_the_node(parse):
     )
     with pytest.raises(UnsupportedError, match="node 'rounding'"):
         FrozenGraph(model)(torch.zeros(1, 4))
+
+
+# --- element types that torch or NumPy lack ---
+
+EXOTIC = """
+<ir_version: 11, opset_import: ["" : 23]>
+g (float[N, 6] x) => (float[N, 4] y) <float s = {0.5}> {
+    BODY
+    y = MatMul (x, f)
+}
+"""
+
+
+def exotic(body, kind, array):
+    proto = onnx.parser.parse_model(EXOTIC.replace("BODY", body))
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(array.astype(kind), "w"))
+    return ir.from_proto(proto)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (ml_dtypes.float8_e4m3fn, "f = DequantizeLinear (w, s)"),
+        (ml_dtypes.float8_e5m2, "f = DequantizeLinear (w, s)"),
+        (ml_dtypes.float4_e2m1fn, "f = DequantizeLinear (w, s)"),
+        (ml_dtypes.float8_e4m3fn, "c = Cast <to = 1> (w)\n    f = Mul (c, s)"),
+        (ml_dtypes.bfloat16, "c = Cast <to = 1> (w)\n    f = Mul (c, s)"),
+    ],
+)
+def test_floats_of_few_bits_are_read_as_the_numbers_that_they_are(kind, body):
+    array = np.random.default_rng(0).normal(size=(6, 4))
+    model = exotic(body, kind, array)
+    assert find_unsupported(model) == []
+    x = torch.eye(6, requires_grad=True)
+    y = FrozenGraph(model)(x)
+    assert y.tolist() == (array.astype(kind).astype(np.float32) * np.float32(0.5)).tolist()
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert gradient[0].tolist() == y.detach().sum(1).tolist()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "c = Cast <to = 17> (x)\n    f = CastLike (w, x)",
+        "c = CastLike (x, w)\n    f = CastLike (w, x)",
+        "c = QuantizeLinear <output_dtype = 17> (x, s)\n    f = CastLike (w, x)",
+    ],
+)
+def test_an_operator_that_makes_such_numbers_is_refused_in_the_report_as_in_the_run(body):
+    model = exotic(body, ml_dtypes.float8_e4m3fn, np.ones((6, 4)))
+    (unsupported,) = find_unsupported(model)
+    assert unsupported.reason == "it makes element type FLOAT8E4M3FN"
+    with pytest.raises(UnsupportedError, match="makes element type FLOAT8E4M3FN"):
+        FrozenGraph(model)
+
+
+def test_what_a_kernel_raises_is_a_sentence_with_the_node(parse):
+    model = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        g (float[N, 6] x) => (float[N, 4] y) { [odd] y = MatMul (x, w) }
+        """,
+        w=np.ones((5, 4), np.float32),
+    )
+    with pytest.raises(
+        UnsupportedError, match=r"node 'odd' \(MatMul\) cannot be computed of float32 \[2, 6\], .*\[5, 4\]"
+    ):
+        FrozenGraph(model)(torch.zeros(2, 6))
+
+
+def test_codes_of_the_input_are_divided_as_integers(parse, execute):
+    model = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        g (int8[N, 5] x) => (float[N, 5] y) <int8 by = {3}> {
+            h = Div (x, by)
+            y = Cast <to = 1> (h)
+        }
+        """
+    )
+    x = np.arange(-10, 10, dtype=np.int8).reshape(4, 5)
+    given = torch.from_numpy(x.astype(np.float32)).requires_grad_()
+    y = FrozenGraph(model)(given)
+    assert y.tolist() == execute(model, {"x": x})[0].tolist()
+    (gradient,) = torch.autograd.grad(y.sum(), given)
+    assert gradient.unique().tolist() == [pytest.approx(1 / 3)]
