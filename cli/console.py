@@ -17,6 +17,8 @@ from nfkit.outputs import check_outputs as check_all
 from nfkit.outputs import write_atomically
 
 if TYPE_CHECKING:
+    from nfkit.measure.answering import Answering
+    from nfkit.measure.device import DeviceEstimate
     from nfkit.measure.quantisation import Quantization
     from nfkit.progress import Progress
     from nfkit.reports.rendering import Readable
@@ -110,6 +112,49 @@ def print_quantization(result: Quantization) -> None:
             ["quantised", f"{100 * result.accuracy:.1f}", f"{result.bytes / 1024:.0f}"],
         ],
     )
+
+
+def note_simulated(rate: float) -> None:
+    """One finished rate of a calibration."""
+    note(f"simulated chips at {100 * rate:g} %")
+
+
+def print_answering(
+    name: str, data: str, measured: Answering, device: DeviceEstimate | None, usage: dict[str, Any]
+) -> None:
+    """A base as it is, and what asking it took."""
+    print(
+        f"{name}: accuracy {measured.accuracy.percent()} on {measured.accuracy.samples} samples of {data}; 95 % "
+        "interval over samples (Wilson), of this base as it is"
+    )
+    if measured.agreement is not None and measured.reference is not None:
+        print(
+            f"answers as the model without errors on {measured.agreement.percent()}; that one's accuracy is "
+            f"{measured.reference.percent()}"
+        )
+    if device is not None:
+        print(device.sentence())
+    print(
+        f"{usage['queries']} queries in {usage['calls']} calls, {usage['retries']} of them repeated; {usage['known']} "
+        f"answers were known; {usage['queries_of_all_runs']} queries in all runs"
+    )
+
+
+class AnswersDisplay:
+    """Shows on stderr how many samples have been answered: in a terminal as they come, else in tenths."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._next = 0.1
+
+    def __call__(self, done: int, wanted: int) -> None:
+        """Shows the state after one call."""
+        line = f"{done} of {wanted} answered"
+        if self._live:
+            print(f"\r{line}", end="\n" if done == wanted else "", file=sys.stderr, flush=True)
+        elif done >= self._next * wanted:
+            self._next = done / wanted + 0.1
+            note(line)
 
 
 class ProgressDisplay:

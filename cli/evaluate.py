@@ -13,7 +13,8 @@ from nfkit.errors import OptionError
 
 def evaluate(
     model: Annotated[
-        Path | None, typer.Argument(help="ONNX file; by default the only *.nf.onnx in this folder.")
+        str | None,
+        typer.Argument(help="ONNX file, or https://HOST/v2/models/NAME; by default the only *.nf.onnx in this folder."),
     ] = None,
     data: options.Data = "",
     ber: Annotated[
@@ -46,6 +47,21 @@ def evaluate(
     latency_batch: Annotated[
         int | None, typer.Option("--latency-batch", min=1, metavar="N", help="The same at batches 1 and N.")
     ] = None,
+    chip_behind: Annotated[
+        bool,
+        typer.Option("--chip-behind", help="Behind an address: estimate the bit error rate of the device there."),
+    ] = False,
+    clean: Annotated[
+        Path | None, typer.Option("--clean", metavar="MODEL", help="Behind an address: the same model without errors.")
+    ] = None,
+    queries: options.Queries = None,
+    call_batch: options.CallBatch = None,
+    concurrency: options.Concurrency = None,
+    timeout: options.Timeout = None,
+    answers: options.AnswersFile = None,
+    endpoint_input: options.EndpointInput = None,
+    output_tensor: options.EndpointOutput = None,
+    classes: options.Classes = None,
     optimization: options.Level = "all",
     layout: options.InputLayout = None,
     range_: options.Range = None,
@@ -57,12 +73,39 @@ def evaluate(
 
     With --bits, for bits x rates x chips: the paper's experiment of lower precision without retraining.
     """
+    from nfkit.access.address import is_address
     from nfkit.cli import console
+    from nfkit.cli.remote import Remote, evaluate_address
+    from nfkit.energy import load_curve
+    from nfkit.faults import BitErrors, parse_layout
+    from nfkit.plans.operating_points import Scale
     from nfkit.workflows.evaluation import evaluate as run
     from nfkit.workflows.evaluation import evaluate_precisions
+    from nfkit.workflows.inputs import find_strengths
 
-    path = model or _only_fused_file()
-    console.check_outputs(json, models={"the model": path}, files={"the data": data or None, "the curve": curve})
+    remote = Remote(
+        queries, call_batch, concurrency, timeout, answers, endpoint_input, output_tensor, classes, clean, chip_behind
+    )
+    if is_address(model):
+        if bits or latency or latency_batch or fault_generator or ((ber or vdd) and not chip_behind):
+            raise OptionError(
+                "behind an address nothing is changed or injected: --bits, --latency, --fault-generator and, without "
+                "--chip-behind, --ber and --vdd are for files"
+            )
+        errors = BitErrors(
+            0.0, kind, set_share, tuple(protect_bit or ()), tuple(protect_site or ()), protect_top, storage, ecc
+        )  # fmt: skip
+        scale = Scale(errors, errors.at(0.1).flips_per_cell() / 0.1, load_curve(curve), extrapolate)
+        rates = [strength.rate for strength in find_strengths(scale, ber, vdd)[0]] if ber or vdd else None
+        evaluate_address(
+            str(model), data, samples, remote, rates, errors, parse_layout(layout_map),
+            range(first_chip, first_chip + chips), optimization, (layout, range_, mean, std), json,
+        )  # fmt: skip
+        return
+    remote.refuse()
+    path = Path(model) if model else _only_fused_file()
+    files = {"the data": data or None, "the curve": curve}
+    console.check_outputs(json, models={"the model": path}, files=files)
     if not data:
         raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
     if bits and (latency or latency_batch):

@@ -17,6 +17,7 @@ from nfkit.cli.plot import plot
 from nfkit.cli.protect import protect
 from nfkit.cli.quantize import quantize
 from nfkit.cli.search import search
+from nfkit.cli.serve import serve
 from nfkit.cli.split import split
 from nfkit.cli.streams import note, printing
 from nfkit.cli.transfer import transfer
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (quantize, protect, search, evaluate, energy, plot, inspect, inject, fold, split, transfer, tune):
+for command in (quantize, protect, search, evaluate, energy, plot, inspect, inject, fold, split, transfer, tune, serve):
     app.command()(command)
 app.add_typer(models, name="models")
 

@@ -49,7 +49,8 @@ Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuc
 LayoutName = Annotated[
     str,
     typer.Option(
-        "--layout-map", help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference or cluster[:BLOCK:SHAPE]."
+        "--layout-map",
+        help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference, cluster[:BLOCK:SHAPE] or measured:FOLDER.",
     ),
 ]
 SetShare = Annotated[float, typer.Option("--set-share", help="Share of errors that write a 1 (stuck and asymmetric).")]
@@ -111,6 +112,38 @@ CurveName = Annotated[
 Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the voltage curve.")]
 
 
+Queries = Annotated[
+    int | None,
+    typer.Option("--queries", metavar="N", help="Behind an address: samples that may be sent, repetitions included."),
+]
+CallBatch = Annotated[
+    int | None, typer.Option("--call-batch", metavar="N", help="Behind an address: samples a call; 64 by default.")
+]
+Concurrency = Annotated[
+    int | None, typer.Option("--concurrency", metavar="N", help="Behind an address: calls at a time; 4 by default.")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", help="Behind an address: time of one call; 120 by default."),
+]
+AnswersFile = Annotated[
+    Path | None,
+    typer.Option("--answers", metavar="FILE", help="Behind an address: where answers are kept, to be asked for once."),
+]
+EndpointInput = Annotated[
+    str | None,
+    typer.Option(
+        "--input", metavar="NAME:TYPE:EXTENTS", help="Behind an address: its input, such as image:FP32:-1x3x32x32."
+    ),
+]
+EndpointOutput = Annotated[
+    str | None, typer.Option("--output-tensor", metavar="NAME", help="Behind an address: its output with the scores.")
+]
+Classes = Annotated[
+    int | None, typer.Option("--classes", metavar="N", help="Behind an address: how many classes there are.")
+]
+
+
 def input_settings(
     layout: str | None, value_range: tuple[float, float] | None, mean: str | None, std: str | None
 ) -> dict[str, Any]:
@@ -118,8 +151,8 @@ def input_settings(
     return {
         "input_layout": layout,
         "value_range": value_range,
-        "mean": _numbers("mean", mean),
-        "std": _numbers("std", std),
+        "mean": numbers("mean", mean),
+        "std": numbers("std", std),
     }
 
 
@@ -153,7 +186,8 @@ def parse_share(text: str | None) -> float | None:
     return share
 
 
-def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+def numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+    """Numbers given as one text, separated by commas."""
     if text is None:
         return None
     try:

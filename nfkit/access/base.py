@@ -7,7 +7,7 @@ opened, `graph` is what is inside: gradients and weight sites come from there, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.access.runtime import Level, Runner
-from nfkit.errors import AccessError, UnsupportedError
+from nfkit.errors import AccessError, NfkitError, UnsupportedError
 from nfkit.model import sha256
 
 Scores = npt.NDArray[np.float32]
@@ -138,11 +138,19 @@ class FunctionBase:
         """Answers samples [N, ...]."""
         try:
             given = np.asarray(self._function(x))
+        except NfkitError:
+            raise
         except Exception as error:
             raise AccessError(
                 f"{self.about.name} fails on {len(x)} samples: {type(error).__name__}: {error}"
             ) from error
         return check_answers(given, len(x), self.about.classes, self.about.answers, self.about.name)
+
+
+def best_only(base: Base) -> Base:
+    """The same base, where it names its best class and keeps the scores to itself."""
+    about = replace(base.about, answers="top-1")
+    return FunctionBase(lambda x: base(x).argmax(axis=1), about)
 
 
 def check_answers(given: npt.NDArray[Any], count: int, classes: int, answers: Answers, name: str) -> Scores:

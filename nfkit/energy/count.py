@@ -10,10 +10,11 @@ import onnx_ir as ir
 from nfkit.energy.layers import Layer, Part, Uncounted
 from nfkit.energy.parameters import count_parameters
 from nfkit.energy.read import Preset, read_layers
-from nfkit.energy.storage import find_storage
 from nfkit.energy.systolic import SystolicArray
 from nfkit.errors import OptionError, UnsupportedError
+from nfkit.graph.fusion.early import run_always
 from nfkit.graph.memory.foreign import refuse_hidden_weights
+from nfkit.graph.memory.sites import Survey
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
@@ -40,8 +41,17 @@ class Count:
 
     @property
     def weights(self) -> int:
-        """Weights in memory, each once, however many layers share it."""
-        return sum({layer.storage: layer.weights for layer in self.layers if layer.storage is not None}.values())
+        """Weights in memory, each once, however many layers share a memory or read a part of it."""
+        read: dict[str, list[Layer]] = {}
+        for layer in self.layers:
+            if layer.storage is not None:
+                read.setdefault(layer.storage, []).append(layer)
+        return sum(
+            min(layers[0].held, sum(layer.weights for layer in layers))
+            if layers[0].held
+            else max(layer.weights for layer in layers)
+            for layers in read.values()
+        )
 
     @property
     def macs(self) -> int:
@@ -122,14 +132,14 @@ def count(
         raise OptionError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
     if weight_bits is not None and weight_bits < 1:
         raise OptionError(f"weights of {weight_bits} bits do not exist: give a number from 1 on")
-    layers, uncounted = read_layers(model, preset=preset, weight_bits=weight_bits, part=part)
-    floats = {memory.name: memory.bits for memory in find_storage(model).values() if memory.is_float}
-    used = [floats[layer.storage] for layer in layers if layer.storage in floats]
+    survey = Survey(model)
+    layers, uncounted = read_layers(model, preset=preset, weight_bits=weight_bits, part=part, survey=survey)
+    used = [layer.bits for layer in layers if layer.is_float]
     as_stored = weight_bits is None and preset == "true"
     return Count(
         tuple(layers),
         tuple(uncounted),
-        count_parameters(model),
+        count_parameters(model, survey=survey),
         array or SystolicArray(),
         preset,
         max(used) if used and as_stored else None,
@@ -143,7 +153,7 @@ def count_fused(
     preset: Preset = "true",
     weight_bits: int | None = None,
 ) -> tuple[Count, Count]:
-    """Counts the base and the generator of a fused file, each on its own.
+    """Counts the base and the generator of a fused file, each on its own, for an inference that runs both.
 
     Args:
         model: A fused file; not changed.
@@ -154,14 +164,17 @@ def count_fused(
     Returns:
         (base, generator).
     """
+    model = run_always(model)  # what the base costs where it runs
     whole = count(model, array, preset=preset, weight_bits=weight_bits)
+
+    survey = Survey(model)
 
     def share(part: Part) -> Count:
         return replace(
             whole,
             layers=tuple(layer for layer in whole.layers if layer.part == part),
             uncounted=tuple(entry for entry in whole.uncounted if entry.part == part),
-            parameters=count_parameters(model, part),
+            parameters=count_parameters(model, part, survey=survey),
         )
 
     return share("base"), share("generator")

@@ -28,6 +28,8 @@ class Layer:
         storage: Name of the initializer that holds the weights; None for a product of two activations.
         bits: Bits of one stored weight; 0 where there are none.
         part: Whether the layer belongs to the frozen base or to a generator in front of it.
+        held: Weights that the memory holds, which layers may share or read in part; 0 where that is not known.
+        is_float: Whether the weights are stored as floats.
         operations: Multiply-accumulate operations by the preset's rule, where that is not the product of the above.
     """
 
@@ -42,6 +44,8 @@ class Layer:
     bits: int = 8
     part: Part = "base"
     operations: int | None = None
+    held: int = 0
+    is_float: bool = False
 
     @property
     def weights(self) -> int:

@@ -5,45 +5,44 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from nfkit.energy.layers import Part
-from nfkit.graph.memory.sites import ROLE_KEY, find_sites
+from nfkit.graph.memory.flow import CODES, Reading
+from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, Survey
+from nfkit.graph.operators.operands import facts_of
 
-# Operand positions that hold no learned number, by operator: scales, and the running statistics of a normalisation.
-_NOT_LEARNED = {
-    "QuantizeLinear": {1},
-    "DequantizeLinear": {1},
-    "QLinearConv": {1, 4, 6},
-    "QLinearMatMul": {1, 4, 6},
-    "QGemm": {1, 4, 7},
-    "MatMulNBits": {2, 3},
-    "BatchNormalization": {3, 4},
-}
+_LEARNED = ("weight", "bias", "constant")
 
 
-def count_parameters(model: ir.Model, part: Part | None = None) -> int:
+def count_parameters(model: ir.Model, part: Part | None = None, *, survey: Survey | None = None) -> int:
     """Elements of all weights, biases and constants of normalisations, of rank 1 or more.
 
-    Codes count as the numbers they stand for; scales, zero points, running statistics and shapes do not count.
+    Codes count as the numbers they stand for; scales, zero points, running statistics and shapes do not count, nor does
+    what no output depends on.
 
     Args:
         model: The model; not changed.
         part: Count only what the base, or the generator, of a fused file reads.
+        survey: What the model stores, where that is known already.
     """
-    codes = {site.name for site in find_sites(model) if site.role != "zero_point"}
+    survey = survey or Survey(model)
     return sum(
-        value.const_value.size
-        for name, value in model.graph.initializers.items()
-        if value.const_value is not None
-        and len(value.const_value.shape) > 0
-        and part in (None, _part(value))
-        and (name in codes or (value.const_value.dtype.is_floating_point() and _is_learned(value)))
+        entry.tensor.size
+        for name, entry in survey.stored.items()
+        if entry.value.is_initializer()
+        and entry.holder is model.graph
+        and len(entry.shape) > 0
+        and part in (None, _part(entry.value))
+        and (entry.dtype in CODES or entry.dtype.is_floating_point())
+        and any(_is_learned(reading) for reading in survey.readings(name))
     )
 
 
-def _is_learned(value: ir.Value) -> bool:
-    return any(index not in _NOT_LEARNED.get(node.op_type, ()) for node, index in value.uses())
+def _is_learned(reading: Reading) -> bool:
+    """Whether a reading is of numbers that training found, rather than of scales or running statistics."""
+    measured = all(end.index in facts_of(end.node).statistics for end in reading.ends)
+    return reading.role in _LEARNED and not measured
 
 
 def _part(value: ir.Value) -> Part:
     readers = [node for node, _ in value.uses()]
-    generated = bool(readers) and all(node.metadata_props.get(ROLE_KEY) == "generator" for node in readers)
+    generated = bool(readers) and all(node.metadata_props.get(ROLE_KEY) in ADDED_ROLES for node in readers)
     return "generator" if generated else "base"

@@ -11,6 +11,7 @@ What cannot be counted is named, with the reason.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Literal
 
@@ -19,34 +20,13 @@ import onnx_ir as ir
 from nfkit.energy import paper
 from nfkit.energy.layers import Layer, Part, Uncounted
 from nfkit.energy.shapes import batch_of, infer_shapes
-from nfkit.energy.storage import Storage, find_storage
 from nfkit.energy.unruled import why_uncounted
-from nfkit.graph.memory.sites import ROLE_KEY
+from nfkit.graph.memory.operands import Memories, Memory
+from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, Survey
+from nfkit.graph.operators.facts import Counted, Kind
+from nfkit.graph.operators.operands import facts_of, is_transposed, key_of
 
 Preset = Literal["true", "paper"]
-
-_MICROSOFT = "com.microsoft"
-
-# Positions of input, weight and bias, by (domain, operator).
-_CONVOLUTIONS = {
-    ("", "Conv"): (0, 1, 2),
-    ("", "ConvTranspose"): (0, 1, 2),
-    ("", "ConvInteger"): (0, 1, None),
-    ("", "QLinearConv"): (0, 3, 8),
-    (_MICROSOFT, "FusedConv"): (0, 1, 2),
-}
-_PRODUCTS = {
-    ("", "MatMul"): (0, 1, None),
-    ("", "Gemm"): (0, 1, 2),
-    ("", "MatMulInteger"): (0, 1, None),
-    ("", "QLinearMatMul"): (0, 3, None),
-    (_MICROSOFT, "QGemm"): (0, 3, 6),
-    (_MICROSOFT, "FusedMatMul"): (0, 1, None),
-    (_MICROSOFT, "FusedGemm"): (0, 1, 2),
-    (_MICROSOFT, "MatMulIntegerToFloat"): (0, 1, 6),
-    (_MICROSOFT, "DynamicQuantizeMatMul"): (0, 1, 4),
-}
-_RECURRENT = {("", "LSTM"), ("", "GRU"), ("", "RNN"), (_MICROSOFT, "DynamicQuantizeLSTM")}
 
 
 class _CannotCountError(Exception):
@@ -59,24 +39,28 @@ def read_layers(
     preset: Preset = "true",
     weight_bits: int | None = None,
     part: Part = "base",
+    survey: Survey | None = None,
 ) -> tuple[list[Layer], list[Uncounted]]:
-    """Lists the layers of a graph, in its order.
+    """Lists the layers of a graph, in its order. Nodes that no output depends on are none.
 
     Args:
         model: The model; not changed.
         preset: `true` for the shapes as they are, `paper` for the conventions of `nfkit.energy.paper`.
         weight_bits: Bits that every weight is held in; by default those that the file stores.
         part: What the nodes belong to that nfkit has not marked as a generator's.
+        survey: What the model stores, where that is known already.
 
     Returns:
         The layers, and the nodes that cost something but could not be counted.
     """
-    reader = _Reader(model, preset, weight_bits, part)
+    survey = survey or Survey(model)
+    paths = survey.flow.paths
+    reader = _Reader(model, survey, preset, weight_bits, part)
     layers: list[Layer] = []
     uncounted: list[Uncounted] = []
     for node in model.graph:
-        if node.outputs and node.outputs[0] in reader.storage:
-            continue  # computed from weights alone: once, before any inference
+        if not paths.is_live(node) or paths.is_constant(node.outputs[0]):
+            continue  # computed never, or from weights alone: once, before any inference
         try:
             layers += reader.read(node)
         except _CannotCountError as error:
@@ -85,40 +69,42 @@ def read_layers(
 
 
 class _Reader:
-    def __init__(self, model: ir.Model, preset: Preset, weight_bits: int | None, part: Part) -> None:
+    def __init__(self, model: ir.Model, survey: Survey, preset: Preset, weight_bits: int | None, part: Part) -> None:
         self._shapes = infer_shapes(model)
-        self.storage = find_storage(model)
+        self._memories = Memories(survey)
         self._batch = batch_of(model)
         self._functions = {(domain, name) for domain, name, _ in model.functions}
         self._preset = preset
         self._weight_bits = weight_bits
         self._part = part
-        ours = [n for n in model.graph if _key(n) in _CONVOLUTIONS and self.part_of(n) == "generator"]
+        ours = [n for n in model.graph if _is_convolution(n) and self.part_of(n) == "generator"]
         self._last_of_generator = ours[-1] if ours else None
 
     def part_of(self, node: ir.Node) -> Part:
-        return "generator" if node.metadata_props.get(ROLE_KEY) == "generator" else self._part
+        return "generator" if node.metadata_props.get(ROLE_KEY) in ADDED_ROLES else self._part
 
     def read(self, node: ir.Node) -> list[Layer]:
-        key = _key(node)
-        if key == ("", "ConvTranspose"):
-            return [self._transposed(node)]
-        if key in _CONVOLUTIONS:
-            return [self._convolution(node)]
-        if key in _PRODUCTS:
-            return [self._product(node)]
-        if key == (_MICROSOFT, "MatMulNBits"):
-            return [self._packed_product(node)]
-        if key in _RECURRENT:
-            return self._recurrence(node)
-        if self._preset == "paper" and not node.domain and paper.is_counted(node.op_type):
+        counted = facts_of(node).counted
+        if counted is not None:
+            if counted.kind == "recurrence":
+                return self._recurrence(node)
+            return [self._rule(counted.kind)(node, counted)]
+        if self._preset == "paper" and not key_of(node)[0] and paper.is_counted(node.op_type):
             return [self._elementwise(node)]
-        if reason := why_uncounted(node, self.storage, self._shapes, self._functions):
+        if reason := why_uncounted(node, self._memories, self._shapes, self._functions):
             raise _CannotCountError(reason)
         return []
 
-    def _convolution(self, node: ir.Node) -> Layer:
-        at_x, at_w, at_bias = _CONVOLUTIONS[_key(node)]
+    def _rule(self, kind: Kind) -> Callable[[ir.Node, Counted], Layer]:
+        return {
+            "convolution": self._convolution,
+            "transposed": self._transposed,
+            "product": self._product,
+            "packed": self._packed_product,
+        }[kind]
+
+    def _convolution(self, node: ir.Node, facts: Counted) -> Layer:
+        at_x, at_w, at_bias = facts.image, facts.weight, facts.bias
         weight, output = self._shape(node, at_w), self._output(node)
         groups = _integer(node, "group", 1)
         samples = self._samples(output[0])
@@ -148,7 +134,7 @@ class _Reader:
             both = [pad + 2 for pad in both]
         return paper.conv_positions(extents, kernel, strides, dilations, both)
 
-    def _transposed(self, node: ir.Node) -> Layer:
+    def _transposed(self, node: ir.Node, facts: Counted) -> Layer:
         image, weight = self._shape(node, 0), self._shape(node, 1)  # weights [Cin, Cout / group, *kernel]
         groups = _integer(node, "group", 1)
         samples = self._samples(image[0])
@@ -164,21 +150,21 @@ class _Reader:
             groups=groups,
         )  # fmt: skip
 
-    def _product(self, node: ir.Node) -> Layer:
-        at_left, at_right, at_bias = _PRODUCTS[_key(node)]
+    def _product(self, node: ir.Node, facts: Counted) -> Layer:
+        at_left, at_right, at_bias = facts.image, facts.weight, facts.bias
         left, right = self._shape(node, at_left), self._shape(node, at_right)
         left = (1, *left) if len(left) == 1 else left
         right = (*right, 1) if len(right) == 1 else right
         if _integer(node, "transA", 0):
             left = (*left[:-2], left[-1], left[-2])
-        if _integer(node, "transB", 0):
+        if is_transposed(node):
             right = (*right[:-2], right[-1], right[-2])
         stack = _broadcast(left[:-2], right[:-2])
         rows, depth, columns = left[-2], left[-1], right[-1]
-        on_left = node.inputs[at_left] in self.storage
+        on_left = self._memories.at(node, at_left) is not None
         # Whichever operand is the weight: its outputs meet the positions of the other.
         at_w, outputs, positions = (at_left, rows, columns) if on_left else (at_right, columns, rows)
-        groups = prod((left if on_left else right)[:-2]) if node.inputs[at_w] in self.storage else 1
+        groups = prod((left if on_left else right)[:-2]) if self._memories.at(node, at_w) is not None else 1
         positions = self._samples(positions * prod(stack) // groups)
         operations = None
         if self._preset == "paper":
@@ -188,8 +174,8 @@ class _Reader:
             node, at_w, positions=positions, depth=depth, outputs=outputs, groups=groups, operations=operations
         )
 
-    def _packed_product(self, node: ir.Node) -> Layer:
-        image, depth = self._shape(node, 0), _integer(node, "K", 0)
+    def _packed_product(self, node: ir.Node, facts: Counted) -> Layer:
+        image, depth = self._shape(node, facts.image), _integer(node, "K", 0)
         return self._layer(
             node, 1, positions=self._samples(prod(image) // depth), depth=depth, outputs=_integer(node, "N", 0),
             bits=_integer(node, "bits", 4),
@@ -216,15 +202,14 @@ class _Reader:
         self, node: ir.Node, at_w: int, *, positions: int, depth: int, outputs: int, groups: int = 1, repeats: int = 1,
         operations: int | None = None, bits: int | None = None,
     ) -> Layer:  # fmt: skip
-        weight = node.inputs[at_w]
-        memory = self.storage.get(weight) if weight is not None else None
+        memory = self._memories.at(node, at_w)
         return Layer(
             _label(node), node.op_type, positions, depth, outputs, groups, repeats,
             storage=memory.name if memory else None, bits=self._bits(memory, bits), part=self.part_of(node),
-            operations=operations,
+            operations=operations, held=memory.count if memory else 0, is_float=bool(memory and memory.is_float),
         )  # fmt: skip
 
-    def _bits(self, memory: Storage | None, stated: int | None) -> int:
+    def _bits(self, memory: Memory | None, stated: int | None) -> int:
         if memory is None:
             return 0
         return self._weight_bits or (paper.WEIGHT_BITS if self._preset == "paper" else stated or memory.bits)
@@ -261,8 +246,9 @@ class _Reader:
         return self._shapes[name]
 
 
-def _key(node: ir.Node) -> tuple[str, str]:
-    return node.domain, node.op_type
+def _is_convolution(node: ir.Node) -> bool:
+    counted = facts_of(node).counted
+    return counted is not None and counted.kind in ("convolution", "transposed")
 
 
 def _label(node: ir.Node) -> str:

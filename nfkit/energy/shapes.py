@@ -11,26 +11,9 @@ import logging
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
-Shapes = dict[str, tuple[int, ...]]
+from nfkit.graph.operators.operands import facts_of, key_of
 
-# Operators of ONNX Runtime: the standard operator that gives outputs of the same shape, and which inputs it gets.
-_STANDARD: dict[str, tuple[str, tuple[int, ...]]] = {
-    "FusedConv": ("Conv", (0, 1)),
-    "FusedGemm": ("Gemm", (0, 1)),
-    "QGemm": ("Gemm", (0, 3)),
-    "QLinearAdd": ("Add", (0, 3)),
-    "QLinearMul": ("Mul", (0, 3)),
-    "QLinearAveragePool": ("AveragePool", (0,)),
-    "QLinearSoftmax": ("Softmax", (0,)),
-    "QLinearSigmoid": ("Relu", (0,)),
-    "QLinearLeakyRelu": ("Relu", (0,)),
-    "Gelu": ("Relu", (0,)),
-    "QuickGelu": ("Relu", (0,)),
-    "QuantizeLinear": ("Relu", (0,)),
-    "DequantizeLinear": ("Relu", (0,)),
-    "MatMulIntegerToFloat": ("MatMul", (0, 1)),
-    "DynamicQuantizeMatMul": ("MatMul", (0, 1)),
-}
+Shapes = dict[str, tuple[int, ...]]
 
 
 def batch_of(model: ir.Model) -> int:
@@ -49,7 +32,7 @@ def infer_shapes(model: ir.Model) -> Shapes:
         model: The model; not changed.
     """
     stored = _known(model, free_batch=True)
-    copy = model.clone()
+    copy = _without_dead_nodes(model)
     for value in copy.graph.inputs:
         if value.shape is not None and len(value.shape):
             # Some exporters write -1 for a free axis.
@@ -58,7 +41,7 @@ def infer_shapes(model: ir.Model) -> Shapes:
     for value in (*(out for node in copy.graph for out in node.outputs), *copy.graph.outputs):
         value.shape = None  # what a file says may hold another batch
     for node in list(copy.graph):
-        if node.domain == "com.microsoft" and node.op_type in _STANDARD:
+        if key_of(node)[0] and facts_of(node).shaped_like is not None:
             _replace(node)
     # Types of the stand-ins need not fit, and one node that cannot be inferred shall not stop the others.
     logger = logging.getLogger("onnx_ir.passes.common.shape_inference")
@@ -71,8 +54,21 @@ def infer_shapes(model: ir.Model) -> Shapes:
     return {**stored, **_known(inferred, free_batch=False)}
 
 
+def _without_dead_nodes(model: ir.Model) -> ir.Model:
+    """A copy of what the outputs depend on; inference costs more than all the rest of a count."""
+    graph = model.graph
+    try:
+        live = ir.convenience.extract(graph, list(graph.inputs), list(graph.outputs))
+    except ValueError:  # a graph without outputs, say
+        return model.clone()
+    functions = [function.clone() for function in model.functions.values()]
+    return ir.Model(live, ir_version=model.ir_version, functions=functions)
+
+
 def _replace(node: ir.Node) -> None:
-    op, inputs = _STANDARD[node.op_type]
+    like = facts_of(node).shaped_like
+    assert like is not None
+    op, inputs = like
     attributes = [a for name, a in node.attributes.items() if name not in ("activation", "activation_params")]
     stand_in = ir.Node("", op, [node.inputs[i] for i in inputs], attributes, num_outputs=1)
     stand_in.outputs[0].name = node.outputs[0].name

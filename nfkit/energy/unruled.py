@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 
 import onnx_ir as ir
 
 from nfkit.energy.shapes import Shapes
-from nfkit.energy.storage import Storage
+from nfkit.graph.memory.operands import Memories
+from nfkit.graph.operators.operands import facts_of, key_of
 
-_LOOK_UPS = {"Gather", "GatherElements", "GatherND"}
-_UNRULED = {"Einsum", "DeformConv", "Attention"}
 _WEIGHTS_IN_ATTRIBUTES = ("TreeEnsemble", "Linear", "SVM")
 
 
 def why_uncounted(
-    node: ir.Node, storage: Mapping[ir.Value, Storage], shapes: Shapes, functions: Container[tuple[str, str]]
+    node: ir.Node, memories: Memories, shapes: Shapes, functions: Container[tuple[str, str]]
 ) -> str | None:
     """Why a node that no rule counts is missing from the sum; None where there is nothing to miss.
 
@@ -27,25 +26,24 @@ def why_uncounted(
 
     Args:
         node: A node without a rule.
-        storage: The memory behind every stored value.
+        memories: The memory behind every stored operand.
         shapes: Shapes of values by name.
         functions: (domain, name) of the model's own functions.
     """
-    stored = [value for value in node.inputs if value is not None and value in storage]
+    facts, (domain, op) = facts_of(node), key_of(node)
     if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values()):
         return "its branches are not counted"
-    if (node.domain, node.op_type) in functions and node.domain != "nfkit":
+    if (domain, op) in functions and domain != "nfkit":
         return "the bodies of functions are not counted; inline them first"
-    if node.domain == "ai.onnx.ml" and node.op_type.startswith(_WEIGHTS_IN_ATTRIBUTES):
+    if domain == "ai.onnx.ml" and op.startswith(_WEIGHTS_IN_ATTRIBUTES):
         return "it keeps its weights in attributes"
-    if not node.domain and node.op_type in _LOOK_UPS and stored and stored[0] is node.inputs[0]:
-        memory = storage[stored[0]]
+    if facts.passes == "moves" and 0 in facts.values and (memory := memories.at(node, 0)) is not None:
         return "the reads of a table depend on what is looked up" if memory.is_float or memory.bits <= 16 else None
-    if not node.domain:
-        return "there is no rule for this operator" if node.op_type in _UNRULED else None
-    elementwise = (
-        node.domain == "com.microsoft" and node.op_type.startswith("QLinear") and node.op_type != "QLinearConv"
-    )
+    reads_weights = "weight" in (*facts.values.values(), *(coded.role for coded in facts.codes.values()))
+    if not domain:
+        return "there is no rule for this operator" if reads_weights and facts.passes is None else None
+    stored = [value for i, value in enumerate(node.inputs) if value is not None and memories.at(node, i) is not None]
+    elementwise = bool(facts.codes) and not reads_weights
     if not elementwise and any(len(shapes.get(str(value.name), ())) >= 2 for value in stored):
-        return f"there is no rule for this operator of domain '{node.domain}'"
+        return f"there is no rule for this operator of domain '{domain}'"
     return None

@@ -7,7 +7,7 @@ has a registry: a new one is a file and a line.
 
 from nfkit.faults.bit_errors import BitErrors
 from nfkit.faults.chip import EVALUATION_CHIPS, TRAINING_CHIPS, VALIDATION_CHIPS, Chip
-from nfkit.faults.layouts import Array, Iid, Layout, Memory, Reference, parse_layout
+from nfkit.faults.layouts import Array, Clustered, Iid, Layout, Measured, Memory, Reference, parse_layout
 from nfkit.faults.site_faults import Read, SiteFaults
 from nfkit.faults.words import flipped_bits
 
@@ -18,8 +18,10 @@ __all__ = [
     "Array",
     "BitErrors",
     "Chip",
+    "Clustered",
     "Iid",
     "Layout",
+    "Measured",
     "Memory",
     "Read",
     "Reference",

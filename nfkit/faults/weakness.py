@@ -209,3 +209,15 @@ def prefers_one(seed: int, name: str, cells: Cells, share: float) -> npt.NDArray
 
     each(decide, blocks(len(cells), BLOCK))
     return ones
+
+
+def unit_marks(seed: int, name: str, count: int) -> npt.NDArray[np.float64]:
+    """Numbers in [0, 1), independent and uniform: the first `count` of a stream of the memory's own."""
+    marks = np.empty(count, np.float64)
+
+    def draw(block: slice) -> None:
+        words = _words(seed, name, _POSITIONS, block.start, block.stop)
+        marks[block] = (words >> np.uint64(11)) * 2.0**-53
+
+    each(draw, blocks(count, BLOCK))
+    return marks

@@ -98,3 +98,8 @@ def describe(source: ModelLike, model: ir.Model, data: Dataset) -> dict[str, Any
     """Provenance of a measurement as plain values; the arguments are those of `Provenance.of`."""
     facts: dict[str, Any] = msgspec.to_builtins(Provenance.of(source, model, data))
     return facts
+
+
+def describe_run() -> dict[str, Any]:
+    """What any measurement depends on: versions."""
+    return {"versions": versions()}

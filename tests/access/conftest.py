@@ -222,10 +222,22 @@ def clock():
 
 
 @pytest.fixture
-def proxy(server, clock):
-    running = Proxy(server.address, clock)
-    yield running
-    running.stop()
+def intercept(clock):
+    """intercept(address): a proxy in front of it."""
+    running = []
+
+    def start(address):
+        running.append(Proxy(address, clock))
+        return running[-1]
+
+    yield start
+    for proxy in running:
+        proxy.stop()
+
+
+@pytest.fixture
+def proxy(server, intercept):
+    return intercept(server.address)
 
 
 @pytest.fixture

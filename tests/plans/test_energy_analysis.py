@@ -1,6 +1,8 @@
-"""What lower voltage saves on a model, with generators by name."""
+"""What lower voltage saves on a model, with generators by name, which torch builds to be counted."""
 
 import pytest
+
+pytest.importorskip("torch")
 
 from nfkit.energy import count, load_curve
 from nfkit.plans.energy_analysis import analyse

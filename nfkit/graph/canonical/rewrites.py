@@ -18,7 +18,8 @@ import numpy as np
 import onnx_ir as ir
 
 from nfkit.graph.canonical.rewriter import Cache, Rewriter, Value
-from nfkit.graph.operators.operands import DEQUANTIZE, ORT, QUANTIZE, Key, key_of
+from nfkit.graph.operators.facts import Key
+from nfkit.graph.operators.operands import DEQUANTIZE, ORT, QUANTIZE, key_of
 
 Rule = Callable[[Rewriter], Value]
 _CONV = ("kernel_shape", "strides", "pads", "dilations", "group", "auto_pad")

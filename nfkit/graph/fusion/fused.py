@@ -1,7 +1,7 @@
 """What tells a fused model from others: the names that fusing gives, and what it records for splitting.
 
-Everything that the prefix names starts with `nfkit/`, so that nothing can clash, and every node of it carries
-`nfkit.role = generator`.
+Everything that fusing names starts with `nfkit/`, so that nothing can clash. Every node of the prefix carries
+`nfkit.role = generator`, every node of the answer stage behind the base `nfkit.role = answer`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,16 @@ GENERATOR_PREFIX = PREFIX + "generator/"
 """Start of the names that the generator itself brings."""
 JOINT = PREFIX + "protected"
 """Name of the prefix's last value, which the base reads in place of its input."""
+ANSWER_PREFIX = PREFIX + "answer/"
+"""Start of the names that an answer stage brings."""
+BASE_OUTPUT = PREFIX + "base_output"
+"""Name of the base's first output where an answer stage follows it and bears the output's own name."""
+BASE_IF_NEEDED = ANSWER_PREFIX + "base_if_needed"
+"""Name of the If whose else branch is the base, where early answers may spare it."""
+THRESHOLD = "threshold"
+"""Name, behind that prefix, of the probability from which on the evidence answers early."""
+ROLE_ANSWER = "answer"
+"""Role of the nodes of an answer stage."""
 EVIDENCE = "evidence"
 """Name of the value, in a generator's graph, that holds its own scores [N, classes], if it has any."""
 
@@ -27,11 +37,20 @@ RESULTS_KEY = "nfkit.results"
 """Summary of the evaluation that the file was shipped with."""
 GENERATOR_KEY = "nfkit.generator"
 GENERATOR_DIGEST_KEY = "nfkit.generator.sha256"
+ANSWER_KEY = "nfkit.answer"
+"""How the file answers, where not by the base alone: form of the output, trust, threshold (JSON)."""
+
+
+def has_answer(model: ir.Model) -> bool:
+    """Whether evidence and base answer together in a fused model."""
+    made = {value.name for node in model.graph for value in node.outputs}
+    return ANSWER_KEY in model.metadata_props or bool(made & {BASE_OUTPUT, f"{BASE_IF_NEEDED}_output"})
 
 
 def is_fused(model: ir.Model) -> bool:
     """Whether the model is a generator and a base, fused by nfkit: told by its graph too, where metadata was lost."""
-    if any(value.name == JOINT for value in model.graph.outputs):  # a prefix that was split off
+    ours = {JOINT, GENERATOR_PREFIX + EVIDENCE}
+    if any(value.name in ours for value in model.graph.outputs):  # a prefix that was split off
         return False
     said = any(key in model.metadata_props for key in (BASE_DIGEST_KEY, BASE_HEADER_KEY, INPUT_KEY))
-    return said or any(value.name == JOINT for node in model.graph for value in node.outputs)
+    return said or any(value.name in ours for node in model.graph for value in node.outputs)

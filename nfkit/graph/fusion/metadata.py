@@ -7,14 +7,26 @@ that it describes before anything relies on it.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
 import numpy as np
 import onnx_ir as ir
 
-from nfkit.errors import ModelError
-from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, BASE_HEADER_KEY, INPUT_KEY, RESULTS_KEY
+from nfkit.errors import ModelError, OptionError
+from nfkit.graph.fusion.answer import Answer
+from nfkit.graph.fusion.fused import (
+    ANSWER_KEY,
+    ANSWER_PREFIX,
+    BASE_DIGEST_KEY,
+    BASE_HEADER_KEY,
+    INPUT_KEY,
+    RESULTS_KEY,
+    THRESHOLD,
+    has_answer,
+)
+from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.input.spec import LAYOUTS, InputSpec
 
 _T = TypeVar("_T")
@@ -91,6 +103,30 @@ def read_input(fused: ir.Model) -> InputSpec:
         raise _damaged(INPUT_KEY, f"the graph's input is not of type {spec.dtype[:80]}")
     _check_range(spec)
     return spec
+
+
+def read_answer(fused: ir.Model) -> Answer | None:
+    """How base and evidence answer together, with the numbers that the graph holds; None where the base answers.
+
+    Raises:
+        ModelError: When the record is damaged, or the graph lacks one of the numbers.
+    """
+    if not has_answer(fused):
+        return None
+    try:
+        answer = _read(fused, ANSWER_KEY, Answer)
+        numbers = {name: _number(fused, name) for name in answer.trust.to_dict()}
+        threshold = None if answer.threshold is None else _number(fused, THRESHOLD)
+        return replace(answer, trust=Trust(**numbers), threshold=threshold)
+    except OptionError as error:
+        raise _damaged(ANSWER_KEY, str(error)) from error
+
+
+def _number(fused: ir.Model, name: str) -> float:
+    value = fused.graph.initializers.get(ANSWER_PREFIX + name)
+    if value is None or value.const_value is None or value.const_value.size != 1:
+        raise _damaged(ANSWER_KEY, f"the graph holds no number '{ANSWER_PREFIX}{name}'")
+    return float(value.const_value.numpy().reshape(()))
 
 
 def read_recoveries(fused: ir.Model) -> dict[float, float]:

@@ -56,7 +56,8 @@ def record_bits(model: ir.Model, bits: Mapping[str, int]) -> None:
 
 def _check(model: ir.Model, name: str, bits: int) -> None:
     where = f"metadata '{BITS_KEY}' gives initializer '{name}' {bits} bits"
-    value = model.graph.initializers.get(name)
+    graphs = (model.graph, *model.graph.subgraphs())
+    value = next((graph.initializers[name] for graph in graphs if name in graph.initializers), None)
     if value is None:
         raise ModelError(f"{where}, but the model holds none of that name: was it renamed by another tool?")
     if value.dtype is None or not value.dtype.is_integer():

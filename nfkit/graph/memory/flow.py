@@ -1,207 +1,268 @@
-"""What becomes of a stored tensor: the operators that finally read it, through moves, calls and control flow.
+"""What becomes of a stored tensor: the operators that finally read it, through whatever is done with it on the way.
 
-A tensor of codes may be moved (Transpose, Reshape, ...), handed to a function, captured by a body, handed on by a body,
-and dequantised: by DequantizeLinear, or by Cast and arithmetic with constants (Sub the zero point, Mul the scale).
-What reads it behind all that decides what it is.
+A stored tensor is followed as long as everything that has a part in the result is constant, so that the result is
+still the weight and no activation:
+
+1. moved, joined to others or masked (see `nfkit.graph.operators.table`), before it is dequantised or after;
+2. dequantised, by DequantizeLinear, or by Cast and arithmetic: Sub the zero point, Mul the scale;
+3. computed with in any other way (Neg, Abs, a product of two stored tensors), but for codes that an operator of another
+   maker reads;
+4. handed to a function, captured by a body, handed on by a body.
+
+What reads it behind all that decides what it is. Of several stored tensors that meet in arithmetic or under a mask, the
+one with the most elements is the weight, codes before floats before 0 and 1; the others say how it is read: scales,
+zero points, masks, fillers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from nfkit.graph.memory.storage import bodies, constant, every_node
+from nfkit.graph.memory.paths import Calls, Paths
+from nfkit.graph.memory.storage import bodies, constant
 from nfkit.graph.operators.operands import (
-    DEQUANTIZE,
-    Role,
     code_role,
-    float_role,
-    key_of,
-    moves,
+    facts_of,
+    is_scale,
     operand,
+    passed_on,
     quantisation,
     standard_op,
+    value_role,
 )
+from nfkit.graph.operators.vendors import is_vendors
 
-Calls = tuple[ir.Node, ...]
-"""The calls of functions, outermost first, that a value is looked at through."""
+ReadAs = Literal["weight", "bias", "constant", "zero_point", "scale"]
+"""What a tensor is read as, in the order in which a tensor that is several counts."""
+
+CODES = (
+    ir.DataType.INT2,
+    ir.DataType.UINT2,
+    ir.DataType.INT4,
+    ir.DataType.UINT4,
+    ir.DataType.INT8,
+    ir.DataType.UINT8,
+    ir.DataType.INT16,
+    ir.DataType.UINT16,
+    ir.DataType.INT32,
+)
+"""Types of integers that quantised weights, biases and zero points are stored in."""
+
+
+@dataclass(frozen=True)
+class End:
+    """A node that finally uses the values of a tensor, and at which operand."""
+
+    node: ir.Node
+    index: int
+    role: ReadAs
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One way in which a stored tensor of codes is read.
+    """One way in which a stored tensor is read.
 
     Attributes:
         node: The node that takes the tensor itself.
         role: What it is read as.
-        consumers: Names (or types) of the operators that finally use its values.
+        ends: What finally uses its values.
         scale: Quantisation scales, of the shape that the graph gives them; None where it does not say.
         zero_point: Zero points; None where the graph has none.
         axis: Axis of several scales, counted from the end if negative.
+        quantised: Bits of the codes that a quantiser in the graph makes of the values on the way; 0 where none does.
     """
 
     node: ir.Node
-    role: Role
-    consumers: tuple[str, ...]
-    scale: npt.NDArray[np.generic] | None = None
-    zero_point: npt.NDArray[np.generic] | None = None
+    role: ReadAs
+    ends: tuple[End, ...]
+    scale: npt.NDArray[Any] | None = None
+    zero_point: npt.NDArray[Any] | None = None
     axis: int = 0
+    quantised: int = 0
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """Names (or types) of the operators that finally use the values."""
+        return tuple(label(end.node) for end in self.ends)
 
 
 class Flow:
-    """The ways that values take through a model.
+    """What becomes of the stored tensors of a model.
 
     Args:
         model: The model; not changed, nor to be changed while this is used.
     """
 
     def __init__(self, model: ir.Model) -> None:
-        self._functions = model.functions
-        self._calls: dict[ir.OperatorIdentifier, list[ir.Node]] = {}
-        self._returned: dict[int, list[tuple[ir.Node | ir.Function, int]]] = {}
-        for node in every_node(model):
-            if self._called(node) is not None:
-                self._calls.setdefault(node.op_identifier(), []).append(node)
-            for _, graph in bodies(node):
-                for index, value in enumerate(graph.outputs):
-                    # The first result of a Loop's body is its condition, which the node does not return.
-                    self._returned.setdefault(id(value), []).append((node, index - (node.op_type == "Loop")))
-        for function in model.functions.values():
-            for index, value in enumerate(function.outputs):
-                self._returned.setdefault(id(value), []).append((function, index))
+        self.paths = Paths(model)
 
-    def uses(self, value: ir.Value, calls: Calls = ()) -> Iterator[tuple[ir.Node, int, Calls]]:
-        """The operators that take a value, and at which operand: looked for inside what is called, and outside too."""
-        for node, index in value.uses():
-            function = self._called(node)
-            if function is not None:
-                yield from self.uses(function.inputs[index], (*calls, node))
-                continue
-            entered = False
-            for _, graph in bodies(node):
-                if node.op_type in ("Loop", "Scan") and index < len(graph.inputs):
-                    entered = True
-                    yield from self.uses(graph.inputs[index], calls)
-            if not entered:
-                yield node, index, calls
-        for owner, index in self._returned.get(id(value), ()):
-            if index < 0:
-                continue
-            if isinstance(owner, ir.Node):
-                yield from self.uses(owner.outputs[index], calls)
-            elif calls:
-                yield from self.uses(calls[-1].outputs[index], calls[:-1])
-            else:  # a constant of the function itself: every call returns it
-                for call in self._calls.get(owner.identifier(), ()):
-                    yield from self.uses(call.outputs[index])
+    def readings(self, value: ir.Value) -> list[Reading]:
+        """How a stored tensor is read."""
+        return list(_Walk(self.paths, value).readings())
 
-    def readings(self, value: ir.Value) -> Iterator[Reading]:
-        """How a stored tensor of codes is read, as far as that makes it memory."""
-        for node, index, calls in self.uses(value):
-            for reading in self._coded(node, index, calls):
+
+class _Walk:
+    """One tensor's way through the model."""
+
+    def __init__(self, paths: Paths, start: ir.Value) -> None:
+        self._paths, self._start = paths, start
+        self._seen: set[tuple[int, Calls]] = set()
+
+    def readings(self) -> Iterator[Reading]:
+        dtype = self._start.dtype
+        coded = dtype is None or not dtype.is_floating_point()
+        for node, index, calls in self._paths.uses(self._start):
+            for reading in self._at(node, index, calls, coded):
                 yield replace(reading, node=node)
 
-    def _coded(self, node: ir.Node, index: int, calls: Calls) -> Iterator[Reading]:
-        """Readings of a raw code that a node takes at an operand."""
+    def _behind(self, node: ir.Node, calls: Calls, coded: bool) -> Iterator[Reading]:
+        """Readings of what a node makes of the tensor."""
+        for output in node.outputs:
+            key = (id(output), calls)
+            if key in self._seen:  # both operands of a node, say
+                continue
+            self._seen.add(key)
+            for user, index, within in self._paths.uses(output, calls):
+                yield from self._at(user, index, within, coded)
+
+    def _at(self, node: ir.Node, index: int, calls: Calls, coded: bool) -> Iterator[Reading]:
+        """Readings of a node that takes the tensor, or what was made of it, at an operand: as codes, or as values."""
+        facts = facts_of(node)
+        if facts.blind:
+            return
+        if is_scale(node, index):
+            yield _end(node, index, "scale")
+            return
         role = code_role(node, index)
         if role is not None:
             scale, zero_point, axis = quantisation(node, index)
-            yield Reading(node, role, (label(node),), self._number(scale, calls), self._number(zero_point, calls), axis)
-        elif key_of(node) in DEQUANTIZE and index == 0:
+            number, zero = self._paths.number(scale, calls), self._paths.number(zero_point, calls)
+            yield replace(_end(node, index, role), scale=number, zero_point=zero, axis=axis)
+            return
+        if facts.quantiser is not None:
+            yield from self._quantiser(node, index, calls, coded)
+            return
+        looked_up = facts.passes == "moves" and 0 in facts.values and not self._is_constant(node, 1, calls)
+        role = value_role(node, index)
+        if role is not None and (looked_up or facts.passes is None) and not self._alone(node, index, calls):
+            if looked_up and coded:
+                yield from self._table(node, calls)
+            else:
+                yield _end(node, index, role)
+            return
+        if facts.passes is not None or node.domain == "nfkit":
+            yield from self._passed(node, index, calls, coded)
+        elif not bodies_of(node) and self._alone(node, index, calls):
+            yield from self._computed(node, index, calls, coded)
+        elif standard_op(node) == "Sub" and index == 1:  # what is taken off is no weight, but may be its zero point
+            yield _end(node, index, "zero_point")
+        elif not coded:
+            yield _end(node, index, "constant")
+
+    def _quantiser(self, node: ir.Node, index: int, calls: Calls, coded: bool) -> Iterator[Reading]:
+        if index != 0:
+            return
+        kind = facts_of(node).quantiser
+        if kind == "dequantises":
             attribute = node.attributes.get("axis")
             axis = attribute.as_int() if attribute is not None else 1
-            ends = list(self._valued(node.outputs[0], calls)) or [Reading(node, "constant", (label(node),))]
-            numbers = [self._number(operand(node, i), calls) for i in (1, 2)]
-            yield _joined(node, ends, numbers[0], numbers[1], axis)
-        elif standard_op(node) == "Cast" and _to_float(node):
-            # Integers that end anywhere but in a product or convolution are no quantised weights.
-            yield from (r for r in self._valued(node.outputs[0], calls) if r.role != "constant")
-        elif standard_op(node) == "Sub" and index == 1:
-            yield Reading(node, "zero_point", (label(node),))
-        elif moves(node, index) or standard_op(node) in ("Cast", "Sub") or (standard_op(node), index) == ("Gather", 0):
-            for output in node.outputs:
-                for user, position, within in self.uses(output, calls):
-                    for reading in self._coded(user, position, within):
-                        # Rows that are looked up before they are dequantised are a table's, whatever is done with them.
-                        table = node.op_type == "Gather" and reading.role == "constant"
-                        shift = reading.zero_point
-                        if node.op_type == "Sub" and shift is None:
-                            shift = self._number(node.inputs[1], calls)
-                        yield replace(reading, role="weight" if table else reading.role, zero_point=shift)
+            ends = list(self._behind(node, calls, False)) or [_end(node, index, "constant")]
+            scale, zero_point = (self._paths.number(operand(node, i), calls) for i in (1, 2))
+            yield _joined(node, ends, scale, zero_point, axis)
+            return
+        bits = self._code_bits(node, calls)
+        for reading in self._behind(node, calls, kind == "quantises"):
+            yield replace(reading, quantised=bits)
 
-    def _valued(self, value: ir.Value, calls: Calls) -> Iterator[Reading]:
-        """Readings of values that were dequantised, or cast and are being scaled."""
-        for node, index, within in self.uses(value, calls):
-            op = standard_op(node)
-            if op in ("Shape", "Size"):  # they read no values
-                continue
-            other = node.inputs[1 - index] if op in _ARITHMETIC and len(node.inputs) == 2 else None
-            if moves(node, index) or op == "Cast":
-                for output in node.outputs:
-                    yield from self._valued(output, within)
-            elif op == "Sub" and index == 1:  # what is taken off is no weight, but may be its zero point
-                yield Reading(node, "zero_point", (label(node),))
-            elif other is not None and self._is_constant(other, within):
-                for reading in self._valued(node.outputs[0], within):
-                    number = self._number(other, within)
-                    if op == "Mul" and reading.scale is None:
-                        yield replace(reading, scale=number, axis=_broadcast_axis(number))
-                    elif op == "Sub" and reading.zero_point is None:
-                        yield replace(reading, zero_point=number)
-                    else:
-                        yield reading
-            else:
-                yield Reading(node, float_role(node, index) or "constant", (label(node),))
+    def _code_bits(self, node: ir.Node, calls: Calls) -> int:
+        """Bits of the codes that a quantiser makes."""
+        if facts_of(node).quantiser == "imitates":
+            width = self._paths.number(operand(node, 3), calls)
+            return 1 if width is None or not width.size else max(1, math.ceil(float(width.max())))
+        return code_type(node).bitwidth
 
-    def _called(self, node: ir.Node) -> ir.Function | None:
-        # nfkit's own fault functions pass weights on; what they do inside is bits, not values.
-        return None if node.domain == "nfkit" else self._functions.get(node.op_identifier())
+    def _table(self, node: ir.Node, calls: Calls) -> Iterator[Reading]:
+        """Rows that are looked up before they are dequantised are a table's, whatever is done with them."""
+        for reading in self._behind(node, calls, True):
+            yield replace(reading, role="weight") if reading.role == "constant" else reading
 
-    def _outside(self, value: ir.Value, calls: Calls) -> tuple[ir.Value | None, Calls]:
-        """The value that a caller gave for a function's input."""
-        while calls:
-            function = self._functions[calls[-1].op_identifier()]
-            index = next((i for i, given in enumerate(function.inputs) if given is value), None)
-            if index is None:
-                break
-            given = operand(calls[-1], index)
-            if given is None:
-                return None, calls
-            value, calls = given, calls[:-1]
-        return value, calls
+    def _passed(self, node: ir.Node, index: int, calls: Calls, coded: bool) -> Iterator[Reading]:
+        """What a node that leaves values as they are makes of them."""
+        chosen = passed_on(node)
+        if index not in chosen:  # positions, shapes, masks, fillers
+            return
+        others = [v for i in chosen if i != index and (v := operand(node, i)) is not None]
+        if not all(self._paths.is_constant(v, calls) for v in others):
+            if not coded:  # joined to activations
+                yield _end(node, index, "constant")
+            return
+        if facts_of(node).passes == "masks" and not self._prevails(others, calls):
+            return
+        yield from self._behind(node, calls, coded)
 
-    def _is_constant(self, value: ir.Value, calls: Calls) -> bool:
-        """Whether a value depends on stored tensors alone."""
-        pending, seen = [(value, calls)], set()
-        while pending:  # not by recursion: an activation lies behind all the layers before it
-            found, within = self._outside(*pending.pop())
-            if found is None or (id(found), within) in seen or found.is_initializer():
-                continue
-            seen.add((id(found), within))
-            node = found.producer()
-            if node is None:
-                return False
-            pending.extend((v, within) for v in reversed(node.inputs) if v is not None)
-        return True
+    def _computed(self, node: ir.Node, index: int, calls: Calls, coded: bool) -> Iterator[Reading]:
+        """What a node makes of constants alone."""
+        op = standard_op(node)
+        others = [v for i, v in enumerate(node.inputs) if i != index and v is not None]
+        role = value_role(node, index)
+        prevails = self._prevails(others, calls)
+        if op == "Sub" and index == 1 and prevails and not self._prevails(others, calls, strictly=True):
+            prevails = False  # of two alike the one that is taken off is the zero point
+        if role != "weight" and not prevails:
+            if op in ("Add", "Sub"):
+                yield _end(node, index, "zero_point")
+            elif not coded:
+                yield _end(node, index, "scale" if self._start.dtype not in CODES else "constant")
+            return
+        if coded and is_vendors(node):  # what that makes of codes only its maker knows
+            return
+        becomes_float = op == "Cast" and _to_float(node)
+        for reading in self._behind(node, calls, coded and not becomes_float):
+            if coded and becomes_float and reading.role in ("constant", "scale"):
+                continue  # integers that end anywhere but in a layer are no quantised weights
+            yield self._shifted(op, index, others, calls, reading)
 
-    def _number(self, value: ir.Value | None, calls: Calls) -> npt.NDArray[np.generic] | None:
-        """The numbers that a constant holds, looked for behind moves and casts."""
-        found, calls = self._outside(value, calls) if value is not None else (None, ())
-        if found is None:
-            return None
-        node = found.producer()
-        if node is not None and standard_op(node) in ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape"):
-            return self._number(node.inputs[0], calls)
-        if node is None:  # an initializer, even one that may be overridden: the file's own number
-            return None if found.const_value is None else np.asarray(found.const_value.numpy())
-        return constant(found)
+    def _shifted(self, op: str, index: int, others: list[ir.Value], calls: Calls, reading: Reading) -> Reading:
+        """A reading behind arithmetic with constants, which may be the scale and the zero point."""
+        if op not in ("Mul", "Div", "Add", "Sub") or len(others) != 1 or (op == "Div" and index == 1):
+            return reading
+        number = self._paths.number(others[0], calls)
+        if op in ("Mul", "Div"):
+            scale = _product(number, reading.scale, inverse=op == "Div")
+            # What is taken off behind a scale is no code.
+            return replace(reading, scale=scale, zero_point=None, axis=_broadcast_axis(scale))
+        if reading.zero_point is not None or number is None or not np.all(number == np.rint(number)):
+            return reading
+        turned = op == "Sub" and index == 1  # z - w: the same zero point, and a negative scale
+        scale = -reading.scale if turned and reading.scale is not None else reading.scale
+        return replace(reading, zero_point=np.negative(number) if op == "Add" else number, scale=scale)
 
+    def _is_constant(self, node: ir.Node, index: int, calls: Calls) -> bool:
+        value = operand(node, index)
+        return value is None or self._paths.is_constant(value, calls)
 
-_ARITHMETIC = ("Mul", "Sub", "Add", "Div")
+    def _alone(self, node: ir.Node, index: int, calls: Calls) -> bool:
+        """Whether all the other operands of a node are constants."""
+        return all(i == index or v is None or self._paths.is_constant(v, calls) for i, v in enumerate(node.inputs))
+
+    def _prevails(self, others: list[ir.Value], calls: Calls, *, strictly: bool = False) -> bool:
+        """Whether this tensor is the weight where it meets other constants, which then say how it is read."""
+        ranks = [_rank(root) for other in others for root in self._paths.roots(other, calls) if root is not self._start]
+        if not ranks:
+            return True
+        return self._own_rank > max(ranks) if strictly else self._own_rank >= max(ranks)
+
+    @cached_property
+    def _own_rank(self) -> tuple[int, int]:
+        return _rank(self._start)
 
 
 def label(node: ir.Node) -> str:
@@ -209,25 +270,74 @@ def label(node: ir.Node) -> str:
     return node.name or node.op_type
 
 
+def code_type(node: ir.Node) -> ir.DataType:
+    """Type of the codes that a QuantizeLinear makes."""
+    zero_point, stated = operand(node, 2), node.attributes.get("output_dtype")
+    if zero_point is not None and zero_point.dtype is not None:
+        return zero_point.dtype
+    if stated is not None and stated.as_int():
+        return ir.DataType(stated.as_int())
+    return node.outputs[0].dtype or ir.DataType.UINT8
+
+
+def bodies_of(node: ir.Node) -> bool:
+    """Whether a node runs graphs of its own."""
+    return any(True for _ in bodies(node))
+
+
+def _end(node: ir.Node, index: int, role: ReadAs) -> Reading:
+    return Reading(node, role, (End(node, index, role),))
+
+
 def _joined(
     node: ir.Node,
-    ends: list[Reading],
-    scale: npt.NDArray[np.generic] | None,
-    zero_point: npt.NDArray[np.generic] | None,
+    found: list[Reading],
+    scale: npt.NDArray[Any] | None,
+    zero_point: npt.NDArray[Any] | None,
     axis: int,
 ) -> Reading:
     """One reading for all that happens behind a DequantizeLinear."""
-    roles = {end.role for end in ends}
-    role: Role = next((r for r in ("weight", "bias") if r in roles), "constant")
-    consumers = tuple(name for end in ends for name in end.consumers)
-    return Reading(node, role, consumers, scale, zero_point, axis)
+    roles = {reading.role for reading in found}
+    role: ReadAs = next((r for r in ("weight", "bias") if r in roles), "constant")
+    ends = tuple(end for reading in found for end in reading.ends)
+    return Reading(node, role, ends, scale, zero_point, axis, max(reading.quantised for reading in found))
+
+
+def _rank(root: ir.Value) -> tuple[int, int]:
+    """How much speaks for a stored tensor being the weight: its elements, and what they are."""
+    tensor = root.const_value if root.producer() is None else None
+    content = constant(root) if tensor is None else None
+    count = tensor.size if tensor is not None else (0 if content is None else content.size)
+    dtype = root.dtype or (tensor.dtype if tensor is not None else None)
+    if dtype is None:
+        return count, 0
+    if dtype in CODES:
+        numbers = tensor.numpy() if tensor is not None else content
+        masks = numbers is not None and numbers.size and int(numbers.min()) >= 0 and int(numbers.max()) <= 1
+        return count, 1 if masks else 2
+    return count, 1 if dtype.is_floating_point() else 0
 
 
 def _to_float(node: ir.Node) -> bool:
     return "to" in node.attributes and ir.DataType(node.attributes["to"].as_int()).is_floating_point()
 
 
-def _broadcast_axis(scale: npt.NDArray[np.generic] | None) -> int:
+def _product(
+    number: npt.NDArray[Any] | None, behind: npt.NDArray[Any] | None, *, inverse: bool
+) -> npt.NDArray[Any] | None:
+    """The scale of a multiplication and what is multiplied by behind it; None where it is not one number an axis."""
+    if number is None:
+        return behind
+    with np.errstate(divide="ignore"):
+        factor = np.asarray(1 / number.astype(np.float64)) if inverse else number
+    if sum(extent > 1 for extent in factor.shape) > 1:  # a mask, or blocks
+        return behind
+    if behind is None:
+        return factor
+    return np.asarray(factor * behind) if 1 in (factor.size, behind.size) else None
+
+
+def _broadcast_axis(scale: npt.NDArray[Any] | None) -> int:
     """Where scales that a Mul broadcasts vary, counted from the last axis."""
     if scale is None:
         return 0

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from nfkit.errors import UnsupportedError
 from nfkit.graph.memory.storage import every_node, stored_tensors
-from nfkit.graph.operators.operands import moves
+from nfkit.graph.operators.operands import passed_on
 from nfkit.graph.operators.vendors import VendorOperator, explain, is_vendors, kinds
 
 _LEAST = 2
@@ -41,5 +41,5 @@ def _first_readers(value: ir.Value) -> list[ir.Node]:
     """The nodes that read a value, looked for behind what only moves it."""
     found = []
     for node, index in value.uses():
-        found += [r for output in node.outputs for r in _first_readers(output)] if moves(node, index) else [node]
+        found += [r for output in node.outputs for r in _first_readers(output)] if index in passed_on(node) else [node]
     return found

@@ -7,11 +7,9 @@ from typing import Any
 
 import onnx_ir as ir
 
-from nfkit.graph.memory.flow import Flow, label
-from nfkit.graph.memory.sites import WeightSite, find_sites
-from nfkit.graph.memory.storage import Stored, stored_tensors
-from nfkit.graph.operators.operands import QUANTIZE, is_scale, key_of
-from nfkit.graph.operators.vendors import is_quant, is_vendors
+from nfkit.graph.memory.flow import label
+from nfkit.graph.memory.sites import Survey, WeightSite
+from nfkit.graph.operators.vendors import is_vendors
 
 _SITE_REASONS = {
     "bias": "biases: hit on request (--biases)",
@@ -46,11 +44,10 @@ class Entry:
 
 def inventory(model: ir.Model) -> list[Entry]:
     """Lists all constant tensors but scalars, in the order of `stored_tensors`."""
-    sites, flow = {site.name: site for site in find_sites(model)}, Flow(model)
+    survey = Survey(model)
+    sites = {site.name: site for site in survey.sites}
     entries = []
-    for stored in stored_tensors(model).values():
-        if stored.node is None and stored.value.const_value is None:
-            continue
+    for stored in survey.stored.values():
         site = sites.get(stored.name)
         if stored.tensor.size <= 1 and (site is None or site.role != "weight"):
             continue
@@ -60,7 +57,7 @@ def inventory(model: ir.Model) -> list[Entry]:
                 dtype=stored.dtype.name.lower(),
                 shape=stored.shape,
                 role=site.role if site else None,
-                reason=_site_reason(site) if site else _reason(stored, flow),
+                reason=_site_reason(site) if site else why_no_site(survey, stored.name),
             )
         )
     return entries
@@ -72,24 +69,25 @@ def _site_reason(site: WeightSite) -> str | None:
     return _SITE_REASONS[site.role]
 
 
-def _reason(stored: Stored, flow: Flow) -> str:
-    """Why a tensor is no site."""
-    uses = [(node, index) for node, index, _ in flow.uses(stored.value)]
+def why_no_site(survey: Survey, name: str) -> str:
+    """Why a stored tensor is no site."""
+    stored = survey.stored[name]
+    uses = [node for node, _, _ in survey.flow.paths.uses(stored.value)]
     if not uses:
         return "nothing reads them"
-    dtype = stored.dtype
+    dtype, readings = stored.dtype, survey.readings(name)
     if dtype.is_floating_point():
-        if any((key_of(node) in QUANTIZE or is_quant(node)) and index == 0 for node, index in uses):
+        if any(reading.quantised for reading in readings):
             return QUANTISED_INSIDE
-        if all(is_quant(node) for node, _ in uses):
+        if readings and all(reading.role == "scale" for reading in readings):
             return "quantisation scales: registers, not memory"
-        if all(is_scale(node, index) for node, index in uses):
-            return "quantisation scales: registers, not memory"
+        if dtype.bitwidth <= 8:
+            return f"codes of {dtype.name.lower()}, a floating type: faults hit integers"
         return "floats: not stored as integers"
     if dtype in (ir.DataType.INT64, ir.DataType.BOOL, ir.DataType.INT32, ir.DataType.STRING):
         return "shapes, axes, indices and other data of the graph itself"
-    hidden = [f"{node.domain}::{node.op_type}" for node, _ in uses if is_vendors(node)]
+    hidden = [f"{node.domain}::{node.op_type}" for node in uses if is_vendors(node)]
     if hidden:
         return f"integers behind operators of another maker ({', '.join(dict.fromkeys(hidden))})"
-    readers = ", ".join(dict.fromkeys(f"{label(node)} ({node.op_type})" for node, _ in uses))
+    readers = ", ".join(dict.fromkeys(f"{label(node)} ({node.op_type})" for node in uses))
     return f"integers that are never dequantised: read by {readers}"

@@ -17,6 +17,7 @@ MatMulNBits, are memories of raw bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -25,26 +26,15 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError
 from nfkit.graph.memory.bits import recorded_bits
-from nfkit.graph.memory.flow import Flow, Reading
+from nfkit.graph.memory.flow import CODES, Flow, Reading
 from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.storage import Stored, find_stored, stored_tensors
-from nfkit.graph.operators.operands import QUANTIZE, key_of
 from nfkit.graph.operators.operands import Role as Role
 
 ROLE_KEY = "nfkit.role"
-"""Metadata key on nodes that nfkit adds to a model; `generator` marks the prefix of a fused file."""
-
-_INTEGERS = (
-    ir.DataType.INT2,
-    ir.DataType.UINT2,
-    ir.DataType.INT4,
-    ir.DataType.UINT4,
-    ir.DataType.INT8,
-    ir.DataType.UINT8,
-    ir.DataType.INT16,
-    ir.DataType.UINT16,
-    ir.DataType.INT32,
-)
+"""Metadata key on nodes that nfkit adds to a model: `generator` marks the prefix of a fused file, `answer` its end."""
+ADDED_ROLES = ("generator", "answer")
+"""Values of that key."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ class WeightSite:
         zero_point: Zero point of the same length as the scale; None where the graph has none.
         axis: Axis along which the scales vary; None for one scale a tensor.
         consumers: Names (or operator types) of the nodes that use the values.
-        part: `generator` for the prefix that nfkit put in front of a base, else `base`.
+        part: `generator` for what nfkit put around a base, else `base`.
     """
 
     name: str
@@ -96,33 +86,74 @@ class WeightSite:
         }
 
 
+class Survey:
+    """Everything that a model stores and what reads it, found once.
+
+    Args:
+        model: The model; not changed, nor to be changed while this is used.
+
+    Raises:
+        ModelError: When the model records bits of its codes that they do not have; see `nfkit.graph.memory.bits`.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self.flow = Flow(model)
+        self.stored = {
+            name: entry
+            for name, entry in stored_tensors(model).items()
+            if entry.node is not None or entry.value.const_value is not None
+        }
+        self.narrow = recorded_bits(model)
+        self._readings: dict[str, list[Reading]] = {}
+
+    def readings(self, name: str) -> list[Reading]:
+        """How a stored tensor is read."""
+        if name not in self._readings:
+            self._readings[name] = self.flow.readings(self.stored[name].value)
+        return self._readings[name]
+
+    @cached_property
+    def sites(self) -> list[WeightSite]:
+        """The tensors of integers that a device would hold in memory, in the order of the file."""
+        return [
+            _site(entry, self.bits(name), readings)
+            for name, entry in self.stored.items()
+            if entry.dtype in CODES and (readings := self.readings(name))
+        ]
+
+    def bits(self, name: str) -> int:
+        """Bits of one element of a stored tensor, as its type or the model's own record says."""
+        return self.narrow.get(name, self.stored[name].dtype.bitwidth)
+
+    def quantised_inside(self) -> list[str]:
+        """Names of floating weights that the graph turns into codes, as exports of fake quantisation hold them."""
+        return [
+            name
+            for name, entry in self.stored.items()
+            if entry.dtype.is_floating_point()
+            and any(reading.role == "weight" and reading.quantised for reading in self.readings(name))
+        ]
+
+
 def find_sites(model: ir.Model) -> list[WeightSite]:
     """Lists the tensors of integers that a device would hold in memory, in the order of the file.
 
     Raises:
         ModelError: When the model records bits of its codes that they do not have; see `nfkit.graph.memory.bits`.
     """
-    flow, narrow = Flow(model), recorded_bits(model)
-    sites = []
-    for entry in stored_tensors(model).values():
-        if (entry.node is None and entry.value.const_value is None) or entry.dtype not in _INTEGERS:
-            continue
-        readings = list(flow.readings(entry.value))
-        if readings:
-            sites.append(_site(entry, narrow.get(entry.name, entry.dtype.bitwidth), readings))
-    return sites
+    return Survey(model).sites
 
 
 def _site(entry: Stored, bits: int, readings: list[Reading]) -> WeightSite:
     roles = {reading.role for reading in readings}
     # A memory read as a weight anywhere is weight memory.
-    role: Role = next(r for r in ("weight", "bias", "constant", "zero_point") if r in roles)
+    role: Role = next((r for r in ("weight", "bias", "constant", "zero_point") if r in roles), "constant")
     if bits == 32 and role != "zero_point":
         role = "bias"
     quantised = next((reading for reading in readings if reading.scale is not None), readings[0])
     scale, zero_point = _numbers(quantised.scale, float), _numbers(quantised.zero_point, int)
     axis = quantised.axis if quantised.axis >= 0 else len(entry.shape) + quantised.axis
-    generated = all(reading.node.metadata_props.get(ROLE_KEY) == "generator" for reading in readings)
+    generated = all(reading.node.metadata_props.get(ROLE_KEY) in ADDED_ROLES for reading in readings)
     return WeightSite(
         name=entry.name,
         role=role,
@@ -145,7 +176,8 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
         UnsupportedError: When operators of other makers read weights.
     """
     refuse_hidden_weights(model)
-    floats = weights_quantised_inside(model) if "weight" in roles else []
+    survey = Survey(model)
+    floats = survey.quantised_inside() if "weight" in roles else []
     if floats:
         more = f" and {len(floats) - 3} more" if len(floats) > 3 else ""
         raise ModelError(
@@ -153,28 +185,13 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
             "so the file has no bits to fault: store what it makes of them first (nfkit fold), and ship that file"
         )
     parts = ("base", "generator") if generator else ("base",)
-    sites = [s for s in find_sites(model) if s.role in roles and s.part in parts]
+    sites = [s for s in survey.sites if s.role in roles and s.part in parts]
     if not sites:
         raise ModelError(
             f"graph '{model.graph.name}' stores no weights as integers, so there are no bits to fault: "
             "quantise it first (nfkit quantize), or check that no optimiser folded them to float"
         )
     return sites
-
-
-def weights_quantised_inside(model: ir.Model) -> list[str]:
-    """Names of floating weights that a QuantizeLinear turns into codes, as exports of fake quantisation hold them."""
-    flow, found = Flow(model), []
-    for entry in stored_tensors(model).values():
-        if (entry.node is None and entry.value.const_value is None) or not entry.dtype.is_floating_point():
-            continue
-        for node, index, _ in flow.uses(entry.value):
-            if key_of(node) in QUANTIZE and index == 0:
-                roles = {reading.role for reading in flow.readings(node.outputs[0])}
-                if "weight" in roles:
-                    found.append(entry.name)
-                    break
-    return found
 
 
 def codes(model: ir.Model, site: WeightSite) -> npt.NDArray[Any]:

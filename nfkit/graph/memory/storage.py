@@ -171,7 +171,10 @@ def _within(holder: ir.Graph | ir.Function, prefix: str) -> Iterator[Stored]:
         if node.op_type == "Constant" and not node.domain and _holds_tensor(node):
             yield Stored(f"{prefix}{node.outputs[0].name}", node.outputs[0], holder)
         for branch, graph in bodies(node):
-            yield from _within(graph, f"{prefix}{node.name or node.outputs[0].name}.{branch}/")
+            # A branch that nfkit put around a base is none of the base's: its memories keep the names they had.
+            added = str(node.name).startswith("nfkit/")
+            within = prefix if added else f"{prefix}{node.name or node.outputs[0].name}.{branch}/"
+            yield from _within(graph, within)
 
 
 def _holds_tensor(node: ir.Node) -> bool:

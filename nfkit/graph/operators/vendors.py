@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from nfkit.graph.operators.operands import ORT, key_of
-
-QONNX: frozenset[str] = frozenset({"qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"})
-"""Domains of QONNX, which FINN, hls4ml and Brevitas write (github.com/fastmachinelearning/qonnx)."""
+from nfkit.graph.operators.table import QONNX as QONNX
 
 QUANT: frozenset[str] = frozenset({"Quant", "IntQuant"})
 """QONNX's integer quantiser, by its old and its new name."""

@@ -17,10 +17,12 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitial
 
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.graph.memory.foreign import vendor_operators
+from nfkit.graph.operators.operands import facts_of
 from nfkit.graph.operators.vendors import explain
 from nfkit.rim.external import with_data
 
-_INTEGER = re.compile("[Qq]uantize|Integer|^QLinear|^QGemm|^MatMulNBits")  # operators on integer weights
+# Operators that no table knows may still say by their name that they work on integers.
+_INTEGER = re.compile("[Qq]uantize|Integer|^QLinear")
 
 MIN_OPSET = 13
 """Scales a channel exist from this opset on."""
@@ -76,7 +78,7 @@ def refuse_quantised(model: ir.Model) -> None:
     if others:
         raise UnsupportedError(f"the model holds {explain(others)}")
     for node in model.graph:
-        if _INTEGER.search(node.op_type):
+        if _INTEGER.search(node.op_type) or facts_of(node).codes or facts_of(node).quantiser:
             raise ModelError(
                 f"the model is quantised already ({node.op_type}, node '{node.name}'): give the float model, or see "
                 "nfkit evaluate --bits for fewer bits"

@@ -18,15 +18,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import UnsupportedError
-
-# Where an operator that takes raw codes keeps an operand's scale and zero point, and the bias in steps of that scale.
-_RAW: dict[tuple[str, str], dict[int, tuple[int, int, int | None]]] = {
-    ("", "QLinearConv"): {3: (4, 5, 8)},
-    ("", "QLinearMatMul"): {0: (1, 2, None), 3: (4, 5, None)},
-    ("com.microsoft", "QGemm"): {3: (4, 5, 6)},
-}
-_WITH_BIAS = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2}
-_MOVES = {"Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten"}
+from nfkit.graph.operators.operands import DEQUANTIZE, facts_of, is_transposed, key_of, operand, passed_on
 
 
 @dataclass(frozen=True)
@@ -104,20 +96,20 @@ def recode(
 
 def _uses(value: ir.Value, *, moved: bool) -> Iterator[_Use]:
     for node, index in value.uses():
-        raw = _RAW.get((node.domain, node.op_type), {}).get(index)
-        if node.op_type == "DequantizeLinear" and index == 0:
+        raw = facts_of(node).codes.get(index)
+        if key_of(node) in DEQUANTIZE and index == 0:
             block = node.attributes.get("block_size")
             if block is not None and block.as_int():
                 raise UnsupportedError(f"initializer '{value.name}' is quantised in blocks of {block.as_int()} codes")
             use = _Use(_Operand(node, 1), _Operand(node, 2), tuple(_float_biases(node.outputs[0])))
-        elif raw is not None:
-            scale, zero_point, at = raw
-            bias = _Bias(_Operand(node, at), None, node) if at is not None else None
+        elif raw is not None and raw.role == "weight" and raw.scale is not None and raw.zero_point is not None:
+            bias = _Bias(_Operand(node, raw.bias), None, node) if raw.bias is not None else None
             found = (bias,) if bias is not None and bias.codes.value is not None else ()
-            use = _Use(_Operand(node, scale), _Operand(node, zero_point), found)
+            use = _Use(_Operand(node, raw.scale), _Operand(node, raw.zero_point), found)
             _refuse_columns(node, use)
-        elif not node.domain and node.op_type in _MOVES and index == 0:
-            yield from _uses(node.outputs[0], moved=True)
+        elif _moves(node, index):
+            for output in node.outputs:
+                yield from _uses(output, moved=True)
             continue
         else:
             raise UnsupportedError(
@@ -134,8 +126,7 @@ def _uses(value: ir.Value, *, moved: bool) -> Iterator[_Use]:
 
 def _refuse_columns(node: ir.Node, use: _Use) -> None:
     """Matrix products of raw codes have one scale a column, which the sites' axis does not tell."""
-    transposed = node.attributes.get("transB")
-    by_row = node.op_type == "QLinearConv" or (transposed is not None and transposed.as_int())
+    by_row = node.op_type == "QLinearConv" or is_transposed(node)
     if not by_row and use.scale.value is not None and _array(use.scale.value).size > 1:
         raise UnsupportedError(
             f"{node.op_type} (node '{node.name}') has one weight scale a column: bring the model as QDQ, or per tensor"
@@ -145,15 +136,21 @@ def _refuse_columns(node: ir.Node, use: _Use) -> None:
 def _float_biases(weight: ir.Value) -> Iterator[_Bias]:
     """Biases that are stored as int32 codes beside a dequantised weight."""
     for node, index in weight.uses():
-        if node.op_type in _MOVES and index == 0:
-            yield from _float_biases(node.outputs[0])
-        elif node.op_type in _WITH_BIAS and len(node.inputs) > _WITH_BIAS[node.op_type]:
-            bias = node.inputs[_WITH_BIAS[node.op_type]]
-            reader = bias.producer() if bias is not None else None
-            if reader is not None and reader.op_type == "DequantizeLinear":
+        at = next((i for i, role in facts_of(node).values.items() if role == "bias"), None)
+        if _moves(node, index):
+            for output in node.outputs:
+                yield from _float_biases(output)
+        elif at is not None and (bias := operand(node, at)) is not None:
+            reader = bias.producer()
+            if reader is not None and key_of(reader) in DEQUANTIZE:
                 stored = reader.inputs[0]
                 if stored is not None and stored.dtype == ir.DataType.INT32 and stored.const_value is not None:
                     yield _Bias(_Operand(reader, 0), _Operand(reader, 1), node)
+
+
+def _moves(node: ir.Node, index: int) -> bool:
+    """Whether a node only moves the values of its operand: no filler among them, and none of another tensor."""
+    return facts_of(node).passes == "moves" and index in passed_on(node)
 
 
 def _check_bias(bias: _Bias, growth: npt.NDArray[np.float64], layers: set[ir.Node]) -> None:

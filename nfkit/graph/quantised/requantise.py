@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import OptionError
+from nfkit.graph.fusion.early import run_always
 from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, is_fused
 from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.record import refuse_faults
@@ -42,6 +43,7 @@ def requantise(model: ir.Model, bits: int) -> ir.Model:
     if bits < MIN_BITS:
         raise OptionError(f"codes of {bits} bits can hold no signed weight: give at least {MIN_BITS}")
     refuse_faults(model)
+    model = run_always(model)  # for codes inside a branch nothing can be recorded; the answers stay the same
     changed = model.clone()
     changed_sites = {site.name: bits for site in fault_sites(model) if _requantise_site(changed, site, bits)}
     record_bits(changed, changed_sites)

@@ -1,0 +1,181 @@
+"""Commands on a model behind an address."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nfkit.cli import console, options
+from nfkit.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from nfkit.access.base import Base
+    from nfkit.access.endpoint import Endpoint
+    from nfkit.faults import BitErrors, Layout
+    from nfkit.graph.input.spec import InputSpec
+
+Form = tuple[str | None, tuple[float, float] | None, str | None, str | None]
+"""--layout, --range, --mean and --std."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The options that a model behind an address takes."""
+
+    queries: int | None = None
+    call_batch: int | None = None
+    concurrency: int | None = None
+    timeout: float | None = None
+    answers: Path | None = None
+    input: str | None = None
+    output_tensor: str | None = None
+    classes: int | None = None
+    clean: Path | None = None
+    chip_behind: bool = False
+
+    def refuse(self) -> None:
+        """Says that they do not belong to a file.
+
+        Raises:
+            OptionError: When one of them is given.
+        """
+        given = [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value not in (None, False)]
+        if given:
+            raise OptionError(f"{', '.join(given)}: for a model behind an address; this one is a file")
+
+    @contextmanager
+    def open(self, address: str) -> Iterator[Endpoint]:
+        """The endpoint, for the length of a `with` block."""
+        from nfkit.access.remote import open_endpoint, require_client
+
+        require_client()
+        from nfkit.access.endpoint import Asking
+        from nfkit.access.metadata import parse_tensor
+        from nfkit.access.transport import Limits
+
+        if self.timeout is not None and not self.timeout > 0:
+            raise OptionError(f"--timeout {self.timeout}: give seconds above 0")
+        limits = Limits() if self.timeout is None else Limits(total=self.timeout)
+        asking = Asking(
+            batch=64 if self.call_batch is None else self.call_batch,
+            concurrency=4 if self.concurrency is None else self.concurrency,
+            queries=self.queries,
+            classes=self.classes,
+            input=None if self.input is None else parse_tensor(self.input),
+            output=self.output_tensor,
+        )
+        kept = self.answers or default_answers(address)
+        with open_endpoint(address, asking, limits=limits, answers=kept, on_progress=console.AnswersDisplay()) as it:
+            yield it
+
+
+def default_answers(address: str) -> Path:
+    """Where answers of an address are kept unless a file is named: in the user's cache."""
+    from nfkit.access.address import parse_address
+    from nfkit.data.download import cache_folder
+
+    text = str(parse_address(address))
+    folder = cache_folder() / "answers"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make '{folder}' ({error.strerror}): name a file with --answers") from error
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", text.partition("://")[2]).strip("-")[:80]
+    return folder / f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.sqlite"
+
+
+def evaluate_address(
+    address: str,
+    data: str,
+    samples: int | None,
+    remote: Remote,
+    rates: list[float] | None,
+    errors: BitErrors,
+    layout_map: Layout,
+    chips: range,
+    level: Any,
+    form: Form,
+    json: str | None,
+) -> None:
+    """`nfkit evaluate ADDRESS`: accuracy as it is, agreement with the clean model, and bit error rate.
+
+    Args:
+        address: Where the model answers.
+        data: Labelled samples.
+        samples: How many of them; all by default.
+        remote: How it is asked, and what it is compared with.
+        rates: Bit error rates to simulate; some customary ones by default.
+        errors: Their kind.
+        layout_map: How simulated chips hold weights.
+        chips: Their seeds.
+        level: Optimisation level of ONNX Runtime.
+        form: --layout, --range, --mean and --std.
+        json: Where the record goes.
+    """
+    from nfkit.access.base import GraphBase
+    from nfkit.data import load as load_data
+    from nfkit.measure.answering import measure_answers
+    from nfkit.measure.device import RATES, calibrate, estimate_device
+    from nfkit.model import load, sha256
+    from nfkit.reports.provenance import describe_run
+
+    if remote.chip_behind and remote.clean is None:
+        raise OptionError("--chip-behind compares a device with its model without errors: give --clean MODEL")
+    if not data:
+        raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
+    models = {} if remote.clean is None else {"the model without errors": remote.clean}
+    console.check_outputs(json, models=models, files={"the data": data, "the answers": remote.answers})
+    graph = None if remote.clean is None else load(remote.clean)
+    with remote.open(address) as endpoint:
+        spec = find_spec(endpoint, graph, form)
+        dataset = load_data(data, "test", spec.image_shape)
+        dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
+        x = spec.encode(dataset.x)
+        console.note(f"{address}: {endpoint.count_missing(x)} of {len(x)} samples to ask for")
+        measured = measure_answers(endpoint, dataset, spec, None if graph is None else GraphBase(graph, level=level))
+        usage = endpoint.record()
+    record: dict[str, Any] = {
+        "schema": "nfkit.evaluate-base/1",
+        "base": usage,
+        "data": {"name": dataset.name, "n": len(dataset), "sha256": dataset.sha256},
+        **describe_run(),
+        **measured.to_dict(),
+    }
+    if remote.clean is not None:
+        record["clean"] = {"path": str(remote.clean), "sha256": sha256(remote.clean), "level": level}
+    device = None
+    if remote.chip_behind and graph is not None and measured.reference_scores is not None:
+        calibration = calibrate(
+            graph, x, measured.reference_scores, errors, layout_map,
+            rates=rates or RATES, chips=chips, level=level, on_rate=console.note_simulated,
+        )  # fmt: skip
+        device = estimate_device(calibration, measured.scores, usage["answers"])
+        record["chip_behind"] = device.to_dict() | calibration.settings
+    if json != "-":
+        console.print_answering(address, dataset.name, measured, device, usage)
+    console.write_json(record, json)
+
+
+def find_spec(base: Base, graph: ir.Model | None, form: Form) -> InputSpec:
+    """What a base takes: as it says itself, and for layout and range as the same model in a file does."""
+    from nfkit.access.input import find_input_of
+
+    layout, value_range, mean, std = form
+    ours = base.about.input
+    if graph is not None and not any(form):
+        known = options.make_spec(graph, *form)
+        if (known.dtype, known.shape) != (ours.dtype, ours.sample):
+            raise OptionError(
+                f"{base.about.name} takes {ours}, the model given with --clean {known.dtype} {list(known.shape)}: they "
+                "are not the same model"
+            )
+        return replace(known, name=ours.name)
+    numbers = {"mean": options.numbers("mean", mean), "std": options.numbers("std", std)}
+    return find_input_of(ours, layout=layout, value_range=value_range, **numbers)

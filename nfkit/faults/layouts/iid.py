@@ -1,0 +1,32 @@
+"""Independent errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nfkit.faults.bit_errors import BitErrors
+from nfkit.faults.layouts.base import Drawn, Memory, draw
+from nfkit.faults.weakness import Cells
+
+
+@dataclass(frozen=True)
+class Iid:
+    """Every weight has cells of its own."""
+
+    @classmethod
+    def parse(cls, settings: str) -> Iid:
+        """Reads the layout; there is nothing to set.
+
+        Raises:
+            ValueError: When something is.
+        """
+        if settings:
+            raise ValueError(settings)
+        return cls()
+
+    def faulty(self, seed: int, memory: Memory, errors: BitErrors) -> tuple[Cells, Cells]:
+        """See `Layout.faulty`."""
+        return draw(Drawn(seed, memory.name, memory.count * memory.bits), errors)
+
+    def __str__(self) -> str:
+        return "iid"

@@ -1,0 +1,150 @@
+"""Maps read from files: cell by cell, and what is refused."""
+
+import numpy as np
+import pytest
+
+from nfkit.errors import DataError
+from nfkit.faults.layouts.clustered import fit_shape
+from nfkit.faults.maps import read_measured_chip
+
+
+def write_stuck_at(folder, maps, ending=""):
+    """maps: {volts: cells [row, column]: 0 sound, 1 stuck at 0, 2 stuck at 1}."""
+    for volts, cells in maps.items():
+        for value in (0, 1):
+            rows = [",".join(str(int(cell == value + 1)) for cell in row) + ending for row in cells]
+            (folder / f"fmap_sa{value}_v_{volts}.txt").write_text("\n".join(rows) + "\n")
+
+
+def write_hex(folder, maps):
+    """maps: {volts: lost cells [word, bit], the least significant bit first}."""
+    for volts, lost in maps.items():
+        words = [f"{sum(int(not cell) << bit for bit, cell in enumerate(word)):04X}" for word in lost]
+        (folder / f"KC-{volts}.bin").write_text("".join(words))
+
+
+def random_maps(rows=40, columns=12):
+    random = np.random.default_rng(0)
+    weakness, value = random.random((rows, columns)), random.integers(1, 3, (rows, columns))
+    return {volts: np.where(weakness < rate, value, 0) for volts, rate in ((0.6, 0.02), (0.55, 0.1), (0.5, 0.3))}
+
+
+@pytest.mark.parametrize("ending", ["", ","])
+def test_stuck_at_files(tmp_path, ending):
+    maps = random_maps()
+    write_stuck_at(tmp_path, maps, ending)
+    (tmp_path / "notes.txt").write_text("hot")
+    chip = read_measured_chip(tmp_path)
+    assert (chip.rows, chip.columns, chip.name) == (40, 12, tmp_path.name)
+    assert [step.volts for step in chip.steps] == [0.6, 0.55, 0.5]
+    for step in chip.steps:
+        cells = maps[step.volts].ravel()
+        assert step.zeros.tolist() == np.flatnonzero(cells == 1).tolist()
+        assert step.ones.tolist() == np.flatnonzero(cells == 2).tolist()
+        assert chip.rate_at(step.volts) == np.count_nonzero(cells) / 480
+
+
+def test_hex_files(tmp_path):
+    random = np.random.default_rng(1)
+    weakness = random.random((30, 16))
+    maps = {volts: weakness < rate for volts, rate in ((0.54, 0.05), (0.53, 0.2))}
+    write_hex(tmp_path, maps)
+    chip = read_measured_chip(tmp_path)
+    assert (chip.rows, chip.columns) == (30, 16)
+    for step in chip.steps:
+        assert step.zeros.tolist() == np.flatnonzero(maps[step.volts].ravel()).tolist()
+        assert step.ones.size == 0
+
+
+def test_a_word_by_hand(tmp_path):
+    (tmp_path / "KC705B-0.53.bin").write_text("FFFE\n7fff\n")
+    assert read_measured_chip(tmp_path).steps[0].zeros.tolist() == [0, 31]
+
+
+def test_cells_fail_for_good_and_the_weakest_first(tmp_path):
+    maps = {0.6: [[1, 0, 0, 0]], 0.5: [[0, 2, 2, 0]]}  # the first cell was sound again at the lower voltage
+    write_stuck_at(tmp_path, {volts: np.array(cells) for volts, cells in maps.items()})
+    chip = read_measured_chip(tmp_path)
+    assert chip.order[0] == 0
+    assert sorted(chip.order.tolist()) == [0, 1, 2]
+    assert (chip.rate_at(0.6), chip.rate_at(0.5)) == (0.25, 0.75)
+    assert chip.prefer_one(chip.order).tolist() == [False, True, True]
+
+
+def test_a_cell_keeps_the_value_of_its_first_failure(tmp_path):
+    write_stuck_at(tmp_path, {0.6: np.array([[1, 0]]), 0.5: np.array([[2, 2]])})
+    chip = read_measured_chip(tmp_path)
+    assert dict(zip(chip.order.tolist(), chip.prefer_one(chip.order).tolist(), strict=True)) == {0: False, 1: True}
+
+
+def test_faults_per_block_and_their_shape(tmp_path):
+    cells = np.zeros((8, 4), int)
+    cells[0], cells[1, :2], cells[7, 3] = 1, 2, 1
+    write_stuck_at(tmp_path, {0.5: cells})
+    chip = read_measured_chip(tmp_path)
+    counts = chip.faults_per_block(0.5, 4)
+    assert counts.tolist() == [4, 2, 0, 0, 0, 0, 0, 1]
+    assert chip.faults_per_block(0.5, 10).tolist() == [6, 0, 0]
+    mean, variance = counts.mean(), counts.var(ddof=1)
+    assert fit_shape(counts) == pytest.approx(mean**2 / (variance - mean))
+
+
+def test_digest_tells_maps_apart(tmp_path):
+    digests = set()
+    for index, maps in enumerate((random_maps(), random_maps(40, 24), {0.5: random_maps()[0.5]})):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        write_stuck_at(folder, maps)
+        digests.add(read_measured_chip(folder).digest)
+    assert len(digests) == 3
+
+
+def refused(folder, words):
+    with pytest.raises(DataError, match=words):
+        read_measured_chip(folder)
+
+
+def test_damaged_files_are_refused_by_name(tmp_path):
+    refused(tmp_path / "nowhere", "is no folder of fault maps")
+    refused(tmp_path, r"holds no fault maps: the known files are fmap_sa0_v_VOLTS\.txt")
+    write_stuck_at(tmp_path, {0.5: np.array([[0, 1], [2, 0]])})
+    zeros, ones = (tmp_path / f"fmap_sa{value}_v_0.5.txt" for value in (0, 1))
+    good = zeros.read_text()
+    for bad, words in (
+        ("0,2\n0,0\n", "is no table of 0 and 1"),
+        ("0,x\n0,0\n", "is no table of 0 and 1"),
+        ("0,1\n0\n", "is no table of 0 and 1"),
+        ("", "is no table of 0 and 1"),
+        ("0,1,0\n0,0,0\n", "has 2 x 3 cells, others 2 x 2"),
+    ):
+        (ones if words.startswith("has") else zeros).write_text(bad)
+        refused(tmp_path, words)
+        zeros.write_text(good)
+    ones.write_text(good)
+    refused(tmp_path, "row 0, column 1 is stuck at 0 and at 1 at 0.5 V")
+    ones.unlink()
+    refused(tmp_path, r"lacks the map of cells stuck at 1 at 0\.5 V")
+    zeros.write_bytes(b"\xff\xfe")
+    ones.write_text(good)
+    refused(tmp_path, "is no text of digits")
+
+
+def test_damaged_hex_is_refused_by_name(tmp_path):
+    path = tmp_path / "a-0.5.bin"
+    for bad, words in (
+        ("FFFG", "no text of hexadecimal digits"),
+        ("FFF", "no text of hexadecimal digits"),
+        ("FF", "no words of 16"),
+        ("", "no words of 16"),
+    ):
+        path.write_text(bad)
+        refused(tmp_path, words)
+    path.write_text("FFFF")
+    (tmp_path / "a-0.4.bin").write_text("FFFFFFFF")
+    refused(tmp_path, "holds 1 words, others 2")
+
+
+def test_voltages_that_were_not_measured_are_refused(tmp_path):
+    write_stuck_at(tmp_path, random_maps())
+    with pytest.raises(DataError, match=r"was not measured at 0\.7 V, but at 0\.6, 0\.55, 0\.5 V"):
+        read_measured_chip(tmp_path).rate_at(0.7)
