@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nfkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from nfkit.access.guarded import Guarded as Guarded
+    from nfkit.access.remote import open_endpoint as open_endpoint
     from nfkit.data import Dataset as Dataset
     from nfkit.data import load as load_data  # noqa: F401
     from nfkit.energy import load_curve as load_curve
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from nfkit.faults import BitErrors as BitErrors
     from nfkit.faults import Chip as Chip
     from nfkit.faults import parse_layout as parse_layout
+    from nfkit.graph.fusion.front import build_front as build_front
+    from nfkit.graph.fusion.front import front_of as front_of
     from nfkit.graph.fusion.fuse import fuse as fuse
     from nfkit.graph.fusion.split import split as split
     from nfkit.graph.injection.inject import inject as inject
@@ -61,6 +65,11 @@ _HOMES = {
     # measuring
     "evaluate": "nfkit.workflows.evaluation:evaluate",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
+    # bases that are no files
+    "open_endpoint": "nfkit.access.remote:open_endpoint",
+    "Guarded": "nfkit.access.guarded:Guarded",
+    "build_front": "nfkit.graph.fusion.front:build_front",
+    "front_of": "nfkit.graph.fusion.front:front_of",
     # energy
     "analyse": "nfkit.plans.energy_analysis:analyse",
     "load_curve": "nfkit.energy:load_curve",

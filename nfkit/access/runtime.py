@@ -8,7 +8,7 @@ result names its level.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -97,19 +97,37 @@ class Runner:
         Raises:
             ModelError: When ONNX Runtime fails on the samples.
         """
+        return self._run(x, None, batch, extra or {})[0]
+
+    def named(self, x: npt.NDArray[Any], names: Sequence[str], *, batch: int = 128) -> dict[str, npt.NDArray[Any]]:
+        """Outputs of given names for every sample.
+
+        Args:
+            x: Samples [N, ...] in the model's input space.
+            names: Names of the outputs; what only others need is not computed.
+            batch: Samples to run at once, where the model leaves it free.
+
+        Raises:
+            ModelError: When ONNX Runtime fails on the samples.
+        """
+        return dict(zip(names, self._run(x, list(names), batch, {}), strict=True))
+
+    def _run(
+        self, x: npt.NDArray[Any], names: list[str] | None, batch: int, extra: Mapping[str, npt.NDArray[Any]]
+    ) -> list[npt.NDArray[Any]]:
         step = self.fixed_batch or batch
-        outputs = []
+        outputs: list[list[npt.NDArray[Any]]] = []
         for start in range(0, len(x), step):
             part = x[start : start + step]
             used = len(part)
             if self.fixed_batch and used < step:
                 part = np.concatenate([part, np.repeat(part[-1:], step - used, axis=0)])
             try:
-                result = self._session.run(None, {self._input.name: part, **(extra or {})})[0]
+                results = self._session.run(names, {self._input.name: part, **extra})
             except Exception as error:
                 raise ModelError(f"ONNX Runtime {ort.__version__} fails on the data: {_sentence(error)}") from error
-            outputs.append(result[:used])
-        return np.concatenate(outputs)
+            outputs.append([result[:used] for result in results[: None if names else 1]])
+        return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
     def classify(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The class with the highest output, [N]; -1 where an output is not a number."""

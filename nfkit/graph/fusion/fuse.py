@@ -81,7 +81,7 @@ def fuse(
     def prefix(image: ir.Value, graph: ir.Graph) -> Prefix:
         nodes: list[ir.Node] = []
         levels = write(input_to_levels(spec), image, nodes, graph)
-        protected = _adopt(generator.clone(), levels, nodes, graph)
+        protected = adopt(generator.clone(), levels, nodes, graph)
         return nodes, None if looks_only else write(levels_to_input(spec), protected, nodes, graph)
 
     return _join(generator.opset_imports, prefix, base, spec, metadata, answer)
@@ -219,7 +219,7 @@ def add_answer(graph: ir.Graph, opset: int, base: list[ir.Node], evidence: ir.Va
     graph.outputs.extend([stated, *further])
 
 
-def _adopt(generator: ir.Model, levels: ir.Value, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:
+def adopt(generator: ir.Model, levels: ir.Value, nodes: list[ir.Node], graph: ir.Graph) -> ir.Value:
     """Moves the generator's nodes and initializers over, under names of our own; returns its output."""
     theirs = generator.graph
     source, result = theirs.inputs[0], theirs.outputs[0]

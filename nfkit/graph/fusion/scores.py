@@ -130,6 +130,11 @@ def find_form(model: ir.Model, outputs: npt.NDArray[Any]) -> ScoreForm:
     return ScoreForm(_kind(values, step), dtype, shape, scale, zero_point, step)
 
 
+def form_of(scores: npt.NDArray[np.float32]) -> ScoreForm:
+    """The form of float scores [N, C] of which nothing but the numbers is known."""
+    return ScoreForm(_kind(np.asarray(scores, np.float64), 0.0), "float32", scores.shape[1:])
+
+
 def _kind(values: npt.NDArray[np.float64], step: float) -> Kind:
     classes = values.shape[1]
     # Each rounded share is at most half a step off; one that saturates at the top of its codes, a whole one.
