@@ -46,6 +46,8 @@ def inject(
     from nfkit.graph.injection.inject import MODES, count_faults, count_inexact
     from nfkit.graph.injection.inject import inject as inject_faults
     from nfkit.graph.injection.inject import remove as remove_faults
+    from nfkit.graph.injection.record import ORIGINAL_KEY
+    from nfkit.graph.memory.original import EQUALITY, save_as_it_was
     from nfkit.graph.memory.sites import fault_sites
     from nfkit.model import load, save
     from nfkit.workflows.inputs import find_scale, find_strengths
@@ -56,7 +58,9 @@ def inject(
     graph = load(model)
     record: dict[str, Any] = {"schema": "nfkit.inject/1", "output": str(output)}
     if remove:
-        result, done = remove_faults(graph), "faults removed"
+        equal = save_as_it_was(graph.metadata_props.get(ORIGINAL_KEY), remove_faults(graph), output)
+        done = f"faults removed; {EQUALITY[equal]}"
+        record["equal"] = equal
     else:
         scale = find_scale(
             graph, kind=kind, set_share=set_share, protected_bits=tuple(protect_bit or ()), protected_top=protect_top,
@@ -82,7 +86,7 @@ def inject(
             done += f"; {inexact} codes have no word in {storage} and are held as the nearest one"
         if mode == "input":
             done += "; the file is fault-free until the masks are fed"
-    save(result, output)
+        save(result, output)
     console.write_json(record, json)
     if json != "-":
         print(f"{output}: {done}")

@@ -29,6 +29,8 @@ ModelLike = Union[str, "os.PathLike[str]", onnx.ModelProto, ir.Model]
 MESSAGE_LIMIT = 2**31 - 2**20
 """Bytes of tensors up to which a model is one protobuf message; what remains of 2 GiB is for its nodes."""
 
+_PATH = "nfkit.path"  # never part of a file
+
 
 def load(source: ModelLike) -> ir.Model:
     """Reads a model into a copy of its own.
@@ -58,6 +60,8 @@ def load(source: ModelLike) -> ir.Model:
             model.graph.sort()
         except ValueError as error:
             raise ModelError(f"the nodes of {name} read each other in a circle: export it again") from error
+    if not isinstance(source, onnx.ModelProto):
+        model.meta[_PATH] = Path(source).absolute()
     with model_errors(f"{name} cannot be copied"):  # what no copy can be made of would fail later, wherever one is
         model.clone()
     return model
@@ -81,6 +85,12 @@ def _read(source: PathLike | onnx.ModelProto, name: str) -> tuple[onnx.ModelProt
             f"{name} is no readable ONNX model ({first_line(error)}): export it again, or check the download"
         ) from error
     return proto, str(path.parent.absolute())
+
+
+def source_path(model: ir.Model) -> Path | None:
+    """The file that `load` read a model from; None for a copy of it, and for what came from no file."""
+    path: Path | None = model.meta.get(_PATH)
+    return path
 
 
 def _is_ordered(graph: ir.Graph, made: set[ir.Node]) -> bool:

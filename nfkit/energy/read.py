@@ -65,6 +65,9 @@ def read_layers(
             layers += reader.read(node)
         except _CannotCountError as error:
             uncounted.append(Uncounted(_label(node), node.op_type, str(error), reader.part_of(node)))
+        except (IndexError, ValueError, ZeroDivisionError):  # by operands of other ranks than the operator's
+            reason = "its operands have shapes that the operator does not take"
+            uncounted.append(Uncounted(_label(node), node.op_type, reason, reader.part_of(node)))
     return layers, uncounted
 
 

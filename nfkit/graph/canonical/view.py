@@ -21,6 +21,7 @@ from onnx_ir.passes.common import InlinePass
 
 from nfkit.graph.canonical.rewrites import rewrite
 from nfkit.graph.memory.storage import constant, stored_tensors
+from nfkit.rim.failures import model_errors
 
 _Names = dict[int, str]  # id of a tensor -> name of its memory
 
@@ -38,7 +39,8 @@ def canonical(model: ir.Model) -> ir.Model:
         names[id(entry.tensor)] = entry.name
         kept.append(entry.tensor)
     if view.functions:
-        view = InlinePass()(view).model
+        with model_errors("the functions of the model cannot be inlined"):
+            view = InlinePass()(view).model
     while _take_branch(view.graph, names):
         pass
     _lift_constants(view.graph, names)

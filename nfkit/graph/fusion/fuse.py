@@ -30,6 +30,7 @@ from nfkit.graph.fusion.fused import (
     ANSWER_KEY,
     BASE_DIGEST_KEY,
     BASE_HEADER_KEY,
+    BASE_ORIGINAL_KEY,
     BASE_OUTPUT,
     EVIDENCE,
     GENERATOR_DIGEST_KEY,
@@ -46,8 +47,10 @@ from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.affine import input_to_levels, levels_to_input
 from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.original import outline
 from nfkit.graph.memory.sites import ROLE_KEY
 from nfkit.model import sha256
+from nfkit.rim.external import with_data
 
 Prefix = tuple[list[ir.Node], "ir.Value | None"]
 """Nodes of a prefix, and its last value in the base's input space; None where the base reads its input itself."""
@@ -153,7 +156,7 @@ def _join(
     taken = [*base.graph.initializers, *(str(value.name) for node in base.graph for value in node.outputs)]
     if reserved := [name for name in taken if name.startswith(PREFIX)]:
         raise ModelError(f"the base holds a value named '{reserved[0]}', a name that nfkit keeps for itself: rename it")
-    digest, header = sha256(base), _header(base)
+    digest, header, original = sha256(base), _header(base), outline(base)
     base = base.clone()
     graph = base.graph
     image = next(v for v in graph.inputs if v.name == spec.name)
@@ -183,9 +186,11 @@ def _join(
     base.metadata_props.update(metadata)
     base.metadata_props[BASE_DIGEST_KEY] = digest
     base.metadata_props[BASE_HEADER_KEY] = json.dumps(header, sort_keys=True)
+    if original is not None:
+        base.metadata_props[BASE_ORIGINAL_KEY] = original
     base.metadata_props[INPUT_KEY] = json.dumps(spec.to_dict(), sort_keys=True)
     try:
-        CheckerPass(full_check=False)(base.clone())  # the pass reorders large initializers
+        CheckerPass(full_check=False)(with_data(base.clone()))  # the pass reorders large initializers
     except Exception as error:
         raise ModelError(f"the fused model is invalid ({error}): please report this model") from error
     return base

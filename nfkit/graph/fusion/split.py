@@ -11,6 +11,7 @@ from nfkit.graph.fusion.fused import (
     ANSWER_KEY,
     ANSWER_PREFIX,
     BASE_DIGEST_KEY,
+    BASE_ORIGINAL_KEY,
     BASE_OUTPUT,
     EVIDENCE,
     GENERATOR_PREFIX,
@@ -152,6 +153,7 @@ def _without_base(model: ir.Model, entry: str) -> ir.Model:
         del model.metadata_props[key]
     del model.metadata_props[BASE_DIGEST_KEY]
     model.metadata_props.pop(ANSWER_KEY, None)
+    model.metadata_props.pop(BASE_ORIGINAL_KEY, None)
     model.metadata_props.pop(BITS_KEY, None)
     for value in [v for v in graph.inputs if v.name != entry]:
         graph.inputs.remove(value)

@@ -33,7 +33,17 @@ from nfkit.graph.injection.faultnode import DOMAIN as DOMAIN
 from nfkit.graph.injection.faultnode import MIN_OPSET as MIN_OPSET
 from nfkit.graph.injection.faultnode import check_reach, insert, take_out
 from nfkit.graph.injection.functions import check_tables, fault_attributes, fault_functions
-from nfkit.graph.injection.record import FAULTS_KEY, UNDO_KEY, holds_faults, pack, read_undo, refuse_faults, unpack
+from nfkit.graph.injection.record import (
+    FAULTS_KEY,
+    ORIGINAL_KEY,
+    UNDO_KEY,
+    holds_faults,
+    pack,
+    read_undo,
+    refuse_faults,
+    unpack,
+)
+from nfkit.graph.memory.original import outline
 from nfkit.graph.memory.sites import WeightSite, codes
 from nfkit.graph.memory.storage import Stored, find_stored
 from nfkit.rim.failures import model_errors
@@ -137,13 +147,17 @@ class RemoveFaults(ir.passes.InPlacePass):
         with model_errors("the fault nodes cannot be taken out", "the file was changed since; take the original model"):
             take_out(model)
         model.metadata_props.pop(UNDO_KEY, None)
+        model.metadata_props.pop(ORIGINAL_KEY, None)
         del model.metadata_props[FAULTS_KEY]
         return ir.passes.PassResult(model, modified=True)
 
 
 def inject(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node") -> ir.Model:
     """A copy of the model that holds the bit errors of a chip; see `InjectFaults`."""
-    return _run(InjectFaults(sites, chip, errors, mode), model)
+    faulty = _run(InjectFaults(sites, chip, errors, mode), model)
+    if (original := outline(model)) is not None:
+        faulty.metadata_props[ORIGINAL_KEY] = original
+    return faulty
 
 
 def remove(model: ir.Model) -> ir.Model:

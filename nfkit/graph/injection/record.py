@@ -18,6 +18,8 @@ from nfkit.errors import ModelError
 FAULTS_KEY = "nfkit.faults"
 UNDO_KEY = "nfkit.faults.undo"
 """Of baked faults: the flipped bits of each tensor, packed."""
+ORIGINAL_KEY = "nfkit.faults.original"
+"""Outline of the file that was faulted; see `nfkit.graph.memory.original`."""
 
 
 class _Faults(msgspec.Struct):

@@ -6,6 +6,7 @@ input; both can be given instead. What can neither be found nor is given stays u
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -176,6 +177,10 @@ def _quantised_range(value: ir.Value) -> tuple[float, float, float, str] | None:
         if node.op_type == "QuantizeLinear":
             zero = node.inputs[2] if len(node.inputs) > 2 else None
             dtype = np.dtype(zero.dtype.numpy()) if zero is not None and zero.dtype is not None else np.dtype("uint8")
+            if not np.issubdtype(dtype, np.integer) or not (
+                scale and math.isfinite(c / scale) and math.isfinite(shift)
+            ):
+                return None
             zero_point = (_scalar(zero) or 0.0) if zero is not None else 0.0
             ends = sorted(((q - zero_point) * c - shift) / scale for q in (np.iinfo(dtype).min, np.iinfo(dtype).max))
             return ends[0], ends[1], abs(c / scale), node.name or "QuantizeLinear"
@@ -184,6 +189,8 @@ def _quantised_range(value: ir.Value) -> tuple[float, float, float, str] | None:
         elif node.op_type == "Add":
             shift += c
         elif node.op_type in ("Sub", "Div") and node.inputs[0] is not None and not _is_constant(node.inputs[0]):
+            if node.op_type == "Div" and not c:
+                return None
             scale, shift = (scale, shift - c) if node.op_type == "Sub" else (scale / c, shift / c)
         else:
             return None

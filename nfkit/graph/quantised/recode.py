@@ -72,7 +72,12 @@ def recode(
         UnsupportedError: When the graph does not say what the codes mean, or a bias cannot follow; the model is
             unchanged then.
     """
-    value = model.graph.initializers[name]
+    value = model.graph.initializers.get(name)
+    if value is None:
+        raise UnsupportedError(
+            f"weight '{name}' is no initializer of the main graph, and only those can be given other codes: inline "
+            "functions and branches first (onnx.inliner)"
+        )
     uses = list(_uses(value, moved=False))
     layers = {bias.layer for use in uses for bias in use.biases}
     # One reader of a bias may serve several layers that share the weight: it is changed once.
