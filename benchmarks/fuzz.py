@@ -5,7 +5,7 @@
 Ten models of different forms are mutated field by field: dropped, doubled, swapped, set to extremes, given to other
 names; some as bytes, some in their metadata. Each goes through the library calls behind the commands. Anything but an
 answer or an `NfkitError` is a failure, and so is a call beyond the limits of time (SECONDS) and memory (MEMORY).
-Equal seeds give equal cases. `tests/test_fuzz.py` runs some of them.
+Equal seeds give equal cases. `tests/benchmarks/test_fuzz.py` runs some of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import collections
 import contextlib
 import json
+import logging
 import os
 import random
 import resource
@@ -395,6 +396,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    logging.disable()  # onnx-ir says at length what it leaves out
     limit_memory()
     begun = time.monotonic()
     counts, failures = run(options.cases, options.seed, first=options.first)
