@@ -11,6 +11,7 @@ from nfkit.cli import options
 
 if TYPE_CHECKING:
     from nfkit.energy import Count, Saving
+    from nfkit.faults import BitErrors
     from nfkit.plans.energy_analysis import Economy
 
 
@@ -26,6 +27,7 @@ def energy(
         typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve: stutz-2021, neuralfuse, or a CSV file."),
     ] = None,
     extrapolate: options.Extrapolate = False,
+    kind: options.Kind = "stuck",
     array: Annotated[str, typer.Option("--array", metavar="RxC", help="Extent of the systolic array.")] = "32x32",
     dataflow: Annotated[
         str, typer.Option("--dataflow", help="What stays in the array: os (outputs), ws (weights) or is (inputs).")
@@ -45,6 +47,7 @@ def energy(
     from nfkit.cli import console
     from nfkit.energy import DEFAULT_CURVE, PAPER_CURVE, load_curve, parse_array
     from nfkit.errors import OptionError
+    from nfkit.faults import BitErrors
     from nfkit.model import load
     from nfkit.plans.energy_analysis import NETWORKS, analyse
 
@@ -52,23 +55,24 @@ def energy(
     if ber is not None and vdd is not None:
         raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
     known = load_curve(curve or (PAPER_CURVE if preset == "paper" else DEFAULT_CURVE))
+    errors = BitErrors(0.0 if vdd is not None else 0.01 if ber is None else ber, kind)
     if vdd is not None:
         point = known.at_volts(vdd, extrapolate=extrapolate)
     else:
-        point = known.at_rate(0.01 if ber is None else ber, extrapolate=extrapolate)
+        point = known.at_rate(errors.flips_per_cell() / known.flips_per_error, extrapolate=extrapolate)
     graph = load(model)
     names = [name for given in generator or () for name in (NETWORKS if given == "all" else (given,))]
     shape = options.make_spec(graph, layout, None, None, None).image_shape if names else None
     result = analyse(
         graph, point, known, generators=names, image_shape=shape, array=parse_array(array, dataflow, word_bits),
-        preset=preset, weight_bits=weight_bits,  # type: ignore[arg-type]
+        preset=preset, weight_bits=weight_bits, rate=errors.rate,  # type: ignore[arg-type]
     )  # fmt: skip
-    console.write_json({"model": str(model), **result.to_dict()}, json)
+    console.write_json({"model": str(model), "ber": errors.rate, "kind": kind, **result.to_dict()}, json)
     if json != "-":
-        _show(model, result, layers)
+        _show(model, result, layers, errors)
 
 
-def _show(path: Path, result: Economy, layers: bool) -> None:
+def _show(path: Path, result: Economy, layers: bool, errors: BitErrors) -> None:
     from nfkit.cli.console import print_table
 
     base = result.base
@@ -89,6 +93,11 @@ def _show(path: Path, result: Economy, layers: bool) -> None:
             print(f"not counted: {entry}")
     counted = f", whose rate counts {result.curve.meaning}" if result.curve.meaning else ""
     print(f"{result.point}, by the curve {result.curve.name}{counted}")
+    if errors.rate:
+        print(
+            f"{errors.kind} errors at {100 * errors.rate:.3g} % of the cells flip "
+            f"{100 * errors.flips_per_cell():.3g} % of the bits, which is what the voltage is looked up by"
+        )
     if layers:
         _show_layers([("base", base), *((saving.name, saving.generator) for saving in result.savings)])
     if result.savings:

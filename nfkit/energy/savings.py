@@ -33,15 +33,17 @@ class BreakEven:
 
     Attributes:
         volts: Supply voltage over Vmin.
-        rate: Bit error rate there; None where the curve states none.
+        rate: Bit error rate of the curve there; None where it states none.
+        flips: Share of the bits that come back wrong there.
     """
 
     volts: float
     rate: float | None
+    flips: float | None = None
 
     def __str__(self) -> str:
-        rate = "" if self.rate is None else f", bit error rate {100 * self.rate:.3g} %"
-        return f"{self.volts:.3f} Vmin{rate}"
+        flips = "" if self.flips is None else f", where {100 * self.flips:.3g} % of the bits flip"
+        return f"{self.volts:.3f} Vmin{flips}"
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,16 @@ class Saving:
         if volts is None:
             return None
         try:
-            return BreakEven(volts, self.curve.at_volts(volts).rate)
+            rate = self.curve.at_volts(volts).rate
+            return BreakEven(volts, rate, rate * self.curve.flips_per_error)
         except OptionError:  # a stated energy, but no stated rate
             return BreakEven(volts, None)
 
     @property
     def verdict(self) -> str:
         """What a user should know before training, in one sentence."""
-        at = f"at {self.point.volts:.3f} Vmin (bit error rate {100 * self.point.rate:.3g} %)"
+        flips = self.point.rate * self.curve.flips_per_error
+        at = f"at {self.point.volts:.3f} Vmin, where {100 * flips:.3g} % of the bits flip"
         parts = (
             f"the voltage saves {100 * (1 - self.point.energy):.1f} % of the weight memory's energy, "
             f"the generator's reads cost {100 * self.overhead:.1f} %"

@@ -105,6 +105,7 @@ def analyse(
     array: SystolicArray | None = None,
     preset: Preset = "true",
     weight_bits: int | None = None,
+    rate: float | None = None,
 ) -> Economy:
     """Counts a model, and what generators save on it.
 
@@ -117,6 +118,8 @@ def analyse(
         array: The accelerator; the default of `count` if not given.
         preset: Conventions of the counts.
         weight_bits: Bits of every weight; by default as stored, and 8 for a generator that is yet to be made.
+        rate: Bit error rate that the point stands for, to find what a fused file states of it; that of the curve by
+            default.
 
     Raises:
         NfkitError: When there is no such generator, torch is missing, or nothing can be compared.
@@ -131,7 +134,9 @@ def analyse(
         name = model.metadata_props.get(GENERATOR_KEY, "the generator")
         saving = compare(name, base, generator, point, curve)
         their_base, _ = count_fused(model, array, preset=other, weight_bits=weight_bits)
-        return Economy(base, their_base, (saving,), point, curve, _recovery(model, point))
+        return Economy(
+            base, their_base, (saving,), point, curve, _recovery(model, point.rate if rate is None else rate)
+        )
     base = count(model, array, preset=preset, weight_bits=weight_bits)
     savings = []
     for name in names:
@@ -189,7 +194,7 @@ def _counted(count: Count) -> Counted:
     return Counted(**counted | {"uncounted": tuple(counted["uncounted"])})
 
 
-def _recovery(model: ir.Model, point: OperatingPoint) -> float | None:
+def _recovery(model: ir.Model, at: float) -> float | None:
     """Recovered points that the file states for the bit error rate."""
     stated = read_recoveries(model)
-    return next((100 * mean for rate, mean in stated.items() if abs(rate - point.rate) <= 1e-9), None)
+    return next((100 * mean for rate, mean in stated.items() if abs(rate - at) <= 1e-9), None)

@@ -2,6 +2,7 @@
 
 import json
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from nfkit.model import load, save
 from nfkit.plans.energy_analysis import analyse
 from nfkit.reports.tradeoff import Tradeoff, draw, read_tradeoffs
 
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+
 
 def as_json(result):
     return json.loads(result.stdout)
@@ -19,9 +22,12 @@ def as_json(result):
 def test_energy_of_a_base(invoke, files):
     record = as_json(invoke("energy", files.base, "--json", "-"))
     curve = load_curve("stutz-2021")
-    expected = analyse(load(files.base), curve.at_rate(0.01), curve).to_dict()
+    expected = analyse(load(files.base), curve.at_rate(0.005), curve).to_dict()
     assert {key: record[key] for key in expected} == json.loads(json.dumps(expected))
     assert record["model"] == str(files.base)
+    assert (record["ber"], record["kind"]) == (0.01, "stuck")  # half of which flip, and flips are what it counts
+    flips = as_json(invoke("energy", files.base, "--ber", "0.005", "--kind", "flip", "--json", "-"))
+    assert flips["point"] == record["point"]
     assert record["command"].startswith("nfkit")
 
 
@@ -90,10 +96,11 @@ def evaluated(invoke, files, tmp_path_factory):
 
 def test_evaluate_at_voltages(evaluated):
     record = json.loads(evaluated[0].read_text())
-    points = record["voltage"]["points"]
-    assert [point["volts_over_vmin"] for point in points] == [0.846, 0.868]
-    assert [point["ber"] for point in points] == pytest.approx([0.011, 0.004])
-    assert [entry["ber"] for entry in record["summary"]] == [point["ber"] for point in points]
+    points = record["points"]
+    assert [point["voltage"]["volts_over_vmin"] for point in points] == [0.846, 0.868]
+    assert [point["voltage"]["bit_error_rate"] for point in points] == pytest.approx([0.011, 0.004])
+    assert [point["ber"] for point in points] == pytest.approx([0.022, 0.008])  # half of the stuck cells flip
+    assert [point["flips"] for point in points] == pytest.approx([0.011, 0.004])
     assert record["energy"]["added"]["accesses"] > 0
     header = next(line for line in evaluated[1].splitlines() if line.startswith("bit error rate"))
     assert "V/Vmin  energy/access" in header
@@ -103,16 +110,16 @@ def test_evaluate_at_voltages(evaluated):
 
 def test_evaluate_at_a_rate_beyond_the_curve_prints_no_voltage(invoke, files):
     record = as_json(
-        invoke("evaluate", files.base, "--data", files.data, "--ber", "0.3", "--chips", "1", "--json", "-")
+        invoke("evaluate", files.base, "--data", files.data, "--ber", "0.45", "--chips", "1", "--json", "-")
     )
-    assert record["voltage"]["points"] == [{"ber": 0.3}]
+    assert "voltage" not in record["points"][0]
     assert "energy" not in record
 
 
 def test_inject_at_a_voltage(invoke, files, tmp_path):
     at = ("inject", files.base, "-o", tmp_path / "o.onnx", "--vdd", "0.846", "--force")
-    assert "at 1.1 % (0.846 Vmin by stutz-2021)" in invoke(*at).stdout
-    assert as_json(invoke(*at, "--json", "-"))["voltage"]["points"][0]["energy_per_access"] == 0.697
+    assert "at 2.2 % (0.846 Vmin by stutz-2021)" in invoke(*at).stdout
+    assert as_json(invoke(*at, "--json", "-"))["voltage"]["energy_per_access"] == 0.697
 
 
 def test_points_of_a_record(evaluated):
@@ -120,26 +127,33 @@ def test_points_of_a_record(evaluated):
     record = json.loads(path.read_text())
     points = read_tradeoffs([path, path])
     assert len(points) == 4
-    assert points[0].ber == record["summary"][0]["ber"]
-    assert points[0].accuracy == record["summary"][0]["protected"]["mean"]
+    assert points[0].ber == record["points"][0]["ber"]
+    assert points[0].accuracy == record["points"][0]["protected"]["mean"]
     assert points[0].unprotected_saving == pytest.approx(1 - 0.697)
-    assert points[0].saving == record["energy"]["points"][0]["saving_by_accesses"]
+    assert points[0].saving == record["points"][0]["saving"]["by_accesses"]
 
 
-def test_points_of_what_protect_measured(evaluated, tmp_path):
-    path, _ = evaluated
-    nested = tmp_path / "protect.json"
-    nested.write_text(json.dumps({"schema": "nfkit.protect/1", "evaluate": json.loads(path.read_text())}))
-    assert read_tradeoffs([nested]) == read_tradeoffs([path])
+def test_points_of_what_protect_measured(tmp_path):
+    nested = json.loads((RESULTS / "protect_resnet20_auto.json").read_text())
+    alone = tmp_path / "evaluate.json"
+    alone.write_text(json.dumps(nested["evaluate"]))
+    assert read_tradeoffs([RESULTS / "protect_resnet20_auto.json"]) == read_tradeoffs([alone])
+    assert len(read_tradeoffs([alone])) == 5
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda record: {"schema": "nfkit.inspect/1"}, "no measurement"),
-        (lambda record: [record], "no measurement"),
+        (lambda record: {"schema": "nfkit.inspect/1"}, "is no record that can be read here"),
+        (lambda record: [record], "is no record that can be read here"),
+        (lambda record: json.loads((RESULTS / "bits_resnet20.nf.json").read_text()), "no measurement"),
         (lambda record: {k: v for k, v in record.items() if k != "energy"}, "says nothing of energy"),
-        (lambda record: record | {"energy": record["energy"] | {"points": []}}, "states no energy"),
+        (
+            lambda record: (
+                record | {"points": [{k: v for k, v in p.items() if k != "saving"} for p in record["points"]]}
+            ),
+            "states no energy",
+        ),
     ],
 )
 def test_records_without_energy(evaluated, tmp_path, change, message):

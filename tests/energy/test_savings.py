@@ -91,7 +91,7 @@ def test_a_generator_that_pays(parse, base):
     assert saving.break_even.volts == pytest.approx(0.9**0.5)  # where an access costs 0.9
     assert saving.break_even.rate is None  # between 0.9 Vmin and Vmin the curve states no rate
     assert saving.verdict == (
-        "small saves 26.0 % at 0.800 Vmin (bit error rate 1 %): the voltage saves 36.0 % of the weight memory's "
+        "small saves 26.0 % at 0.800 Vmin, where 1 % of the bits flip: the voltage saves 36.0 % of the weight memory's "
         "energy, the generator's reads cost 10.0 %"
     )
 
@@ -103,7 +103,7 @@ def test_a_generator_that_does_not_pay(parse, base):
     assert saving.break_even.volts == pytest.approx(0.7**0.5)
     assert saving.break_even.rate == pytest.approx(CURVE.at_volts(0.7**0.5).rate)
     assert saving.verdict.startswith("large costs more than it saves at 0.900 Vmin")
-    assert saving.verdict.endswith("it would pay below 0.837 Vmin, bit error rate 0.185 %")
+    assert saving.verdict.endswith("it would pay below 0.837 Vmin, where 0.185 % of the bits flip")
 
 
 def test_at_break_even_nothing_is_saved(parse, base):

@@ -39,7 +39,7 @@ def two_way(answers):
     square_chips = (images * (by_chip - mean) ** 2).sum() / (chips - 1)
     square_images = (chips * (by_image - mean) ** 2).sum() / (images - 1)
     square_rest = ((answers - by_chip - by_image + mean) ** 2).sum() / ((chips - 1) * (images - 1))
-    total = max(square_chips + square_images - square_rest, square_rest)
+    total = max(square_chips + square_images - square_rest, square_rest / 2)
     degrees = total**2 / (
         square_chips**2 / (chips - 1) + square_images**2 / (images - 1) + square_rest**2 / ((chips - 1) * (images - 1))
     )
