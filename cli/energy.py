@@ -50,6 +50,7 @@ def energy(
     from nfkit.faults import BitErrors
     from nfkit.model import load
     from nfkit.plans.energy_analysis import NETWORKS, analyse
+    from nfkit.plans.operating_points import Scale
 
     console.check_outputs(json, models={"the model": model}, files={"the curve": curve})
     if ber is not None and vdd is not None:
@@ -59,7 +60,8 @@ def energy(
     if vdd is not None:
         point = known.at_volts(vdd, extrapolate=extrapolate)
     else:
-        point = known.at_rate(errors.flips_per_cell() / known.flips_per_error, extrapolate=extrapolate)
+        scale = Scale(errors.at(0.0), BitErrors(0.1, kind).flips_per_cell() / 0.1, known, extrapolate)
+        point = scale.require(errors.rate)
     graph = load(model)
     names = [name for given in generator or () for name in (NETWORKS if given == "all" else (given,))]
     shape = options.make_spec(graph, layout, None, None, None).image_shape if names else None

@@ -84,6 +84,18 @@ class Scale:
         point = self.curve.find_rate(rate * self.curve_rate_per_rate, extrapolate=self.extrapolate)
         return Strength(self.errors.at(rate), rate * self.flips_per_error, point)
 
+    def require(self, rate: float) -> OperatingPoint:
+        """Where errors of a rate belong.
+
+        Raises:
+            OptionError: When the curve knows no voltage for it, saying what was looked up.
+        """
+        try:
+            return self.curve.at_rate(rate * self.curve_rate_per_rate, extrapolate=self.extrapolate)
+        except OptionError as error:
+            flips = f"{self.errors.kind} errors at {100 * rate:g} % flip {100 * rate * self.flips_per_error:g} % of the"
+            raise OptionError(f"{flips} bits, which is what a voltage is looked up by: {error}") from error
+
     def at_rates(self, rates: Iterable[float]) -> list[Strength]:
         """The same for several rates."""
         return [self.at_rate(rate) for rate in rates]

@@ -81,7 +81,7 @@ def test_energy_in_picojoules_where_the_curve_states_it(invoke, files, tmp_path)
     curve.write_text(
         "# picojoules_per_access: 2\nvolts_over_vmin,bit_error_rate,energy_per_access\n0.8,0.01,0.64\n1,0,1\n"
     )
-    text = invoke("energy", files.fused, "--curve", curve).stdout
+    text = invoke("energy", files.fused, "--curve", curve, "--kind", "flip").stdout
     assert f"weight memory, base at nominal: {2 * count_fused(load(files.fused))[0].accesses:,.0f} pJ" in text
 
 

@@ -55,7 +55,7 @@ def test_a_pair_ahead_of_all_three_is_recommended_at_its_surest_point():
     )
     assert "saves 20.0 % of the weight memory's energy" in verdict.sentence
     assert "the bare base at 0.930 Vmin (bit error rate 0.01 %), is 78." in verdict.sentence
-    assert [entry.outcome for entry in verdict.comparisons] == ["undecided", "ahead", "ahead"]
+    assert [entry.outcome for entry in verdict.comparisons] == ["ahead", "ahead", "ahead"]
     assert verdict.confirmed is None
 
 
