@@ -9,7 +9,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from nfkit.faults.weakness import BLOCK
 from nfkit.faults.words import Codes, Words, is_signed, to_codes, to_words
+from nfkit.parallel import blocks, each
 
 Numbers = npt.NDArray[np.int64]
 
@@ -58,14 +60,14 @@ class NumberCode(StorageCode):
         """See `StorageCode.hold`."""
         words = _used(codes, bits)
         if bits <= TABLED_BITS:
-            return self.tables(bits, codes.dtype)[0].take(words)
+            return _look_up(self.tables(bits, codes.dtype)[0], words)
         return to_codes(_encoded(self, words, bits, codes.dtype).astype(words.dtype), bits, codes.dtype)
 
     def release(self, held: Codes, bits: int) -> Codes:
         """See `StorageCode.release`."""
         words = _used(held, bits)
         if bits <= TABLED_BITS:
-            return self.tables(bits, held.dtype)[1].take(words)
+            return _look_up(self.tables(bits, held.dtype)[1], words)
         return to_codes(_decoded(self, words, bits, held.dtype).astype(words.dtype), bits, held.dtype)
 
     def tables(self, bits: int, dtype: npt.DTypeLike) -> tuple[Codes, Codes]:
@@ -79,6 +81,16 @@ class NumberCode(StorageCode):
             dtype: Type that stores the codes.
         """
         return _tables(self, bits, np.dtype(dtype).name)
+
+
+def _look_up(table: Codes, words: Words) -> Codes:
+    found, flat = np.empty(words.size, table.dtype), words.ravel()
+
+    def work(block: slice) -> None:
+        found[block] = table.take(flat[block])
+
+    each(work, blocks(words.size, BLOCK))
+    return found.reshape(words.shape)
 
 
 def _used(codes: Codes, bits: int) -> Words:

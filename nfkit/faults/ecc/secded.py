@@ -15,7 +15,7 @@ All words are decoded as a device would, whatever the number of errors.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import count
 
 import numpy as np
@@ -25,6 +25,7 @@ from nfkit.errors import OptionError
 from nfkit.faults.ecc.base import Correction
 from nfkit.faults.words import Words
 from nfkit.parallel import blocks
+from nfkit.parallel import each as share_out
 
 _CHECK_BITS = {32: 7, 64: 8}
 _NOTHING, _DETECTED, _CHECK = -1, -2, -3
@@ -79,9 +80,11 @@ class Secded(Correction):
         each = self.codes_per_word(bits)
         erring = np.flatnonzero((held ^ read) & held.dtype.type(2**bits - 1)) // each
         dubious = (setting | clearing) != 0
-        touched = np.union1d(erring, np.flatnonzero(dubious))
-        result = read.copy()
-        for block in blocks(len(touched), _BLOCK):
+        suspect = dubious.copy()
+        suspect[erring] = True
+        touched, result = np.flatnonzero(suspect), read.copy()
+
+        def work(block: slice) -> None:  # no two blocks share a memory word
             words = touched[block]
             codes = words[:, None] * each + np.arange(each)
             real = codes < len(held)
@@ -92,15 +95,18 @@ class Secded(Correction):
             checks, at = self._checks(written[doubted], bits), words[doubted]
             syndrome[doubted] ^= (~checks & setting[at]) | (checks & clearing[at])
             result[codes[real]] = self._decode(got, real, syndrome, bits, neutral)[real]
+
+        share_out(work, blocks(len(touched), _BLOCK))
         return result
 
     def _checks(self, words: Words, bits: int) -> npt.NDArray[np.uint8]:
         """Check bits of memory words [word, code]."""
         checks = np.zeros(len(words), np.uint8)
         for code in range(words.shape[1]):
-            for bit in range(bits):
-                on = (words[:, code] >> words.dtype.type(bit)).astype(np.uint8) & np.uint8(1)
-                checks ^= on * self.columns[code * bits + bit]
+            for low in range(0, bits, 8):
+                part = (words[:, code] >> words.dtype.type(low)).astype(np.uint8)
+                first = code * bits + low
+                checks ^= _sums(self.columns[first : first + min(8, bits - low)].tobytes()).take(part)
         return checks
 
     def _decode(
@@ -120,3 +126,12 @@ class Secded(Correction):
             beyond[found[~within]] = True
             fixed[(verdict == _DETECTED) | beyond] = neutral
         return fixed
+
+
+@lru_cache(maxsize=1024)
+def _sums(columns: bytes) -> npt.NDArray[np.uint8]:
+    """For each byte, the sum of the columns (of bits 0, 1, ...) of the bits that it has on."""
+    sums = np.zeros(256, np.uint8)
+    for bit, column in enumerate(columns):
+        sums ^= np.where(np.arange(256) >> bit & 1, np.uint8(column), np.uint8(0))
+    return sums
