@@ -2,7 +2,7 @@
 
 from nfkit.energy.count import PRESETS, Count, count, count_fused, count_macs
 from nfkit.energy.curve_files import CURVES, DEFAULT_CURVE, PAPER_CURVE, load_curve
-from nfkit.energy.memory import MemoryEnergy, memory_energy
+from nfkit.energy.memory import PLAIN, MemoryCells, memory_cells
 from nfkit.energy.parameters import count_parameters
 from nfkit.energy.read import Preset
 from nfkit.energy.savings import Saving, affordable, assess, compare, efficiency_ratio, energy_saving
@@ -14,11 +14,12 @@ __all__ = [
     "DATAFLOWS",
     "DEFAULT_CURVE",
     "PAPER_CURVE",
+    "PLAIN",
     "PRESETS",
     "Count",
     "Curve",
     "Dataflow",
-    "MemoryEnergy",
+    "MemoryCells",
     "OperatingPoint",
     "Preset",
     "Saving",
@@ -33,6 +34,6 @@ __all__ = [
     "efficiency_ratio",
     "energy_saving",
     "load_curve",
-    "memory_energy",
+    "memory_cells",
     "parse_array",
 ]

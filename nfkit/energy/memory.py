@@ -14,12 +14,10 @@ nominal voltage do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nfkit.energy.count import Count
-from nfkit.energy.layers import Layer
 from nfkit.errors import ModelError
 from nfkit.faults import BitErrors
 from nfkit.graph.memory.sites import WeightSite
@@ -28,65 +26,64 @@ NOT_COUNTED = "decoders, level shifters and the second supply are not counted"
 
 
 @dataclass(frozen=True)
-class MemoryEnergy:
-    """Energy of an access to a weight memory in which not all cells run at low voltage.
+class MemoryCells:
+    """The cells of a weight memory, by how often they are read.
 
     Attributes:
-        energy: Energy of an access over that of the plain memory at the nominal voltage.
-        robust: Share of the data cells that are read and stay at the nominal voltage.
+        robust: Share of the data cells that stay at the nominal voltage.
         check: Check cells that are read for each data cell.
     """
 
-    energy: float
-    robust: float
-    check: float
+    robust: float = 0.0
+    check: float = 0.0
 
-    @property
-    def saving(self) -> float:
-        """Share of the weight memory's energy that is saved; below 0 where it costs more."""
-        return 1 - self.energy
+    def energy(self, low: float) -> float:
+        """Energy of an access over that of the plain memory at the nominal voltage.
 
-    def to_dict(self) -> dict[str, Any]:
-        """The account for a record."""
-        return {
-            "energy_per_access": self.energy,
-            "robust_cells": self.robust,
-            "check_cells": self.check,
-            "not_counted": NOT_COUNTED,
-        }
+        Args:
+            low: The same of the plain memory at the low voltage: `OperatingPoint.energy`.
+        """
+        return self.robust + (1 - self.robust + self.check) * low
+
+    def low(self, energy: float) -> float | None:
+        """What the plain memory costs where this one costs so much; None where no voltage makes it so cheap."""
+        following = 1 - self.robust + self.check
+        low = (energy - self.robust) / following if following else -1.0
+        return low if low >= 0 else None
 
 
-def memory_energy(count: Count, sites: Iterable[WeightSite], errors: BitErrors, energy: float) -> MemoryEnergy:
-    """The energy of an access to a model's weight memory at an operating point.
+PLAIN = MemoryCells()
+"""All cells follow the voltage."""
+
+
+def memory_cells(count: Count, sites: Sequence[WeightSite], errors: BitErrors) -> MemoryCells:
+    """Which cells of a model's weight memory follow the voltage.
 
     Args:
-        count: What an inference of the model reads.
+        count: What an inference of the model reads. Where no reads could be counted, each code counts once.
         sites: The weight sites that errors hit. What is read from elsewhere follows the voltage as it is.
         errors: Which cells are robust, and what corrects errors; the rate has no part in it.
-        energy: Energy of an access at the low voltage over that at the nominal one: `OperatingPoint.energy`.
 
     Raises:
-        ModelError: When no reads of weights could be counted.
+        ModelError: When no weights are read at all.
         OptionError: When a protected bit position is none of a site's.
     """
-    bits = {site.name: site.bits for site in sites}
+    shares = {site.name: _shares(site, errors) for site in sites}
+    read = [(layer.storage, count.array.weight_reads(layer) * layer.bits) for layer in count.layers]
+    if not any(cells for _, cells in read):
+        read = [(site.name, site.count * site.bits) for site in sites]
     data = robust = check = 0.0
-    for layer in count.layers:
-        cells = count.array.weight_reads(layer) * layer.bits
-        hard, extra = _shares(layer, bits, errors)
+    for name, cells in read:
+        hard, extra = shares.get(name or "", (0.0, 0.0))
         data, robust, check = data + cells, robust + cells * hard, check + cells * extra
     if not data:
-        raise ModelError("no reads of weights could be counted, so the energy of its weight memory is unknown")
-    low = data - robust + check
-    return MemoryEnergy((robust + low * energy) / data, robust / data, check / data)
+        raise ModelError("the model reads no weights, so the energy of its weight memory is unknown")
+    return MemoryCells(robust / data, check / data)
 
 
-def _shares(layer: Layer, bits: dict[str, int], errors: BitErrors) -> tuple[float, float]:
-    """Robust cells and check cells of a layer's weights, each over its data cells."""
-    if layer.storage is None or layer.storage not in bits:
-        return 0.0, 0.0
-    width = bits[layer.storage]
-    hard = len(errors.robust_bits(layer.storage, width)) / width
+def _shares(site: WeightSite, errors: BitErrors) -> tuple[float, float]:
+    """Robust cells and check cells of a site, each over its data cells."""
+    hard = len(errors.robust_bits(site.name, site.bits)) / site.bits
     correction = errors.correction
     # A memory that never errs needs no check bits.
-    return hard, 0.0 if correction is None or hard == 1 else correction.check_cells_per_bit(width)
+    return hard, 0.0 if correction is None or hard == 1 else correction.check_cells_per_bit(site.bits)

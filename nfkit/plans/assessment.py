@@ -99,6 +99,7 @@ class Assessor:
             points=points,
             curve=self._scale.facts,
             energy=counted.facts if counted else None,
+            memory=self._scale.memory,
             coverage=coverage,
             warnings=(*warnings, *more),
         )

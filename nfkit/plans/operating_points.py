@@ -9,12 +9,13 @@ half hold the right bit. Between the two stands what both of them cause, bits th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from nfkit.energy import Curve, OperatingPoint
+from nfkit.energy import PLAIN, Curve, MemoryCells, OperatingPoint
+from nfkit.energy.memory import NOT_COUNTED
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors
-from nfkit.reports.energy import CurveFacts, Voltage
+from nfkit.reports.energy import CurveFacts, MemoryFacts, Voltage
 
 NEGLIGIBLE_RATE = 1e-5
 """Where a curve ends at fewer errors than this, a higher voltage counts as one without errors."""
@@ -62,12 +63,15 @@ class Scale:
         flips_per_error: Stored bits that one of them flips on average; see `nfkit.measure.flips`.
         curve: The voltage curve.
         extrapolate: Whether points beyond the curve are taken.
+        cells: Which cells of the base's weight memory follow the voltage. The energy of a point is that of an access
+            to this memory; its voltage and its rate are those of the cells that do.
     """
 
     errors: BitErrors
     flips_per_error: float
     curve: Curve
     extrapolate: bool = False
+    cells: MemoryCells = PLAIN
 
     @property
     def curve_rate_per_rate(self) -> float:
@@ -79,10 +83,15 @@ class Scale:
         """The curve, for a record."""
         return CurveFacts(**self.curve.to_dict())
 
+    @property
+    def memory(self) -> MemoryFacts | None:
+        """The cells that do not follow the voltage, for a record; None where all do."""
+        return None if self.cells == PLAIN else MemoryFacts(self.cells.robust, self.cells.check, NOT_COUNTED)
+
     def at_rate(self, rate: float) -> Strength:
         """Errors of a rate, with their voltage where the curve knows one."""
         point = self.curve.find_rate(rate * self.curve_rate_per_rate, extrapolate=self.extrapolate)
-        return Strength(self.errors.at(rate), rate * self.flips_per_error, point)
+        return Strength(self.errors.at(rate), rate * self.flips_per_error, self._priced(point))
 
     def require(self, rate: float) -> OperatingPoint:
         """Where errors of a rate belong.
@@ -113,9 +122,10 @@ class Scale:
 
         Above the last voltage for which a curve states errors, where those are negligible, there are none.
         """
-        if energy >= 1:
-            return Strength(self.errors.at(0.0), 0.0, OperatingPoint(1.0, 0.0, 1.0, self.curve.name))
-        volts = self.curve.volts_at_energy(energy)
+        low = self.cells.low(energy)
+        if low is not None and low >= 1:
+            return Strength(self.errors.at(0.0), 0.0, self._priced(OperatingPoint(1.0, 0.0, 1.0, self.curve.name)))
+        volts = None if low is None else self.curve.volts_at_energy(low)
         if volts is None:
             return None
         try:
@@ -126,6 +136,10 @@ class Scale:
                 return None
             return Strength(self.errors.at(0.0), 0.0, OperatingPoint(volts, 0.0, energy, self.curve.name))
 
+    def _priced(self, point: OperatingPoint | None) -> OperatingPoint | None:
+        """A point of the curve, at what an access to this memory costs there."""
+        return None if point is None else replace(point, energy=self.cells.energy(point.energy))
+
     def _of(self, point: OperatingPoint) -> Strength:
         if self.curve_rate_per_rate == 0:
             raise OptionError(
@@ -133,4 +147,4 @@ class Scale:
                 "model's bits, so no voltage can be told by them: give --ber"
             )
         errors = self.errors.at(point.rate / self.curve_rate_per_rate)
-        return Strength(errors, errors.rate * self.flips_per_error, point)
+        return Strength(errors, errors.rate * self.flips_per_error, self._priced(point))

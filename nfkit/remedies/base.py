@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from nfkit.energy import Count, SystolicArray, count, memory_energy
+from nfkit.energy import Count, SystolicArray, count, memory_cells
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors
 from nfkit.graph.memory.sites import fault_sites
@@ -61,8 +61,8 @@ class Remedy(ABC):
         Raises:
             ModelError: When no reads of weights could be counted.
         """
-        memory = memory_energy(base, fault_sites(model), self.errors(errors), low)
-        return memory.energy + self.added_accesses(base.array) / base.accesses
+        cells = memory_cells(base, fault_sites(model), self.errors(errors))
+        return cells.energy(low) + self.added_accesses(base.array) / base.accesses
 
     def saving(self, model: ir.Model, errors: BitErrors, low: float, array: SystolicArray | None = None) -> float:
         """Share of the weight memory's energy that a base with the remedy saves; see `energy`."""

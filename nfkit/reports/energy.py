@@ -40,6 +40,28 @@ class Saving(msgspec.Struct, frozen=True):
     by_macs: float
 
 
+class MemoryFacts(msgspec.Struct, frozen=True):
+    """A weight memory in which not all cells follow the voltage.
+
+    Attributes:
+        robust_cells: Share of the data cells that are read and stay at the nominal voltage.
+        check_cells: Check cells of an error correction that are read for each data cell.
+        not_counted: What its energy leaves out, in words.
+    """
+
+    robust_cells: float
+    check_cells: float
+    not_counted: str
+
+    def __str__(self) -> str:
+        parts = []
+        if self.robust_cells:
+            parts.append(f"{100 * self.robust_cells:.3g} % of the cells that are read stay at the nominal voltage")
+        if self.check_cells:
+            parts.append(f"{100 * self.check_cells:.3g} % more are read as check bits")
+        return f"energy/access: {', '.join(parts)}; {self.not_counted}"
+
+
 class CurveFacts(msgspec.Struct, frozen=True):
     """Where voltages come from.
 

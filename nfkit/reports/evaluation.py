@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from nfkit.reports.energy import CurveFacts, EnergyFacts, Saving, Voltage
+from nfkit.reports.energy import CurveFacts, EnergyFacts, MemoryFacts, Saving, Voltage
 from nfkit.reports.figures import Share, Spread
 from nfkit.reports.provenance import DataFacts, ModelFacts
 from nfkit.reports.rendering import Overview, Readable, Table
@@ -119,6 +119,22 @@ class Faults(msgspec.Struct, frozen=True):
     ecc: str = "none"
     flips_per_error: float | None = None
 
+    @property
+    def memory(self) -> str:
+        """How the memory differs from a plain one, to go on after its layout; empty where it does not."""
+        parts = []
+        if self.storage != "as-stored":
+            parts.append(f"held in {self.storage}")
+        if self.ecc != "none":
+            parts.append(f"ECC {self.ecc}")
+        if self.protected_top:
+            parts.append(f"top {self.protected_top} bit{'s' * (self.protected_top > 1)} robust")
+        if self.protected_bits:
+            parts.append(f"bits {', '.join(map(str, self.protected_bits))} robust")
+        if self.protected_sites:
+            parts.append(f"sites {', '.join(self.protected_sites)} robust")
+        return "".join(f", {part}" for part in parts)
+
 
 class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="nfkit.evaluate/2"):
     """Accuracy under bit errors of a base or a protected model.
@@ -133,6 +149,7 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         points: The operating points, in the order they were given.
         curve: Where voltages come from; None in old records.
         energy: What the protected model costs; None for a bare base, or where it cannot be counted.
+        memory: Which cells of the weight memory do not follow the voltage; None where all do.
         coverage: How much of the model's weights the faults reach; None in old records.
         warnings: What makes the numbers doubtful, one sentence each.
         latency: Times by batch size, where they were measured.
@@ -149,6 +166,7 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     points: tuple[Point, ...]
     curve: CurveFacts | None = None
     energy: EnergyFacts | None = None
+    memory: MemoryFacts | None = None
     coverage: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     latency: dict[str, Any] | None = None
@@ -216,8 +234,8 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             clean += f"; generator alone {_percent(self.clean.generator_alone)}"
         chips = f"{len(self.chips)} chip{'s' * (len(self.chips) > 1)}"
         return (
-            f"{self.faults.kind} faults, layout {self.faults.layout}, {chips}, {self.data.n} samples of "
-            f"{self.data.name}; accuracy in %, mean ± standard deviation over chips\n{clean}"
+            f"{self.faults.kind} faults, layout {self.faults.layout}{self.faults.memory}, {chips}, "
+            f"{self.data.n} samples of {self.data.name}; accuracy in %, mean ± standard deviation over chips\n{clean}"
         )
 
     def _summary(self) -> Table:
@@ -255,6 +273,8 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
                     f"of {self.faults.kind} errors {100 * self.faults.flips_per_error:.3g} % flip the bit that is "
                     "stored, which is what the voltage is looked up by"
                 )
+        if self.memory is not None and any(point.voltage for point in self.points):
+            notes.append(str(self.memory))
         if self.verdict is not None:
             notes += [f"not compared: {entry}" for entry in self.verdict.unchecked]
         return notes + [f"warning: {entry}" for entry in self.warnings]

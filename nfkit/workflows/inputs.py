@@ -14,7 +14,7 @@ import onnx_ir as ir
 from nfkit.data import Dataset
 from nfkit.data import load as load_data
 from nfkit.data.dataset import Split, from_arrays
-from nfkit.energy import Curve, load_curve
+from nfkit.energy import PLAIN, Curve, MemoryCells, count, count_fused, load_curve, memory_cells
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Layout, parse_layout
 from nfkit.graph.fusion.fused import is_fused
@@ -165,7 +165,16 @@ def scale_of(model: ir.Model, errors: BitErrors, curve: CurveLike, *, extrapolat
     # How codes are distributed matters only where errors write one value more often than the other.
     base = split(model)[1] if is_fused(model) and errors.set_share != 0.5 else model
     sites = fault_sites(base) if errors.set_share != 0.5 else []
-    return Scale(errors.at(0.0), flips_per_error(base, sites, errors), known, extrapolate)
+    return Scale(errors.at(0.0), flips_per_error(base, sites, errors), known, extrapolate, _cells(model, errors))
+
+
+def _cells(model: ir.Model, errors: BitErrors) -> MemoryCells:
+    """Which cells of the base's weight memory follow the voltage."""
+    if errors.correction is None and not (errors.protected_top or errors.protected_bits or errors.protected_sites):
+        return PLAIN  # and a model whose reads cannot be counted has an energy all the same
+    if not is_fused(model):
+        return memory_cells(count(model), fault_sites(model), errors)
+    return memory_cells(count_fused(model)[0], fault_sites(model), errors)
 
 
 def find_strengths(scale: Scale, ber: Numbers | None, vdd: Numbers | None) -> tuple[list[Strength], list[str]]:

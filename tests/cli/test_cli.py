@@ -300,6 +300,21 @@ def test_evaluate_options_reach_the_measurement(invoke, files):
     assert record["faults"]["generator_faulted"] is True
     newer = {"protected_top": 1, "storage": "sign-magnitude", "ecc": "secded-32"}
     assert newer.items() <= record["faults"].items()
+    memory = record["memory"]
+    assert (memory["robust_cells"], memory["check_cells"]) == (1 / 8, 7 / 32)
+
+
+def test_evaluate_says_what_robust_cells_and_check_bits_cost(invoke, files):
+    run = ("evaluate", files.base, "--data", files.data, "--chips", 2, "--samples", 20)
+    plain = as_json(invoke(*run, "--json", "-"))
+    low = plain["points"][0]["voltage"]["energy_per_access"]
+    assert "memory" not in plain
+    both = as_json(invoke(*run, "--protect-top", 2, "--ecc", "secded-64", "--json", "-"))
+    assert both["points"][0]["voltage"]["energy_per_access"] == pytest.approx(2 / 8 + (6 / 8 + 8 / 64) * low)
+    text = " ".join(invoke(*run, "--protect-top", 2, "--storage", "gray", "--ecc", "secded-64").stdout.split())
+    assert "stuck faults, layout iid, held in gray, ECC secded-64, top 2 bits robust, 2 chips, 20 samples" in text
+    assert "25 % of the cells that are read stay at the nominal voltage, 12.5 % more are read as check bits" in text
+    assert "decoders, level shifters and the second supply are not counted" in text
 
 
 # --- split ---

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nfkit.energy import load_curve
+from nfkit.energy import MemoryCells, load_curve
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors
 from nfkit.plans.operating_points import Scale
@@ -62,3 +62,28 @@ def test_errors_that_flip_nothing_have_no_voltage():
 def test_a_strength_in_words():
     assert Scale(STUCK, 0.5, STUTZ).at_rate(0.01).describe() == "1 % (0.863 Vmin by stutz-2021)"
     assert Scale(STUCK, 0.5, PAPER).at_rate(0.02).describe() == "2 %"
+
+
+@pytest.mark.parametrize("cells", [MemoryCells(0.25), MemoryCells(0.0, 0.125), MemoryCells(0.125, 0.25)], ids=str)
+def test_cells_that_do_not_follow_the_voltage_are_in_the_energy(cells):
+    plain, scale = Scale(STUCK, 0.5, STUTZ), Scale(STUCK, 0.5, STUTZ, cells=cells)
+    there, strength = plain.at_rate(0.008), scale.at_rate(0.008)
+    low = there.point.energy
+    assert strength.point.energy == pytest.approx(cells.robust + (1 - cells.robust + cells.check) * low)
+    assert (strength.point.volts, strength.rate) == (there.point.volts, there.rate)
+    assert scale.at_volts(there.point.volts).point.energy == pytest.approx(strength.point.energy)
+    # What costs as much is found at the voltage where it does.
+    back = scale.at_energy(strength.point.energy)
+    assert back.point.volts == pytest.approx(there.point.volts)
+    assert back.point.energy == pytest.approx(strength.point.energy)
+
+
+def test_no_voltage_makes_robust_cells_cheaper():
+    scale = Scale(STUCK, 0.5, STUTZ, cells=MemoryCells(0.5))
+    assert scale.at_energy(0.4) is None
+    assert scale.at_energy(1.0).rate == 0
+    assert Scale(STUCK, 0.5, STUTZ).memory is None
+    assert str(scale.memory) == (
+        "energy/access: 50 % of the cells that are read stay at the nominal voltage; decoders, level shifters and the "
+        "second supply are not counted"
+    )
