@@ -1,0 +1,32 @@
+"""What can be chosen is documented, and offered by the commands."""
+
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from nfkit.cli.main import app
+from nfkit.faults.codes import STORAGE_CODES
+from nfkit.faults.ecc import CORRECTIONS
+from nfkit.faults.kinds import KINDS
+from nfkit.faults.layouts import LAYOUTS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+CHOICES = {"--kind": KINDS, "--storage": STORAGE_CODES, "--ecc": CORRECTIONS, "--layout-map": LAYOUTS}
+
+
+@pytest.mark.parametrize("option", CHOICES)
+def test_every_choice_is_on_the_page(option):
+    assert [name for name in CHOICES[option] if f"`{name}" not in PAGE] == []
+
+
+@pytest.mark.parametrize("command", ["evaluate", "protect", "search", "inject"])
+@pytest.mark.parametrize("option", CHOICES)
+def test_every_choice_is_in_the_help(command, option):
+    options = {name: o for o in get_command(app).commands[command].params for name in o.opts}
+    assert [name for name in CHOICES[option] if name not in options[option].help] == []
+
+
+@pytest.mark.parametrize("registry", CHOICES.values(), ids=list(CHOICES))
+def test_names_can_be_typed(registry):
+    assert all(name == name.lower() and not set(name) & set(" :,#+") for name in registry)
