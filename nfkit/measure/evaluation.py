@@ -151,14 +151,16 @@ def measure(
     basis = bench.basis(errors[0])
     rows: list[Row] = []
     settings = [(entry, chip) for entry in errors for chip in chips]
-    kept = {(e.rate, c): row for e, c in settings if journal and (row := journal.find(e.rate, c, bench.fused))}
+    kept = {
+        (e.rate, c): row for e, c in settings if journal is not None and (row := journal.find(e.rate, c, bench.fused))
+    }
     missing = [setting for setting in settings if (setting[0].rate, setting[1]) not in kept]
     fresh = iter(bench.run(missing, known=_base_rows(known, basis) if known else None))
     for strength, chip in settings:
         row = kept.get((strength.rate, chip))
         if row is None:
             row = next(fresh)
-            if journal:
+            if journal is not None:
                 journal.add(row)
         rows.append(row)
         if on_row:

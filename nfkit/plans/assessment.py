@@ -157,12 +157,12 @@ class Assessor:
         kept = {
             (errors.rate, chip): row
             for errors, chip in settings
-            if self._journal and (row := self._journal.find(errors.rate, chip, protected))
+            if self._journal is not None and (row := self._journal.find(errors.rate, chip, protected))
         }
         missing = [(errors, chip) for errors, chip in settings if (errors.rate, chip) not in kept]
         for row in track(stage, self._bench.run(missing, protected=protected), len(missing), self._on_progress):
             kept[row.ber, row.chip] = row
-            if self._journal:
+            if self._journal is not None:
                 self._journal.add(row)
         return tuple(kept[errors.rate, chip] for errors, chip in settings)
 

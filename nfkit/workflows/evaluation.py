@@ -131,7 +131,7 @@ def evaluate(
     )  # fmt: skip
     if latency_batch is not None:
         record = msgspec.structs.replace(record, latency=_time(work, latency_batch, level))
-    if journal:
+    if journal is not None:
         journal.discard()
     return record
 
