@@ -86,6 +86,8 @@ def _show(path: Path, result: Economy, layers: bool, errors: BitErrors) -> None:
             f"preset {result.other.preset} gives {result.other.accesses:,.10g} accesses, {result.other.macs:,} MACs: "
             f"{len(different)} layers differ, such as {different[0]['name']}"
         )
+    if result.coverage is not None:
+        print(result.coverage.sentence())
     if base.float_bits:
         print(
             f"weights are stored as floats, counted at {base.float_bits} bits: for an int8 device give --weight-bits 8"

@@ -47,8 +47,11 @@ def inject(
     from nfkit.graph.injection.inject import inject as inject_faults
     from nfkit.graph.injection.inject import remove as remove_faults
     from nfkit.graph.injection.record import ORIGINAL_KEY
+    from nfkit.graph.memory.coverage import coverage
     from nfkit.graph.memory.original import EQUALITY, save_as_it_was
+    from nfkit.graph.memory.scales import odd_scales
     from nfkit.graph.memory.sites import fault_sites
+    from nfkit.graph.memory.survey import Survey
     from nfkit.model import load, save
     from nfkit.workflows.inputs import find_scale, find_strengths
 
@@ -56,6 +59,7 @@ def inject(
     if mode not in MODES:
         raise OptionError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
     graph = load(model)
+    notes: list[str] = []
     record: dict[str, Any] = {"schema": "nfkit.inject/1", "output": str(output)}
     if remove:
         equal = save_as_it_was(graph.metadata_props.get(ORIGINAL_KEY), remove_faults(graph), output)
@@ -78,6 +82,10 @@ def inject(
         record["voltage"] = {"curve": to_builtins(scale.facts), "flips": strength.flips}
         if strength.voltage is not None:
             record["voltage"] |= to_builtins(strength.voltage)
+        survey = Survey(graph)
+        covered = coverage(survey, [site.name for site in sites], generator=fault_generator)
+        notes = [covered.sentence(), *map(str, odd_scales(survey))]
+        record |= {"coverage": {**covered.to_dict(), "sentence": covered.sentence()}, "odd_scales": notes[1:]}
         inexact = count_inexact(graph, sites, errors)
         if inexact:
             record["inexact_codes"] = inexact
@@ -90,3 +98,5 @@ def inject(
     console.write_json(record, json)
     if json != "-":
         print(f"{output}: {done}")
+        for note in notes:
+            print(note)

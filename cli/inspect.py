@@ -22,15 +22,19 @@ def inspect(
     from nfkit.cli import console
     from nfkit.errors import NfkitError
     from nfkit.graph.fusion.fused import is_fused
+    from nfkit.graph.memory.coverage import coverage
     from nfkit.graph.memory.foreign import vendor_operators
     from nfkit.graph.memory.inventory import inventory
-    from nfkit.graph.memory.sites import find_sites
+    from nfkit.graph.memory.scales import odd_scales
+    from nfkit.graph.memory.sites import sites_of
+    from nfkit.graph.memory.survey import Survey
     from nfkit.graph.operators.vendors import explain
     from nfkit.model import load, sha256
 
     console.check_outputs(json, models={"the model": model})
     graph = load(model)
-    sites = find_sites(graph)
+    survey = Survey(graph)
+    sites, covered = sites_of(survey), coverage(survey)
     try:
         taken: dict[str, Any] = options.make_spec(graph, layout, range_, mean, std).to_dict()
     except NfkitError as error:
@@ -43,7 +47,9 @@ def inspect(
         "input": taken,
         "sites": [site.to_dict() for site in sites if site.role == "weight"],
         "other_initializers": [site.to_dict() for site in sites if site.role != "weight"],
-        "tensors": [entry.to_dict() for entry in inventory(graph)],
+        "tensors": [entry.to_dict() for entry in inventory(survey)],
+        "coverage": {**covered.to_dict(), "sentence": covered.sentence()},
+        "odd_scales": [str(odd) for odd in odd_scales(survey)],
         "vendor_operators": explain(others) if (others := vendor_operators(graph)) else None,
         "unsupported": _unsupported(graph),
         "metadata": {k: v for k, v in graph.metadata_props.items() if k.startswith("nfkit.")},
@@ -116,6 +122,9 @@ def _show(record: dict[str, Any]) -> None:
         print("no weights are stored as integers: quantise the model first, or check that no optimiser folded them")
     if record["vendor_operators"] is not None:
         print(f"the model cannot run as it is: it holds {record['vendor_operators']}")
+    print(record["coverage"]["sentence"])
+    for odd in record["odd_scales"]:
+        print(odd)
     for line in _not_faulted(record["tensors"]):
         print(line)
     if record["unsupported"] is None:

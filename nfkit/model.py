@@ -22,6 +22,7 @@ from nfkit.outputs import PathLike, check_outputs, check_writable, find_target, 
 from nfkit.rim.external import check_external, external_files, locations, set_base, with_data
 from nfkit.rim.failures import first_line, model_errors
 from nfkit.rim.gate import check_model
+from nfkit.rim.sparse import make_dense
 
 ModelLike = Union[str, "os.PathLike[str]", onnx.ModelProto, ir.Model]
 """What every public function accepts as a model."""
@@ -48,11 +49,15 @@ def load(source: ModelLike) -> ir.Model:
     name = describe(source)
     if isinstance(source, ir.Model):
         with model_errors(f"{name} cannot be copied"):
-            return source.clone()
+            copy = source.clone()
+        _name_standard_domain(copy)
+        return copy
     proto, folder = _read(source, name)
     check_model(proto, name)
+    proto = make_dense(proto, folder)
     with model_errors(f"{name} cannot be read"):
         model = ir.from_proto(proto)
+    _name_standard_domain(model)
     set_base(model, folder)
     check_external(model, name)
     if not _is_ordered(model.graph, set()):
@@ -91,6 +96,14 @@ def source_path(model: ir.Model) -> Path | None:
     """The file that `load` read a model from; None for a copy of it, and for what came from no file."""
     path: Path | None = model.meta.get(_PATH)
     return path
+
+
+def _name_standard_domain(model: ir.Model) -> None:
+    """Calls the standard operators' domain by its usual name, the empty one, as onnx-ir does in the nodes."""
+    for imports in (model.opset_imports, *(function.opset_imports for function in model.functions.values())):
+        if "ai.onnx" in imports:
+            version = imports.pop("ai.onnx")
+            imports.setdefault("", version)
 
 
 def _is_ordered(graph: ir.Graph, made: set[ir.Node]) -> bool:

@@ -14,7 +14,7 @@ from nfkit.energy.systolic import SystolicArray
 from nfkit.errors import OptionError, UnsupportedError
 from nfkit.graph.fusion.early import run_always
 from nfkit.graph.memory.foreign import refuse_hidden_weights
-from nfkit.graph.memory.sites import Survey
+from nfkit.graph.memory.survey import Survey
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 

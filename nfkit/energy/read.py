@@ -22,7 +22,8 @@ from nfkit.energy.layers import Layer, Part, Uncounted
 from nfkit.energy.shapes import batch_of, infer_shapes
 from nfkit.energy.unruled import why_uncounted
 from nfkit.graph.memory.operands import Memories, Memory
-from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, Survey
+from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY
+from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.facts import Counted, Kind
 from nfkit.graph.operators.operands import facts_of, is_transposed, key_of
 

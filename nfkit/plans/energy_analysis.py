@@ -28,6 +28,7 @@ from nfkit.errors import OptionError
 from nfkit.graph.fusion.fused import GENERATOR_KEY, is_fused
 from nfkit.graph.fusion.metadata import read_recoveries
 from nfkit.graph.injection.record import refuse_faults
+from nfkit.graph.memory.coverage import Coverage, coverage
 from nfkit.models.generators import GENERATORS
 from nfkit.plans.generator_choice import candidate, classes_of
 from nfkit.reports.energy import Counted, EnergyFacts
@@ -48,6 +49,7 @@ class Economy:
         point: Where the base runs.
         curve: The voltage curve.
         recovery: Accuracy that a fused file's generator recovers, in points, as `protect` measured it; None unknown.
+        coverage: How much of the base's weights faults reach, whose energy it is that a lower voltage saves.
     """
 
     base: Count
@@ -56,6 +58,7 @@ class Economy:
     point: OperatingPoint
     curve: Curve
     recovery: float | None = None
+    coverage: Coverage | None = None
 
     @property
     def efficiency(self) -> float | None:
@@ -92,6 +95,7 @@ class Economy:
             "generators": [saving.to_dict() for saving in self.savings],
             "recovery": self.recovery,
             "efficiency_ratio": self.efficiency,
+            "coverage": None if self.coverage is None else self.coverage.to_dict(),
         }
 
 
@@ -134,9 +138,8 @@ def analyse(
         name = model.metadata_props.get(GENERATOR_KEY, "the generator")
         saving = compare(name, base, generator, point, curve)
         their_base, _ = count_fused(model, array, preset=other, weight_bits=weight_bits)
-        return Economy(
-            base, their_base, (saving,), point, curve, _recovery(model, point.rate if rate is None else rate)
-        )
+        recovered = _recovery(model, point.rate if rate is None else rate)
+        return Economy(base, their_base, (saving,), point, curve, recovered, coverage(model))
     base = count(model, array, preset=preset, weight_bits=weight_bits)
     savings = []
     for name in names:
@@ -144,7 +147,8 @@ def analyse(
         graph = candidate(name, image_shape, classes_of(model))
         counted = count(graph, array, preset=preset, weight_bits=weight_bits or GENERATOR_BITS, part="generator")
         savings.append(compare(name, base, counted, point, curve))
-    return Economy(base, count(model, array, preset=other, weight_bits=weight_bits), tuple(savings), point, curve)
+    theirs = count(model, array, preset=other, weight_bits=weight_bits)
+    return Economy(base, theirs, tuple(savings), point, curve, coverage=coverage(model))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import onnx_ir as ir
 
 from nfkit.graph.memory.flow import label
-from nfkit.graph.memory.sites import Survey, WeightSite
+from nfkit.graph.memory.sites import WeightSite, sites_of
+from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.vendors import is_vendors
 
 _SITE_REASONS = {
@@ -42,10 +43,10 @@ class Entry:
         return {**vars(self), "shape": list(self.shape)}
 
 
-def inventory(model: ir.Model) -> list[Entry]:
-    """Lists all constant tensors but scalars, in the order of `stored_tensors`."""
-    survey = Survey(model)
-    sites = {site.name: site for site in survey.sites}
+def inventory(model: ir.Model | Survey) -> list[Entry]:
+    """Lists all constant tensors but scalars of a model, or of a survey of it, in the order of `stored_tensors`."""
+    survey = model if isinstance(model, Survey) else Survey(model)
+    sites = {site.name: site for site in sites_of(survey)}
     entries = []
     for stored in survey.stored.values():
         site = sites.get(stored.name)

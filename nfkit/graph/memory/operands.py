@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from nfkit.graph.memory.flow import CODES, code_type
 from nfkit.graph.memory.paths import Paths
-from nfkit.graph.memory.sites import Survey
+from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.operands import facts_of, operand, packed_in, passed_on
 
 
@@ -38,6 +38,7 @@ class Memories:
     """
 
     def __init__(self, survey: Survey) -> None:
+        self._survey = survey
         self._paths: Paths = survey.flow.paths
         self._found: dict[tuple[int, int], list[Memory]] = {}
         for name, entry in survey.stored.items():
@@ -60,12 +61,15 @@ class Memories:
         found = {memory.name: memory for memory in self._found.get((id(node), index), ())}
         if not found:
             return _computed(value)
-        largest = max(found.values(), key=lambda memory: memory.count)
+        stored = [memory for memory in found.values() if not self._survey.is_filler(memory.name)] or list(
+            found.values()
+        )
+        largest = max(stored, key=lambda memory: memory.count)
         return Memory(
             largest.name,
-            max(memory.bits for memory in found.values()),
-            any(memory.is_float for memory in found.values()),
-            sum(memory.count for memory in found.values()),
+            max(memory.bits for memory in stored),
+            any(memory.is_float for memory in stored),
+            sum(memory.count for memory in stored),
         )
 
 

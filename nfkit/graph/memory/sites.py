@@ -17,7 +17,6 @@ MatMulNBits, are memories of raw bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -25,10 +24,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError
-from nfkit.graph.memory.bits import recorded_bits
-from nfkit.graph.memory.flow import CODES, Flow, Reading
+from nfkit.graph.memory.flow import CODES, Reading
 from nfkit.graph.memory.foreign import refuse_hidden_weights
-from nfkit.graph.memory.storage import Stored, find_stored, stored_tensors
+from nfkit.graph.memory.scales import refuse_scales
+from nfkit.graph.memory.storage import Stored, find_stored
+from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.operands import Role as Role
 
 ROLE_KEY = "nfkit.role"
@@ -86,62 +86,22 @@ class WeightSite:
         }
 
 
-class Survey:
-    """Everything that a model stores and what reads it, found once.
-
-    Args:
-        model: The model; not changed, nor to be changed while this is used.
-
-    Raises:
-        ModelError: When the model records bits of its codes that they do not have; see `nfkit.graph.memory.bits`.
-    """
-
-    def __init__(self, model: ir.Model) -> None:
-        self.flow = Flow(model)
-        self.stored = {
-            name: entry
-            for name, entry in stored_tensors(model).items()
-            if entry.node is not None or entry.value.const_value is not None
-        }
-        self.narrow = recorded_bits(model)
-        self._readings: dict[str, list[Reading]] = {}
-
-    def readings(self, name: str) -> list[Reading]:
-        """How a stored tensor is read."""
-        if name not in self._readings:
-            self._readings[name] = self.flow.readings(self.stored[name].value)
-        return self._readings[name]
-
-    @cached_property
-    def sites(self) -> list[WeightSite]:
-        """The tensors of integers that a device would hold in memory, in the order of the file."""
-        return [
-            _site(entry, self.bits(name), readings)
-            for name, entry in self.stored.items()
-            if entry.dtype in CODES and (readings := self.readings(name))
-        ]
-
-    def bits(self, name: str) -> int:
-        """Bits of one element of a stored tensor, as its type or the model's own record says."""
-        return self.narrow.get(name, self.stored[name].dtype.bitwidth)
-
-    def quantised_inside(self) -> list[str]:
-        """Names of floating weights that the graph turns into codes, as exports of fake quantisation hold them."""
-        return [
-            name
-            for name, entry in self.stored.items()
-            if entry.dtype.is_floating_point()
-            and any(reading.role == "weight" and reading.quantised for reading in self.readings(name))
-        ]
-
-
 def find_sites(model: ir.Model) -> list[WeightSite]:
     """Lists the tensors of integers that a device would hold in memory, in the order of the file.
 
     Raises:
         ModelError: When the model records bits of its codes that they do not have; see `nfkit.graph.memory.bits`.
     """
-    return Survey(model).sites
+    return sites_of(Survey(model))
+
+
+def sites_of(survey: Survey) -> list[WeightSite]:
+    """As `find_sites`, of a model that was looked through before."""
+    return [
+        _site(entry, survey.bits(name), readings)
+        for name, entry in survey.stored.items()
+        if entry.dtype in CODES and (readings := survey.readings(name))
+    ]
 
 
 def _site(entry: Stored, bits: int, readings: list[Reading]) -> WeightSite:
@@ -172,11 +132,13 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
     """The sites that faults hit: the weights of the base, and on request the generator's or the biases too.
 
     Raises:
-        ModelError: When the model stores no weights as integers, or some only become integers in the graph.
+        ModelError: When the model stores no weights as integers, some only become integers in the graph, or their
+            scales are no numbers.
         UnsupportedError: When operators of other makers read weights.
     """
     refuse_hidden_weights(model)
     survey = Survey(model)
+    refuse_scales(survey)
     floats = survey.quantised_inside() if "weight" in roles else []
     if floats:
         more = f" and {len(floats) - 3} more" if len(floats) > 3 else ""
@@ -185,7 +147,7 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
             "so the file has no bits to fault: store what it makes of them first (nfkit fold), and ship that file"
         )
     parts = ("base", "generator") if generator else ("base",)
-    sites = [s for s in survey.sites if s.role in roles and s.part in parts]
+    sites = [s for s in sites_of(survey) if s.role in roles and s.part in parts]
     if not sites:
         raise ModelError(
             f"graph '{model.graph.name}' stores no weights as integers, so there are no bits to fault: "

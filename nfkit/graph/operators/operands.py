@@ -6,8 +6,9 @@ import onnx_ir as ir
 
 from nfkit.graph.operators.facts import Key, Operator
 from nfkit.graph.operators.facts import Role as Role
-from nfkit.graph.operators.table import OPERATORS, UNKNOWN
+from nfkit.graph.operators.table import OPERATORS as OPERATORS
 from nfkit.graph.operators.table import ORT as ORT
+from nfkit.graph.operators.table import UNKNOWN
 
 DEFAULT_DOMAIN = "ai.onnx"
 """The long name of the standard domain, whose usual name is empty."""

@@ -24,6 +24,7 @@ from nfkit.graph.canonical.view import canonical
 from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.sites import WeightSite
 from nfkit.learn.gradients import Entry, find
+from nfkit.learn.gradients.reference import constant_nodes, reference_entry
 from nfkit.learn.gradients.types import input_obstacle, obstacle
 from nfkit.learn.quantisers import fuse_quantisers
 
@@ -80,12 +81,13 @@ def find_unsupported(model: ir.Model) -> list[Unsupported]:
 
 def _unsupported(model: ir.Model) -> list[Unsupported]:
     found: dict[tuple[str, str], list[str]] = {}
+    fixed = constant_nodes(model.graph)
     for node in model.graph:
         name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-        entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
+        entry = _entry(node, model, fixed)
         if entry is None:
             reason = f"no gradient is known for it at opset {model.opset_imports.get(node.domain, 1)}"
-        elif unknown := sorted(set(node.attributes) - entry.attributes):
+        elif unknown := [] if node in fixed else sorted(set(node.attributes) - entry.attributes):
             reason = f"attribute {', '.join(unknown)} is not understood"
         else:
             given = obstacle(node) or input_obstacle(node)
@@ -127,7 +129,8 @@ class FrozenGraph:
         self.scores = _scores(graph.outputs[0])
         self._chunk = _fixed_batch(model, self.input)
         names = {site.name for site in sites or []}
-        steps = [_step(node, model) for node in graph]
+        fixed_nodes = constant_nodes(graph)
+        steps = [_step(node, model, fixed_nodes) for node in graph]
         constants = {
             str(v.name): _as_tensor(np.array(v.const_value.numpy()))
             for v in graph.initializers.values()
@@ -266,14 +269,23 @@ def _as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())  # torch shares memory, and may write
 
 
-def _step(node: ir.Node, model: ir.Model) -> Step:
-    entry = find(node.op_type, model.opset_imports.get(node.domain, 1), node.domain)
+def _entry(node: ir.Node, model: ir.Model, fixed: set[ir.Node]) -> Entry | None:
+    """The kernel of a node; what only constants have a part in needs none that knows gradients, or every attribute."""
+    opset = model.opset_imports.get(node.domain, 1)
+    entry = find(node.op_type, opset, node.domain)
     if node.op_type == "Div" and any(
         v is not None and v.dtype is not None and v.dtype.is_integer() for v in node.inputs
     ):
         entry = find("IntegerDiv", 1, "nfkit")  # codes are floats here, whose quotients would not be whole
+    if node in fixed and (entry is None or set(node.attributes) - entry.attributes):
+        return reference_entry(node, opset)
+    return entry
+
+
+def _step(node: ir.Node, model: ir.Model, fixed: set[ir.Node]) -> Step:
+    entry = _entry(node, model, fixed)
     assert entry is not None  # refuse_unsupported has looked
-    attributes = {name: _attribute(a) for name, a in node.attributes.items()}
+    attributes = {name: _attribute(a) for name, a in node.attributes.items() if name in entry.attributes}
     if "num_outputs" in entry.attributes:  # Split before opset 18 tells by its outputs alone
         attributes.setdefault("num_outputs", len(node.outputs))
     return Step(
