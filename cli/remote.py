@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nfkit.access.endpoint import Endpoint
     from nfkit.faults import BitErrors, Layout
     from nfkit.graph.input.spec import InputSpec
+    from nfkit.workflows.transfer import Transferred
 
 Form = tuple[str | None, tuple[float, float] | None, str | None, str | None]
 """--layout, --range, --mean and --std."""
@@ -179,3 +180,41 @@ def find_spec(base: Base, graph: ir.Model | None, form: Form) -> InputSpec:
         return replace(known, name=ours.name)
     numbers = {"mean": options.numbers("mean", mean), "std": options.numbers("std", std)}
     return find_input_of(ours, layout=layout, value_range=value_range, **numbers)
+
+
+def transfer_to_address(
+    fused: ir.Model,
+    address: str,
+    data: str,
+    samples: int | None,
+    output: Path,
+    remote: Remote,
+    early_loss: float,
+    level: Any,
+    form: Form,
+) -> Transferred:
+    """`nfkit transfer PROTECTED ADDRESS`: a front for a base that only answers.
+
+    Args:
+        fused: The protected model that has the generator.
+        address: Where the base answers.
+        data: Labelled samples.
+        samples: How many of them; all by default.
+        output: Where to write the front.
+        remote: How it is asked.
+        early_loss: Accuracy that early answers may cost.
+        level: Optimisation level of the front.
+        form: --layout, --range, --mean and --std; what the generator was made for by default.
+    """
+    from nfkit.data import load as load_data
+    from nfkit.graph.fusion.metadata import read_input
+    from nfkit.workflows.transfer import transfer_to_answers
+
+    with remote.open(address) as endpoint:
+        known = read_input(fused)
+        spec = find_spec(endpoint, None, form) if any(form) else replace(known, name=endpoint.about.input.name)
+        dataset = load_data(data, "test", spec.image_shape)
+        dataset = dataset.take(min(samples or len(dataset), len(dataset)))
+        missing = endpoint.count_missing(spec.encode(dataset.x))
+        console.note(f"{address}: {missing} of {len(dataset)} samples to ask for")
+        return transfer_to_answers(fused, endpoint, spec, dataset, output, early_loss=early_loss, level=level)

@@ -8,14 +8,47 @@ from typing import Annotated
 import typer
 
 from nfkit.cli import options
+from nfkit.errors import OptionError
 
 
 def transfer(
     protected: Annotated[Path, typer.Argument(help="A protected model (*.nf.onnx), whose generator is wanted.")],
-    model: Annotated[Path, typer.Argument(help="Another base that takes the same input; never changed.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Another base of the same input and classes: an ONNX file, never changed, or an address."),
+    ],
+    data: Annotated[
+        str, typer.Option("--data", help="Labelled samples to fit trust on, that neither was trained on.")
+    ] = "",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside the base.")
+        Path | None,
+        typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside the base, or NAME.front.onnx here."),
     ] = None,
+    keep_patterns: Annotated[
+        bool, typer.Option("--keep-patterns", help="Move the whole generator as it is; nothing is fitted.")
+    ] = False,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Use only the first samples.")] = None,
+    ber: options.OneBer = None,
+    kind: options.Kind = "stuck",
+    layout_map: options.LayoutName = "iid",
+    chips: options.Chips = 10,
+    early_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--early-loss",
+            metavar="SHARE",
+            help="Accuracy that answers without the base may cost; by default none for a file, 0.01 behind an address.",
+        ),
+    ] = None,
+    queries: options.Queries = None,
+    call_batch: options.CallBatch = None,
+    concurrency: options.Concurrency = None,
+    timeout: options.Timeout = None,
+    answers: options.AnswersFile = None,
+    endpoint_input: options.EndpointInput = None,
+    output_tensor: options.EndpointOutput = None,
+    classes: options.Classes = None,
+    optimization: options.Level = "all",
     layout: options.InputLayout = None,
     range_: options.Range = None,
     mean: options.Mean = None,
@@ -23,28 +56,52 @@ def transfer(
     force: options.Force = False,
     json: options.Json = None,
 ) -> None:
-    """Put the generator of a protected model in front of another base, such as one that gives no gradients.
+    """Give the evidence of a trained generator to another base, such as one without gradients, or behind an address.
 
-    Nothing is trained: measure the result with nfkit evaluate.
+    Its patterns are dropped: they drive the base that they were trained on, and mislead others. How far the other base
+    and the evidence are trusted is fitted on every other sample of --data, and the result measured on the rest: for a
+    file on simulated chips at --ber, for an address on its own answers, each asked for once. What comes out for an
+    address is a front, for nfkit.Guarded.
     """
+    from nfkit.access.address import is_address, parse_address
     from nfkit.cli import console
-    from nfkit.graph.fusion.fuse import transfer as transfer_generator
-    from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, GENERATOR_KEY
-    from nfkit.model import default_output, load, save, sha256
+    from nfkit.cli.remote import Remote, transfer_to_address
+    from nfkit.data import load as load_data
+    from nfkit.faults import BitErrors, parse_layout
+    from nfkit.model import default_output, load
+    from nfkit.workflows.transfer import transfer_as_it_is, transfer_to_file
 
-    target = output or default_output(model)
-    models = {"the protected model": protected, "the model": model}
-    console.check_outputs(json, {"-o": target}, models=models, force=force)
-    base = load(model)
-    fused = transfer_generator(load(protected), base, options.make_spec(base, layout, range_, mean, std))
-    save(fused, target)
-    name = fused.metadata_props.get(GENERATOR_KEY, "generator")
-    record = {
-        "schema": "nfkit.transfer/1",
-        "output": {"path": str(target), "sha256": sha256(target if target.is_file() else fused)},
-        "generator": {"name": name, "from": str(protected)},
-        "base": {"path": str(model), "graph_sha256": fused.metadata_props[BASE_DIGEST_KEY]},
-    }
-    console.write_json(record, json)
+    remote = Remote(queries, call_batch, concurrency, timeout, answers, endpoint_input, output_tensor, classes)
+    behind, form = is_address(model), (layout, range_, mean, std)
+    if not data and not keep_patterns:
+        raise OptionError(
+            "trust in another base is fitted on labelled samples: give --data, or --keep-patterns to move the whole "
+            "generator as it is"
+        )
+    if not behind:
+        remote.refuse()
+    target = output or (Path(f"{parse_address(model).name}.front.onnx") if behind else default_output(Path(model)))
+    models = {"the protected model": protected} | ({} if behind else {"the model": Path(model)})
+    console.check_outputs(json, {"-o": target}, models=models, files={"the data": data or None}, force=force)
+    fused = load(protected)
+    if behind:
+        if keep_patterns or ber is not None:
+            raise OptionError("--keep-patterns and --ber are for files: behind an address nothing is simulated")
+        loss = 0.01 if early_loss is None else early_loss
+        result = transfer_to_address(fused, model, data, samples, target, remote, loss, optimization, form)
+    else:
+        base = load(Path(model))
+        spec = options.make_spec(base, *form)
+        if keep_patterns:
+            result = transfer_as_it_is(fused, base, spec, target)
+        else:
+            dataset = load_data(data, "test", spec.image_shape)
+            result = transfer_to_file(
+                fused, base, spec, dataset.take(min(samples or len(dataset), len(dataset))), target,
+                BitErrors(0.01 if ber is None else ber, kind), parse_layout(layout_map),
+                chips=chips, early_loss=early_loss, level=optimization,  # type: ignore[arg-type]
+                on_progress=console.ProgressDisplay(),
+            )  # fmt: skip
+    console.write_json({**result.to_dict(), "from": str(protected), "base": model}, json)
     if json != "-":
-        print(f"{target}: {name} of {protected} in front of {model}; nothing was trained, measure it")
+        print("\n".join(result.sentences()))

@@ -19,7 +19,9 @@ COMMANDS = {
     "split": (["split", "fused.nf.onnx"], ["--json", "--base", "--generator"], ["fused.nf.onnx"]),
     "split in two": (["split", "fused.nf.onnx", "--base", "new.onnx"], ["--json", "--generator"], ["new.onnx"]),
     "tune": (["tune", "fused.nf.onnx", "--caution", "2", "-o", "new.onnx"], ["--json"], ["fused.nf.onnx", "new.onnx"]),
-    "transfer": (["transfer", "fused.nf.onnx", "base.onnx"], ["--json", "-o"], ["fused.nf.onnx", "base.onnx"]),
+    "transfer": (
+        ["transfer", "fused.nf.onnx", "base.onnx", "--keep-patterns"], ["--json", "-o"], ["fused.nf.onnx", "base.onnx"],
+    ),
     "plot": (["plot", "record.json"], ["-o"], ["record.json"]),
     "evaluate": (["evaluate", "base.onnx", "--data", "data.npz"], ["--json"], ["base.onnx", "data.npz"]),
     "quantize": (["quantize", "base.onnx", "--data", "data.npz", "-o", "new.onnx"], ["--json"], ["data.npz"]),

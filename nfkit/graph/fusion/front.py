@@ -78,20 +78,23 @@ def build_front(
     return _close(graph, None if looks_only else result, spec, metadata, answer, transform=transform)
 
 
-def front_of(fused: ir.Model, spec: InputSpec, *, transform: bool = True) -> ir.Model:
-    """The front of a fused model, for the same base where it is no file.
+def front_of(fused: ir.Model, spec: InputSpec, answer: Answer | None = None, *, transform: bool = True) -> ir.Model:
+    """The front of a fused model, for its base, or one of the same input, where that is no file.
 
     Args:
         fused: The fused model; not changed. Its base has to give float scores, one a class.
-        spec: Its input.
+        spec: The input of the base that the front is for.
+        answer: How evidence and that base's scores answer together; as in the fused model by default.
         transform: Whether the base is asked F(x) rather than x.
 
     Raises:
         ModelError: When the model is not fused, or was changed since, its base gives codes, or nothing would be left of
             the generator.
     """
-    answer, (prefix, _) = read_answer(fused), split(fused)
+    answer, (prefix, _) = answer or read_answer(fused), split(fused)
     graph = prefix.graph
+    image = graph.inputs[0]
+    image.name, image.shape = spec.name, ir.Shape([spec.batch, *spec.shape])
     protected = next((v for v in graph.outputs if v.name == JOINT), None)
     graph.outputs.clear()
     metadata = {key: value for key, value in prefix.metadata_props.items() if key.startswith("nfkit.")}

@@ -43,7 +43,8 @@ from nfkit.graph.fusion.fused import (
 )
 from nfkit.graph.fusion.interface import write
 from nfkit.graph.fusion.metadata import read_input
-from nfkit.graph.fusion.split import split
+from nfkit.graph.fusion.opset import at_opset
+from nfkit.graph.fusion.split import evidence_of, split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.affine import input_to_levels, levels_to_input
 from nfkit.graph.input.spec import InputSpec
@@ -90,14 +91,19 @@ def fuse(
     return _join(generator.opset_imports, prefix, base, spec, metadata, answer)
 
 
-def transfer(fused: ir.Model, base: ir.Model, spec: InputSpec, answer: Answer | None = None) -> ir.Model:
+def transfer(
+    fused: ir.Model, base: ir.Model, spec: InputSpec, answer: Answer | None = None, *, patterns: bool = True
+) -> ir.Model:
     """Puts the generator of a fused model in front of another base: one trained on a surrogate, say.
+
+    It is brought to the other base's version of the operators.
 
     Args:
         fused: The fused model that has the generator.
         base: Another frozen model that takes the same input.
         spec: The base's input.
         answer: How evidence and the other base answer together, where they shall.
+        patterns: Whether the generator changes the other base's input, too; what drives one base misleads another.
 
     Returns:
         The base behind the generator; both arguments stay as they are. What the fused model recorded of its own
@@ -106,9 +112,16 @@ def transfer(fused: ir.Model, base: ir.Model, spec: InputSpec, answer: Answer | 
     Raises:
         ModelError: When `fused` has no generator, the base has one already, the generator changes nothing at the
             input and no answer is given, or the result is no valid model.
-        UnsupportedError: When the two take different inputs, or import different versions of an operator set.
+        UnsupportedError: When the two take different inputs, or the generator cannot be said at the other base's
+            version of the operators.
     """
     taken, _ = split(fused)
+    if not patterns:
+        looked = evidence_of(taken)
+        if looked is None:
+            raise ModelError("the generator has no evidence of its own, so without its patterns nothing is left of it")
+        taken = looked
+    taken = at_opset(taken, base.opset_imports.get("", taken.opset_imports[""]))
     known = read_input(fused)
     for name in ("dtype", "layout", "shape", "low", "high"):
         theirs, ours = getattr(known, name), getattr(spec, name)
