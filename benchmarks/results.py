@@ -88,8 +88,8 @@ charged for its time. One run a row: a point or two is what another seed does.
 
 
 FORMS = """The same ResNet-20, quantised by ONNX Runtime in five ways, behind one generator: hint-64, trained against
-the form `qdq_u8s8_pertensor` and moved to the others with `nfkit transfer`. Forms with a scale for every channel
-lose less.
+the form `qdq_u8s8_pertensor` and moved to the others with `nfkit transfer --keep-patterns`. Forms with a scale for
+every channel lose less.
 """
 
 
