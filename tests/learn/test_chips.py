@@ -84,6 +84,21 @@ def test_weights_are_those_of_the_chip(exact, copies, images, read_by):
     assert not np.array_equal(expected, frozen(x))
 
 
+@pytest.mark.parametrize(
+    "errors",
+    [BitErrors(0.02, storage="gray"), BitErrors(0.02, ecc="secded-32-zero"), BitErrors(0.02, "flip", protected_top=3)],
+    ids=["gray", "secded", "robust"],
+)
+def test_memories_of_all_sorts_are_trained_on(exact, images, read_by, errors):
+    sites = fault_sites(exact)
+    frozen, x = FrozenGraph(exact, sites), images(8, 2, 4, 4)
+    made = PerturbedCopies(exact, sites, frozen, errors, Iid(), 0)
+    expected = frozen(x, frozen.weights(read_by(exact, Chip(VALIDATION_CHIPS[0]), errors)))
+    assert torch.equal(frozen(x, made.validation(1)[0]), expected)
+    plain = frozen(x, frozen.weights(read_by(exact, Chip(VALIDATION_CHIPS[0]), BitErrors(0.02, errors.kind))))
+    assert not torch.equal(expected, plain)
+
+
 def test_the_same_index_is_the_same_chip(copies, images):
     x = images(8, 2, 4, 4)
     first, second = copies(3), copies(3)

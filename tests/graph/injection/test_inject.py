@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfkit.errors import ModelError, UnsupportedError
+from nfkit.errors import ModelError, OptionError, UnsupportedError
 from nfkit.faults import BitErrors, Chip, flipped_bits, parse_layout
 from nfkit.faults.codes import STORAGE_CODES
 from nfkit.graph.injection.inject import MODES, chip_inputs, count_faults, inject, remove
@@ -117,6 +118,32 @@ def test_fault_nodes_hold_words_of_all_widths(parse, execute, storage, mode, dty
     assert (read != stored).any()
     assert (execute(injected, image(x) | masks)[0] * 2).tolist() == read.astype(float).tolist()
     assert to_bytes(remove(injected)) == to_bytes(model)
+
+
+def test_top_bits_of_sites_of_two_widths(parse):
+    text = """<ir_version: 10, opset_import: ["" : 21]>
+        g (float[N, 5] image) => (float[N, 3] y) <int4[5, 7] w, int8[7, 3] d, float s = {0.5}> {
+            f = DequantizeLinear (w, s)
+            a = MatMul (image, f)
+            h = DequantizeLinear (d, s)
+            y = MatMul (a, h)
+        }"""
+    random = np.random.default_rng(7)
+    narrow = random.integers(-8, 8, (5, 7)).astype(ml_dtypes.int4)  # 35 codes: the last byte is half full
+    model = parse(text, w=narrow, d=random.integers(-128, 128, (7, 3), np.int8))
+    sites = fault_sites(model)
+    assert [site.bits for site in sites] == [4, 8]
+    for top in (1, 2):
+        flips = dict.fromkeys((4, 8), 0)
+        for seed in range(30):
+            injected = inject(model, sites, Chip(seed), BitErrors(0.3, "flip", protected_top=top), "baked")
+            for site in sites:
+                before, after = (codes(m, site).astype(np.int8).view(np.uint8) for m in (model, injected))
+                flips[site.bits] |= int(np.bitwise_or.reduce((before ^ after).ravel()))
+            assert to_bytes(remove(injected)) == to_bytes(model)
+        assert flips == {4: 2 ** (4 - top) - 1, 8: 2 ** (8 - top) - 1}
+    with pytest.raises(OptionError, match="'w' has bits 0 to 3; to protect the top bits of sites of several widths"):
+        inject(model, sites, Chip(0), BitErrors(0.3, protected_bits=(7,)), "baked")
 
 
 @pytest.mark.parametrize("mode", ["node", "input"])
