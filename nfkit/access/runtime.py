@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime as ort
 
-from nfkit.access import exact_products
+from nfkit.access import exact_products, float16_products
 from nfkit.errors import ModelError, NfkitError, OptionError, UnsupportedError
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.operators.vendors import explain
@@ -60,6 +60,11 @@ class Runner:
     ) -> None:
         if level not in get_args(Level):
             raise OptionError(f"unknown optimisation level {level!r}: choose one of {', '.join(get_args(Level))}")
+        if level == "extended" and isinstance(model, ir.Model) and float16_products.are_lost(model):
+            raise UnsupportedError(
+                f"ONNX Runtime {ort.__version__} computes zeros for this model's float16 products at level 'extended': "
+                "use --optimization all, which a device runs, or basic"
+            )
         options = ort.SessionOptions()
         options.graph_optimization_level = _LEVELS[level]
         options.intra_op_num_threads = threads or cores()
@@ -128,6 +133,18 @@ class Runner:
                 raise ModelError(f"ONNX Runtime {ort.__version__} fails on the data: {_sentence(error)}") from error
             outputs.append([result[:used] for result in results[: None if names else 1]])
         return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+
+    def outputs(self, x: npt.NDArray[Any]) -> dict[str, Any]:
+        """All outputs by name, for one batch of the size that the model takes.
+
+        Raises:
+            ModelError: When ONNX Runtime fails on the samples.
+        """
+        names = [output.name for output in self._session.get_outputs()]
+        try:
+            return dict(zip(names, self._session.run(names, {self._input.name: x}), strict=True))
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime {ort.__version__} fails on the data: {_sentence(error)}") from error
 
     def classify(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The class with the highest output, [N]; -1 where an output is not a number."""

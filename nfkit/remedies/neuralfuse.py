@@ -28,6 +28,7 @@ from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.model import ModelLike, load, sha256
+from nfkit.remedies.parity import check_parity
 from nfkit.reports.protection import HeldOut, Training
 from nfkit.reports.provenance import DataFacts
 from nfkit.version import __version__
@@ -143,9 +144,10 @@ def shield(
     on_stage("comparing the model in torch with ONNX Runtime")
     size = max(_PARITY_SAMPLES, spec.batch if isinstance(spec.batch, int) else 0)
     sample = spec.encode(data.x[np.arange(size) % len(data)])
-    check_parity(base, sample)
-    runner = Runner(base, level=level)
-    classes = runner.classes(sample)
+    classes = Runner(base, level=level).classes(sample)
+    own = check_parity(base, sample)
+    if own.nodes:
+        on_stage(str(own))
     data.check_labels(classes)
     test.check_labels(classes)
     spec.encode(test.x[:1])
@@ -197,41 +199,12 @@ def shield(
         parameters=sum(p.numel() for p in trained.generator.parameters()),
         macs=count_macs(as_float),
         precision=precision,
-        parity_max_abs=parity,
+        parity_max_abs=parity.largest,
         classes=classes,
         trained_on=rest,
         interrupted=trained.interrupted,
         training=training,
     )
-
-
-def check_parity(model: ir.Model, sample: np.ndarray[Any, Any]) -> float:
-    """Compares the model in torch with ONNX Runtime at level `basic`, which computes node by node.
-
-    The two sum in different orders, so a value that lies on the edge between two codes may be rounded to either, and
-    a quantised network carries such a step to its output. Hence two limits: almost all predictions agree, and the
-    mean difference is small against the spread of the outputs.
-
-    Returns:
-        Largest absolute difference of the first output.
-
-    Raises:
-        ModelError: When the two disagree beyond rounding; gradients of such a graph would mislead.
-    """
-    from nfkit.learn.gradients.frozen import run
-
-    runner = Runner(model, level="basic")
-    computed = run(model, sample, runner.fixed_batch or len(sample))
-    expected = runner(sample[: len(computed)]).astype(np.float32).reshape(len(computed), -1)
-    difference = np.abs(computed - expected)
-    spread = float(expected.std()) or 1.0
-    agreement = float((computed.argmax(1) == expected.argmax(1)).mean())
-    if not (difference.mean() <= 0.05 * spread and agreement >= 0.95):
-        raise ModelError(
-            f"torch and ONNX Runtime disagree on this model: mean difference {difference.mean():.3g} at outputs that "
-            f"spread by {spread:.3g}, {100 * agreement:.0f} % equal predictions. Please report the model"
-        )
-    return float(difference.max())
 
 
 def refuse_protected(base: ir.Model) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nfkit.graph.canonical.rewriter import Cache, Rewriter, Value
+from nfkit.graph.memory.storage import every_node
 from nfkit.graph.operators.facts import Key
 from nfkit.graph.operators.operands import DEQUANTIZE, ORT, QUANTIZE, key_of
 
@@ -46,6 +47,11 @@ def rewrite(model: ir.Model) -> None:
         result.type, result.shape, name = old.type, old.shape, old.name
         graph.remove(node, safe=True)
         result.name = name
+
+
+def takes_codes(model: ir.Model) -> bool:
+    """Whether a model has operators that multiply codes, rather than floats between quantisers."""
+    return any(key_of(node) in _RULES and key_of(node) not in _QUANTISERS for node in every_node(model))
 
 
 def _qlinear_conv(r: Rewriter) -> Value:
@@ -191,6 +197,8 @@ def _quantise_linear(r: Rewriter) -> Value:
     codes = r.op("QuantizeLinear", r.input(0), r.input(1), zero_point, **attributes)
     return r.op("Clip", codes, *(r.constant(np.float32(end)) for end in ends))
 
+
+_QUANTISERS = DEQUANTIZE | QUANTIZE
 
 _NARROW = (ir.DataType.INT4, ir.DataType.UINT4, ir.DataType.INT2, ir.DataType.UINT2)
 

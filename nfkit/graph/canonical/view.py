@@ -11,7 +11,7 @@ A copy made for reading, above all by the differentiable interpreter; it is neve
 The view computes what the model does, up to rounding: ONNX Runtime adds up integers where the view adds up floats, so
 a value on the edge between two codes may fall to either. In exchange weights are dequantised once for each set of
 codes rather than once a batch, and quantisers fuse as in a QDQ model. Whether the two agree is proved on data, by
-`nfkit.remedies.neuralfuse.check_parity`.
+`nfkit.remedies.parity`.
 """
 
 from __future__ import annotations

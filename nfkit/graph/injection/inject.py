@@ -1,6 +1,6 @@
 """Puts the bit errors of one chip into a model's quantised initializers, and takes them out again.
 
-Three forms, bit-identical in ONNX Runtime:
+Three forms, bit-identical in ONNX Runtime but for two exceptions of its own (docs/forms.md):
 
 * `node`: w -> nfkit.StuckAt(w, and_mask, or_mask), with the masks as constants. For reading and replaying.
 * `input`: the same, with the masks as initializers that can be overridden at run time and are fault-free by

@@ -129,10 +129,9 @@ class FrozenGraph:
         self.scores = _scores(graph.outputs[0])
         self._chunk = _fixed_batch(model, self.input)
         names = {site.name for site in sites or []}
-        fixed_nodes = constant_nodes(graph)
-        steps = [_step(node, model, fixed_nodes) for node in graph]
+        steps = make_steps(model)
         constants = {
-            str(v.name): _as_tensor(np.array(v.const_value.numpy()))
+            str(v.name): as_tensor(np.array(v.const_value.numpy()))
             for v in graph.initializers.values()
             if v.const_value is not None
         }
@@ -159,7 +158,7 @@ class FrozenGraph:
         Returns:
             Dequantised weights, to be given to `__call__`.
         """
-        values: Environment = {**self._exact, **{name: _as_tensor(array) for name, array in codes.items()}}
+        values: Environment = {**self._exact, **{name: as_tensor(array) for name, array in codes.items()}}
         changed = set(codes)
         for step in self._weight_steps:
             if changed.intersection(name for name in step.inputs if name is not None):
@@ -256,7 +255,8 @@ def _fixed_batch(model: ir.Model, name: str) -> int | None:
     return None
 
 
-def _as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
+def as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
+    """A tensor of its own memory, in the type that kernels hold an array's type in."""
     if isinstance(array, Tensor):
         return array
     kind = array.dtype.name
@@ -267,6 +267,12 @@ def _as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
     if kind in ("int4", "uint4", "int2", "uint2"):  # torch does not know them: one code a byte
         array = array.astype(np.uint8 if kind.startswith("u") else np.int8)
     return torch.from_numpy(array if array.flags.writeable else array.copy())  # torch shares memory, and may write
+
+
+def make_steps(view: ir.Model) -> list[Step]:
+    """The nodes of a canonical view in order, ready to run; every operator of it must have a kernel."""
+    fixed = constant_nodes(view.graph)
+    return [_step(node, view, fixed) for node in view.graph]
 
 
 def _entry(node: ir.Node, model: ir.Model, fixed: set[ir.Node]) -> Entry | None:
@@ -301,7 +307,7 @@ def _step(node: ir.Node, model: ir.Model, fixed: set[ir.Node]) -> Step:
 def _attribute(attribute: ir.Attr) -> Any:
     value = attribute.value
     if isinstance(value, ir.TensorProtocol):
-        return _as_tensor(np.array(value.numpy()))
+        return as_tensor(np.array(value.numpy()))
     return list(value) if isinstance(value, tuple) else value
 
 
