@@ -85,7 +85,7 @@ def inject(
         survey = Survey(graph)
         covered = coverage(survey, [site.name for site in sites], generator=fault_generator)
         notes = [covered.sentence(), *map(str, odd_scales(survey))]
-        record |= {"coverage": {**covered.to_dict(), "sentence": covered.sentence()}, "odd_scales": notes[1:]}
+        record |= {"coverage": covered.to_dict(), "odd_scales": notes[1:]}
         inexact = count_inexact(graph, sites, errors)
         if inexact:
             record["inexact_codes"] = inexact

@@ -48,7 +48,7 @@ def inspect(
         "sites": [site.to_dict() for site in sites if site.role == "weight"],
         "other_initializers": [site.to_dict() for site in sites if site.role != "weight"],
         "tensors": [entry.to_dict() for entry in inventory(survey)],
-        "coverage": {**covered.to_dict(), "sentence": covered.sentence()},
+        "coverage": covered.to_dict(),
         "odd_scales": [str(odd) for odd in odd_scales(survey)],
         "vendor_operators": explain(others) if (others := vendor_operators(graph)) else None,
         "unsupported": _unsupported(graph),

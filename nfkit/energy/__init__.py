@@ -5,7 +5,7 @@ from nfkit.energy.curve_files import CURVES, DEFAULT_CURVE, PAPER_CURVE, load_cu
 from nfkit.energy.memory import PLAIN, MemoryCells, memory_cells
 from nfkit.energy.parameters import count_parameters
 from nfkit.energy.read import Preset
-from nfkit.energy.savings import Saving, affordable, assess, compare, efficiency_ratio, energy_saving
+from nfkit.energy.savings import Saving, compare, efficiency_ratio, energy_saving
 from nfkit.energy.systolic import DATAFLOWS, Dataflow, SystolicArray, parse_array
 from nfkit.energy.voltage import Curve, OperatingPoint
 
@@ -24,8 +24,6 @@ __all__ = [
     "Preset",
     "Saving",
     "SystolicArray",
-    "affordable",
-    "assess",
     "compare",
     "count",
     "count_fused",

@@ -11,15 +11,10 @@ the weight memory, or (MAC-ES) the multiply-accumulate operations (Sun et al., N
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import onnx_ir as ir
-
-from nfkit.energy.count import Count, count
-from nfkit.energy.read import Preset
-from nfkit.energy.systolic import SystolicArray
+from nfkit.energy.count import Count
 from nfkit.energy.voltage import Curve, OperatingPoint
 from nfkit.errors import ModelError, OptionError
 
@@ -189,57 +184,3 @@ def compare(name: str, base: Count, generator: Count, point: OperatingPoint, cur
             f"no reads of weights could be counted in the base, so there is nothing to compare with{reason}"
         )
     return Saving(name, base, generator, point, curve)
-
-
-def assess(
-    base: ir.Model,
-    generator: ir.Model,
-    point: OperatingPoint,
-    curve: Curve,
-    *,
-    name: str = "the generator",
-    array: SystolicArray | None = None,
-    preset: Preset = "true",
-) -> Saving:
-    """What a generator would save in front of a base; its `verdict` says whether to go on.
-
-    Args:
-        base: The frozen model.
-        generator: The generator's graph for the base's images, trained or not; counted with 8-bit weights.
-        point: Where the base shall run, from the curve.
-        curve: The voltage curve.
-        name: Name of the generator.
-        array: The accelerator; the default of `count` if not given.
-        preset: Conventions of the counts.
-
-    Raises:
-        ModelError: When the base reads no weights that can be counted.
-    """
-    bits = GENERATOR_BITS
-    counted = count(generator, array, preset=preset, weight_bits=bits, part="generator")
-    return compare(name, count(base, array, preset=preset), counted, point, curve)
-
-
-def affordable(
-    base: ir.Model,
-    generators: Mapping[str, ir.Model],
-    share: float,
-    *,
-    array: SystolicArray | None = None,
-    preset: Preset = "true",
-) -> list[str]:
-    """The generators whose weight accesses stay within a share of the base's, largest first.
-
-    Args:
-        base: The frozen model.
-        generators: Graphs of the generators for the base's images, by name.
-        share: Largest accesses of a generator over those of the base, such as 0.02.
-        array: The accelerator; the default of `count` if not given.
-        preset: Conventions of the counts.
-    """
-    budget = share * count(base, array, preset=preset).accesses
-    costs = {
-        name: count(graph, array, preset=preset, weight_bits=GENERATOR_BITS, part="generator").accesses
-        for name, graph in generators.items()
-    }
-    return sorted((name for name, cost in costs.items() if cost <= budget), key=lambda name: -costs[name])

@@ -14,6 +14,7 @@ from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Layout
 from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.coverage import coverage
 from nfkit.graph.quantised.requantise import requantise
 from nfkit.measure.evaluation import Measurement, Row, evaluate
 from nfkit.reports.precision import AtBits, PrecisionSweep
@@ -78,6 +79,7 @@ def evaluate_bits(
         model=known.model,
         data=known.data,
         versions=known.versions,
+        coverage=coverage(model).to_dict(),
         faults=measured[bits[0]].faults,
         level=level,
         sweep=tuple(AtBits(b, entry.clean, entry.points()) for b, entry in measured.items()),

@@ -14,6 +14,9 @@ import numpy as np
 
 from nfkit.errors import ModelError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors
+from nfkit.graph.memory.coverage import coverage as find_coverage
+from nfkit.graph.memory.scales import odd_scales
+from nfkit.graph.memory.survey import Survey
 from nfkit.measure.bench import Bench
 from nfkit.measure.evaluation import Measurement, correct_matrix
 from nfkit.measure.journal import Journal
@@ -77,8 +80,10 @@ class Assessor:
             costs: What the fused model costs, or why it could not be counted; None for a bare base.
             alone: What the generator scores by itself, where it has no evidence of its own.
             warnings: What makes the numbers doubtful.
-            coverage: How much of the model's weights the faults reach.
+            coverage: How much of the model's weights the faults reach; found here by default.
         """
+        survey = Survey(self._bench.base)
+        odd = [str(scale) for scale in odd_scales(survey)]
         strengths = tuple(self._scale.at_rates(entry.rate for entry in measured.errors))
         counted = costs if isinstance(costs, Costs) else None
         points = tuple(
@@ -100,8 +105,8 @@ class Assessor:
             curve=self._scale.facts,
             energy=counted.facts if counted else None,
             memory=self._scale.memory,
-            coverage=coverage,
-            warnings=(*warnings, *more),
+            coverage=coverage or find_coverage(survey).to_dict(),
+            warnings=(*warnings, *odd, *more),
         )
 
     def _judge(

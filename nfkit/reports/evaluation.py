@@ -277,7 +277,15 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             notes.append(str(self.memory))
         if self.verdict is not None:
             notes += [f"not compared: {entry}" for entry in self.verdict.unchecked]
+        notes += said_of(self.coverage)
         return notes + [f"warning: {entry}" for entry in self.warnings]
+
+
+def said_of(coverage: dict[str, Any] | None) -> list[str]:
+    """What a report says of how much of the weights faults reach; nothing where an old record does not tell."""
+    if coverage is None or "sentence" not in coverage:
+        return []
+    return [f"{'warning: ' if coverage['left_out'] else ''}{coverage['sentence']}"]
 
 
 def _percent(share: Share) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nfkit.reports.evaluation import Clean, Faults, Point
+from nfkit.reports.evaluation import Clean, Faults, Point, said_of
 from nfkit.reports.provenance import DataFacts, ModelFacts
 from nfkit.reports.rendering import Overview, Readable, Table
 
@@ -67,7 +67,7 @@ class PrecisionSweep(
             f"{self.data.name}; accuracy in %, mean ± standard deviation over chips; clean (CA) and perturbed (PA) "
             "accuracy, with the generator (NF), recovered (RP)"
         )
-        notes = tuple(f"warning: {entry}" for entry in self.warnings)
+        notes = (*said_of(self.coverage), *(f"warning: {entry}" for entry in self.warnings))
         return Overview("", title, Table(("bits", "bit error rate", *names), tuple(rows)), notes)
 
     def table(self) -> Table:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nfkit.energy import SystolicArray, count, count_fused, count_macs, count_parameters
+from nfkit.energy.shapes import infer_shapes
 from nfkit.errors import OptionError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.fusion.fuse import fuse
@@ -399,3 +400,71 @@ def test_running_statistics_are_no_parameters(parse):
         **{name: np.ones(3, np.float32) for name in names},
     )
     assert count_parameters(model) == 3 + 3
+
+
+ARITHMETIC = {
+    "the scale second": "g = Mul (f, s)",
+    "the scale first": "g = Mul (s, f)",
+    "shifted": "c = Sub (f, z)  g = Mul (c, s)",
+    "added to": "m = Mul (f, s)  g = Add (m, o)",
+    "added to, the offset first": "m = Mul (s, f)  g = Add (o, m)",
+    "shifted by Add": "c = Add (z, f)  g = Mul (s, c)",
+    "divided": "g = Div (f, s)",
+    "scaled twice": "m = Mul (f, s)  g = Mul (o, m)",
+}
+
+
+@pytest.mark.parametrize("form", ARITHMETIC)
+def test_weights_that_are_dequantised_by_arithmetic_count_as_their_codes(parse, form):
+    model = parse(
+        f"""
+        <ir_version: 8, opset_import: ["" : 18]>
+        one (float[N, 3, 16, 16] x) => (float[N, 6, 16, 16] y)
+        <float o = {{0.01}}, float z = {{3.0}}>
+        {{ f = Cast <to = 1> (w)  {ARITHMETIC[form]}  [only] y = Conv <pads = [1, 1, 1, 1]> (x, g) }}
+        """,
+        w=np.ones((6, 3, 3, 3), np.int8),
+        s=np.full((6, 1, 1, 1), 0.02, np.float32),
+    )
+    layer = only(model)
+    assert (layer.bits, layer.storage, layer.weights) == (8, "w", 6 * 27)
+    assert count_parameters(model) == 6 * 27  # the six scales were not learned as weights
+    assert count(model).float_bits is None
+
+
+def test_codes_in_part_and_more_than_once_are_as_many_as_are_stored(parse):
+    """Three quarters of one memory in two layers, and a memory of four that a layer reads as sixteen."""
+    model = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        shared (float[N, 4] x) => (float[N, 4] y)
+        <float s = {0.5}, int64[4] sizes = {4, 4, 4, 4}, int64[2] times = {1, 4}>
+        {
+            a, b, c, unused = Split <axis = 1> (w, sizes)
+            a_f = DequantizeLinear (a, s)  b_f = DequantizeLinear (b, s)  c_f = DequantizeLinear (c, s)
+            h = MatMul (x, a_f)  i = MatMul (h, b_f)  j = MatMul (i, c_f)
+            t_f = DequantizeLinear (t, s)  u = Tile (t_f, times)
+            y = MatMul (j, u)
+        }
+        """,
+        w=np.ones((4, 16), np.int8),
+        t=np.ones((4, 1), np.int8),
+    )
+    counted = count(model)
+    assert [layer.weights for layer in counted.layers] == [16, 16, 16, 16]
+    assert counted.weights == 3 * 16 + 4
+
+
+def test_what_no_output_depends_on_costs_nothing_and_is_not_looked_at(parse):
+    text = """
+    <ir_version: 8, opset_import: ["" : 18]>
+    half (float[N, 4] x) => (float[N, 3] y)
+    <float s = {0.5}>
+    { f = DequantizeLinear (w, s)  y = MatMul (x, f)  DEAD }
+    """
+    dead = "d_f = DequantizeLinear (v, s)  d = MatMul (x, d_f)  e = Relu (d)"
+    arrays = {"w": np.ones((4, 3), np.int8), "v": np.ones((4, 9), np.int8)}
+    with_dead, without = parse(text.replace("DEAD", dead), **arrays), parse(text.replace("DEAD", ""), **arrays)
+    assert count(with_dead).to_dict() == count(without).to_dict()
+    assert count(with_dead).parameters == 12
+    assert not {"d_f", "d", "e"} & infer_shapes(with_dead).keys()

@@ -5,8 +5,6 @@ import pytest
 
 from nfkit.energy import (
     SystolicArray,
-    affordable,
-    assess,
     compare,
     count,
     efficiency_ratio,
@@ -51,6 +49,11 @@ ENERGY = load_curve("neuralfuse").at_rate(0.01).energy
 CURVE = parse_curve(
     "volts_over_vmin,bit_error_rate,energy_per_access\n0.8,0.01,0.64\n0.9,0.0001,0.81\n1,0,1\n", "square"
 )
+
+
+def assess(base, generator, point, curve, *, name="the generator", array=None):
+    """What a generator, counted with 8-bit weights, saves in front of a base."""
+    return compare(name, count(base, array), count(generator, array, weight_bits=8, part="generator"), point, curve)
 
 
 @pytest.mark.parametrize("base", TABLE_2)
@@ -172,12 +175,6 @@ def test_uncounted_operators_are_in_the_verdict(parse, base):
         w=np.ones((8, 8), np.float32),
     )
     assert "(1 operator could not be counted)" in assess(base, looking_up, CURVE.at_volts(0.8), CURVE).verdict
-
-
-def test_what_is_affordable_comes_largest_first(parse, base):
-    generators = {str(n): dense(parse, 80, n) for n in (1, 4, 2, 3)}  # 10 words for each output
-    assert affordable(base, generators, 0.03) == ["3", "2", "1"]
-    assert affordable(base, generators, 0.001) == []
 
 
 def test_efficiency_ratio():

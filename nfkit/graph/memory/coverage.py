@@ -87,6 +87,7 @@ class Coverage:
     def to_dict(self) -> dict[str, Any]:
         """The coverage for a record."""
         return {
+            "sentence": self.sentence(),
             "reached": self.reached,
             "weights": self.weights,
             "share": self.share,

@@ -362,3 +362,15 @@ def test_range_is_not_checked_where_nobody_knows_it():
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.dtype}-{s.layout}-{s.low}")
 def test_specs_survive_a_record(spec):
     assert InputSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+@pytest.mark.parametrize(("value", "fits"), [(-2.09, True), (-2.11, False), (3.09, True), (3.11, False)])
+def test_channels_of_different_ranges_leave_a_fiftieth_of_the_widest_span(value, fits):
+    """Ranges -2 to 1 and -1 to 3 span 5 together, so that data may be 0.1 beyond."""
+    spec = InputSpec("x", "float32", "NCHW", (2, 1, 1), "N", (-2.0, -1.0), (1.0, 3.0), "given")
+    x = np.array([[0.0, value]], np.float32).reshape(1, 2, 1, 1)
+    if fits:
+        assert spec.encode(x).tolist() == x.tolist()
+    else:
+        with pytest.raises(DataError, match="takes -2 to 3"):
+            spec.encode(x)

@@ -51,6 +51,7 @@ def test_weights_that_are_no_site_are_left_out_by_name_and_reason(form):
     assert (entry.name, entry.count, reason in entry.reason) == ("w", 36, True)
     assert f"faults reach 24 of 60 weights (40.0 %), left out: 'w' (36, {entry.reason})" == covered.sentence()
     assert covered.to_dict() == {
+        "sentence": covered.sentence(),
         "reached": 24,
         "weights": 60,
         "share": 0.4,

@@ -273,3 +273,64 @@ def test_report_of_a_site(convnet):
         "consumers": ["MatMul"],
         "part": "base",
     }
+
+
+def test_a_memory_that_base_and_generator_share_is_the_bases(parse):
+    model = parse(
+        HEADER
+        + """g (float[N, 2] x) => (float[N, 2] y) <int8[2, 2] w = {1, -2, 3, -4}, float s = {0.5}> {
+            f = DequantizeLinear (w, s)
+            a = MatMul (x, f)
+            h = DequantizeLinear (w, s)
+            y = MatMul (a, h)
+        }"""
+    )
+    for node in list(model.graph)[:2]:
+        node.metadata_props["nfkit.role"] = "generator"
+    assert {s.name: s.part for s in find_sites(model)} == {"w": "base"}
+    assert [s.name for s in fault_sites(model)] == ["w"]  # the base's weights err, whoever reads them besides
+
+
+def test_what_no_output_depends_on_is_no_site(parse):
+    model = parse(
+        HEADER
+        + """g (float[N, 2] x) => (float[N, 2] y)
+        <int8[2, 2] w = {1, -2, 3, -4}, int8[2, 2] v = {1, -2, 3, -4}, float s = {0.5}> {
+            f = DequantizeLinear (w, s)
+            h = DequantizeLinear (v, s)
+            dead = MatMul (x, h)
+            y = MatMul (x, f)
+        }"""
+    )
+    assert roles(model) == {"w": "weight"}
+
+
+def test_the_numbers_of_a_site_are_those_of_its_arithmetic(parse):
+    """(codes - 7) * [0.5, 0.25] * 4, in an order of operands that no exporter agrees on."""
+    model = parse(
+        HEADER
+        + """g (float[N, 2] x) => (float[N, 2] y)
+        <uint8[2, 2] w = {1, 2, 3, 4}, float z = {-7.0}, float[2] s = {0.5, 0.25}, float t = {4.0}> {
+            f = Cast <to = 1> (w)
+            d = Add (z, f)
+            m = Mul (s, d)
+            n = Mul (m, t)
+            y = MatMul (x, n)
+        }"""
+    )
+    found = site(model, "w")
+    assert (found.scale, found.zero_point, found.axis) == ((2.0, 1.0), (7,), 1)
+
+
+def test_an_offset_behind_the_scale_is_no_zero_point(parse):
+    model = parse(
+        HEADER
+        + """g (float[N, 2] x) => (float[N, 2] y)
+        <int8[2, 2] w = {1, 2, 3, 4}, float o = {3.0}, float s = {0.5}> {
+            f = Cast <to = 1> (w)
+            m = Mul (f, s)
+            n = Add (m, o)
+            y = MatMul (x, n)
+        }"""
+    )
+    assert (site(model, "w").scale, site(model, "w").zero_point) == ((0.5,), None)
