@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 FrozenModel = Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
-Data = Annotated[
+_DATA_HELP = "Samples: .npz, .npy, .parquet, a folder of images, fashion-mnist, cifar10, gtsrb, or FILE.py:FUNCTION"
+Data = Annotated[str, typer.Option("--data", help=f"{_DATA_HELP}.")]
+FoundData = Annotated[str | None, typer.Option("--data", help=f"{_DATA_HELP}; by default what lies beside the model.")]
+Labels = Annotated[
     str,
-    typer.Option(
-        "--data",
-        help="Samples: FILE.npz (x, y), a folder of images, fashion-mnist, cifar10, gtsrb, or module:function.",
-    ),
+    typer.Option("--labels", help="Whose: data (its own), or base (the clean base's answers; accuracy is agreement)."),
 ]
 TestData = Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")]
 EnergyBudget = Annotated[
