@@ -1,23 +1,25 @@
-"""Fetches published files once, checks them, and keeps them in a cache folder."""
+"""Fetches published files once, checks them, and keeps them in a cache folder: pooch, with limits."""
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import logging
 import os
-import urllib.error
+import time
 import urllib.parse
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from nfkit.errors import DataError
 
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+LARGEST = 4 << 30
+"""Bytes beyond which no published data set is read: the largest known by name has 0.27 GB."""
+LONGEST = 3600.0
+"""Seconds that one file may take, however steadily it comes."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,15 @@ def cache_folder() -> Path:
     return (Path(shared) if shared else Path.home() / ".cache") / "nfkit"
 
 
-def fetch(url: str, checksum: str, cache: Path, *, timeout: float = 30.0) -> Path:
+def fetch(
+    url: str,
+    checksum: str,
+    cache: Path,
+    *,
+    timeout: float = 30.0,
+    longest: float = LONGEST,
+    largest: int = LARGEST,
+) -> Path:
     """Returns the file at `url`, from the folder `cache` where it is there already.
 
     The file appears in the cache only once it is complete and its checksum holds.
@@ -51,36 +61,37 @@ def fetch(url: str, checksum: str, cache: Path, *, timeout: float = 30.0) -> Pat
         checksum: Its digest, as `md5:<hex>` or `sha256:<hex>`.
         cache: The folder to keep it in; made where it is missing.
         timeout: Seconds that the server may stay silent.
+        longest: Seconds that the whole file may take.
+        largest: Bytes that it may have.
 
     Raises:
-        DataError: The file cannot be fetched, is not the published one, or cannot be kept.
+        DataError: The file cannot be fetched within the limits, is not the published one, or cannot be kept.
     """
-    path = cache / urllib.parse.unquote(Path(urllib.parse.urlsplit(url).path).name)
+    import pooch
+    import requests
+
+    name = urllib.parse.unquote(Path(urllib.parse.urlsplit(url).path).name)
+    path = cache / name
     algorithm = checksum.partition(":")[0]
-    if path.is_file() and file_digest(path, algorithm) == checksum:
-        return path
-    # Two processes may fetch the same file at once; each writes its own part and the last one wins.
-    partial = cache / f".{path.name}.{os.getpid()}.part"
+    download = _Download(path, timeout, longest, largest, algorithm)
+    pooch.get_logger().setLevel(logging.ERROR)  # what it has to say, this module says
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            for chunk in _stream(url, path, timeout):
-                file.write(chunk)
-        found = file_digest(partial, algorithm)
-        if found != checksum:
-            raise DataError(
-                f"{url} gave a file with checksum {found}, but the published one is {checksum}; "
-                f"try again, or get the file elsewhere and put it at {path}."
-            )
-        partial.replace(path)
+        # pooch writes under a temporary name beside it, and moves the file once its checksum holds.
+        pooch.retrieve(url, checksum, fname=name, path=cache, downloader=download)
+    except requests.RequestException as error:
+        raise _unfetched(url, path, _reason(error)) from error
+    except ValueError as error:
+        if download.found is None:
+            raise _unfetched(url, path, str(error)) from error
+        raise DataError(
+            f"{url} gave a file with checksum {download.found}, but the published one is {checksum}; "
+            f"try again, or get the file elsewhere and put it at {path}."
+        ) from error
     except OSError as error:
         raise DataError(
             f"Cannot write to the cache folder {cache} ({error}); "
             "make room there, or set NFKIT_CACHE to a folder that can be written."
         ) from error
-    finally:
-        if cache.is_dir():
-            partial.unlink(missing_ok=True)
     return path
 
 
@@ -93,18 +104,72 @@ def file_digest(path: Path, algorithm: str) -> str:
     return f"{algorithm}:{digest.hexdigest()}"
 
 
-def _stream(url: str, path: Path, timeout: float) -> Iterator[bytes]:
-    _log.info("fetching %s", url)
-    try:
-        with urllib.request.urlopen(url, timeout=timeout) as response:
-            while chunk := response.read(_CHUNK):
-                yield chunk
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        host = urllib.parse.urlsplit(url).netloc
-        raise DataError(
-            f"Cannot fetch {path.name} from {host} ({reason}). Without a network, "
-            f"get {url} elsewhere and put it at {path}, or give your own data with --data FILE.npz."
-        ) from error
+class _Download:
+    """A downloader for pooch that keeps limits of size and of total time.
+
+    Attributes:
+        found: Digest of what came, once all of it has.
+    """
+
+    def __init__(self, path: Path, timeout: float, longest: float, largest: int, algorithm: str) -> None:
+        self.path, self.timeout, self.longest, self.largest = path, timeout, longest, largest
+        self.algorithm = algorithm
+        self.found: str | None = None
+
+    def __call__(
+        self, url: str, output_file: str | os.PathLike[str] | IO[bytes], pooch: Any, check_only: bool = False
+    ) -> None:
+        """Fetches the file; called by pooch with the path to write to."""
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        _log.info("fetching %s", url)
+        deadline = time.monotonic() + self.longest
+        digest = hashlib.new(self.algorithm, usedforsecurity=False)
+        size = 0
+        # Packed on the way, the bytes would not be the published ones.
+        headers = {"Accept-Encoding": "identity"}
+        with requests.get(url, stream=True, timeout=self.timeout, headers=headers) as response:
+            response.raise_for_status()
+            announced = int(response.headers.get("Content-Length", 0))
+            self._check(url, max(size, announced), deadline)
+            try:
+                with open(os.fspath(output_file), "wb") as file:  # type: ignore[arg-type]
+                    # What has come so far, not a full buffer: a server that drips must not escape the deadline.
+                    while chunk := response.raw.read1(_CHUNK):
+                        size += len(chunk)
+                        self._check(url, size, deadline)
+                        digest.update(chunk)
+                        file.write(chunk)
+            except HTTPError as error:
+                raise requests.ConnectionError(error) from error
+            if announced and size < announced:
+                raise requests.ConnectionError(f"the connection ended after {size:,} of {announced:,} bytes")
+        self.found = f"{self.algorithm}:{digest.hexdigest()}"
+
+    def _check(self, url: str, size: int, deadline: float) -> None:
+        if size > self.largest:
+            raise _unfetched(url, self.path, f"it has more than {self.largest:,} bytes, too many for a data set")
+        if time.monotonic() > deadline:
+            raise _unfetched(url, self.path, f"it takes longer than {self.longest:,.0f} seconds")
+
+
+def _unfetched(url: str, path: Path, reason: str) -> DataError:
+    host = urllib.parse.urlsplit(url).netloc
+    return DataError(
+        f"Cannot fetch {path.name} from {host} ({reason}). Without a network, "
+        f"get {url} elsewhere and put it at {path}, or give your own data with --data FILE.npz."
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The innermost of the errors that a failed request wraps into each other."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"{response.status_code} {response.reason}"
+    inner: Any = error
+    while (deeper := getattr(inner, "reason", None) or (inner.args[0] if inner.args else None)) is not None:
+        if not isinstance(deeper, BaseException):
+            break
+        inner = deeper
+    return str(inner) or type(inner).__name__

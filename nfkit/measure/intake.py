@@ -19,6 +19,7 @@ from nfkit.errors import OptionError
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import split
 from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.labels import label_by
 from nfkit.measure.plausibility import Examination, class_names, examine, refuse_reconstruction
 
@@ -85,6 +86,7 @@ def data_for_measuring(
     Raises:
         NfkitError: There is no data, it does not fit, or a doubt about it is serious.
     """
+    fault_sites(split(model)[1] if is_fused(model) else model)  # a model that stores nothing is refused before its data
     said = []
     if source is None:
         found = find_data(path, "test", model, spec.image_shape)
@@ -143,9 +145,10 @@ def data_for_training(
     measured = examine(model, test, spec, "measure", level=level)
     doubts = tuple(dict.fromkeys((*first, *second, *examination.doubts, *measured.doubts)))
     serious = [doubt for doubt in doubts if doubt.stops]
+    refuse(doubt for doubt in serious if doubt.kind not in _ACCURACY)
     if allow_low_accuracy:
-        serious = [doubt for doubt in serious if doubt.kind not in _ACCURACY]
-    elif any(doubt.kind in _ACCURACY for doubt in serious):
+        serious = []
+    elif serious:
         # The likely cause, where one was found, belongs to the refusal.
         serious += [d for d in doubts if d.kind in ("class order", "channel order", "value range")]
         serious.append(Doubt("near chance", "add --allow-low-accuracy to go on all the same", stops=True))
