@@ -16,7 +16,8 @@ def evaluate(
         str | None,
         typer.Argument(help="ONNX file, or https://HOST/v2/models/NAME; by default the only *.nf.onnx in this folder."),
     ] = None,
-    data: options.Data = "",
+    data: options.FoundData = None,
+    labels: options.Labels = "data",
     ber: Annotated[
         list[float] | None, typer.Option("--ber", help="Bit error rate per cell; repeat for several.")
     ] = None,
@@ -98,24 +99,23 @@ def evaluate(
         scale = Scale(errors, errors.at(0.1).flips_per_cell() / 0.1, load_curve(curve), extrapolate)
         rates = [strength.rate for strength in find_strengths(scale, ber, vdd)[0]] if ber or vdd else None
         evaluate_address(
-            str(model), data, samples, remote, rates, errors, parse_layout(layout_map),
+            str(model), data or "", samples, remote, rates, errors, parse_layout(layout_map),
             range(first_chip, first_chip + chips), optimization, (layout, range_, mean, std), json,
         )  # fmt: skip
         return
     remote.refuse()
     path = Path(model) if model else _only_fused_file()
-    files = {"the data": data or None, "the curve": curve}
+    files = {"the data": data, "the curve": curve}
     console.check_outputs(json, models={"the model": path}, files=files)
-    if not data:
-        raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
     if bits and (latency or latency_batch):
         raise OptionError("--bits changes weights, not times: give --latency in a run of its own")
     settings: dict[str, Any] = {
         "ber": ber, "vdd": vdd, "curve": curve, "extrapolate": extrapolate, "kind": kind, "set_share": set_share,
         "protected_bits": tuple(protect_bit or ()), "protected_top": protect_top,
         "protected_sites": tuple(protect_site or ()), "storage": storage, "ecc": ecc, "layout": layout_map,
-        "chips": chips, "first_chip": first_chip, "samples": samples, "fault_generator": fault_generator,
-        "level": optimization, "on_progress": console.ProgressDisplay(),
+        "chips": chips, "first_chip": first_chip, "samples": samples, "labels": labels,
+        "fault_generator": fault_generator, "level": optimization,
+        "on_stage": console.note, "on_progress": console.ProgressDisplay(),
         **options.input_settings(layout, range_, mean, std),
     }  # fmt: skip
     if bits:

@@ -12,8 +12,12 @@ from nfkit.cli import options
 
 def protect(
     model: options.FrozenModel,
-    data: options.Data,
+    data: options.FoundData = None,
     test_data: options.TestData = None,
+    labels: options.Labels = "data",
+    allow_low_accuracy: Annotated[
+        bool, typer.Option("--allow-low-accuracy", help="Go on where the base without errors is no better than chance.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside it.")] = None,
     generator: Annotated[
         str, typer.Option("--generator", help="Architecture, or auto: the widest hint within the energy budget.")
@@ -75,6 +79,7 @@ def protect(
     console.check_outputs(json, {"-o": output}, models={"the model": model}, files=files, force=force)
     result = run(
         model, data, test_data, output=output,
+        labels=labels, allow_low_accuracy=allow_low_accuracy,  # type: ignore[arg-type]
         ber=ber, vdd=vdd, curve=curve, extrapolate=extrapolate, layout=layout_map,
         kind=kind, set_share=set_share, protected_bits=tuple(protect_bit or ()), protected_top=protect_top,
         protected_sites=tuple(protect_site or ()), storage=storage, ecc=ecc,

@@ -28,6 +28,7 @@ from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import WeightSite, codes, fault_sites
+from nfkit.measure.plausibility import refuse_reconstruction
 from nfkit.model import sha256
 from nfkit.parallel import cores
 from nfkit.reports.evaluation import Row
@@ -111,7 +112,7 @@ class Bench:
         self._stored_more = {site.name: codes(model, site) for site in self._more}
         self._x = spec.encode(data.x)
         runner = Runner(self.base, level=level)
-        data.check_labels(runner.classes(self._x))
+        data.check_labels(refuse_reconstruction(runner, self._x, data))
         self.clean_base = self._correct(runner)
         self.clean_protected = self._correct(Runner(model, level=level)) if self.fused else None
         evidence = evidence_of(prefix) if prefix is not None else None

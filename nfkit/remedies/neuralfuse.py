@@ -27,6 +27,7 @@ from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
+from nfkit.measure.plausibility import refuse_reconstruction
 from nfkit.model import ModelLike, load, sha256
 from nfkit.remedies.parity import check_parity
 from nfkit.reports.protection import HeldOut, Training
@@ -127,16 +128,12 @@ def shield(
         NfkitError: When model, data or options do not fit.
     """
     require_torch()
-    from nfkit.learn.export import check_opset, export_generator, transform
-    from nfkit.learn.gradients.frozen import refuse_unsupported
+    from nfkit.learn.export import export_generator, transform
     from nfkit.learn.train import train
 
     base = load(source)
     refuse_protected(base)
-    refuse_unsupported(base)
-    check_opset(base.opset_imports.get("", 0))
-    if generator_precision not in get_args(GeneratorPrecision):
-        raise OptionError(f"unknown generator precision {generator_precision!r}: choose int8 or float")
+    refuse_unprotectable(base, generator_precision)
     sites = fault_sites(base)
     config.errors.check_sites([site.name for site in sites])
     spec.bounds()
@@ -144,7 +141,7 @@ def shield(
     on_stage("comparing the model in torch with ONNX Runtime")
     size = max(_PARITY_SAMPLES, spec.batch if isinstance(spec.batch, int) else 0)
     sample = spec.encode(data.x[np.arange(size) % len(data)])
-    classes = Runner(base, level=level).classes(sample)
+    classes = refuse_reconstruction(Runner(base, level=level), sample, data)
     own = check_parity(base, sample)
     if own.nodes:
         on_stage(str(own))
@@ -205,6 +202,22 @@ def shield(
         interrupted=trained.interrupted,
         training=training,
     )
+
+
+def refuse_unprotectable(base: ir.Model, generator_precision: str) -> None:
+    """Refuses what no data could help: a model without gradients or integer weights, a form that no generator has.
+
+    Raises:
+        NfkitError: When the model cannot be protected.
+    """
+    from nfkit.learn.export import check_opset
+    from nfkit.learn.gradients.frozen import refuse_unsupported
+
+    refuse_unsupported(base)
+    check_opset(base.opset_imports.get("", 0))
+    if generator_precision not in get_args(GeneratorPrecision):
+        raise OptionError(f"unknown generator precision {generator_precision!r}: choose int8 or float")
+    fault_sites(base)
 
 
 def refuse_protected(base: ir.Model) -> None:

@@ -64,8 +64,8 @@ class PrecisionSweep(
         chips = len(self.sweep[0].points[0].rows)
         title = (
             f"{self.faults.kind} faults, layout {self.faults.layout}, {chips} chips, {self.data.n} samples of "
-            f"{self.data.name}; accuracy in %, mean ± standard deviation over chips; clean (CA) and perturbed (PA) "
-            "accuracy, with the generator (NF), recovered (RP)"
+            f"{self.data.name}; {self.data.measure} in %, mean ± standard deviation over chips; clean (CA) and "
+            "perturbed (PA) accuracy, with the generator (NF), recovered (RP)"
         )
         notes = (*said_of(self.coverage), *(f"warning: {entry}" for entry in self.warnings))
         return Overview("", title, Table(("bits", "bit error rate", *names), tuple(rows)), notes)

@@ -32,23 +32,30 @@ class ModelFacts(msgspec.Struct, frozen=True):
     protected: bool
 
 
-class DataFacts(msgspec.Struct, frozen=True):
+class DataFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which samples were used.
 
     Attributes:
         name: What messages call them.
         n: How many.
         sha256: Digest over samples and labels.
+        labels: Whose labels: the data's own, or the clean base's, where accuracy means agreement with it.
     """
 
     name: str
     n: int
     sha256: str
+    labels: str = "data"
+
+    @property
+    def measure(self) -> str:
+        """What the share of right answers is."""
+        return "agreement with the clean base" if self.labels == "base" else "accuracy"
 
     @classmethod
     def of(cls, data: Dataset) -> DataFacts:
         """The facts of a data set."""
-        return cls(data.name, len(data), data.sha256)
+        return cls(data.name, len(data), data.sha256, data.labels)
 
 
 class Provenance(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ from nfkit.reports.provenance import Provenance
 from nfkit.version import __version__
 from nfkit.workflows import inputs
 from nfkit.workflows.inputs import CurveLike, DataLike, Numbers
+from nfkit.workflows.intake import LabelSource, data_for_measuring
 
 ADVICE_KEY = "nfkit.advice"
 """Metadata key of a fused file: what `protect` found when it measured it."""
@@ -41,7 +42,7 @@ ADVICE_KEY = "nfkit.advice"
 
 def evaluate(
     model: ModelLike,
-    data: DataLike,
+    data: DataLike | None = None,
     spec: InputSpec | None = None,
     errors: Iterable[BitErrors] | None = None,
     *,
@@ -60,6 +61,7 @@ def evaluate(
     chips: int | Sequence[int] = inputs.DEFAULT_CHIPS,
     first_chip: int = EVALUATION_CHIPS[0],
     samples: int | None = None,
+    labels: LabelSource = "data",
     fault_generator: bool = False,
     level: Level = "all",
     latency_batch: int | None = None,
@@ -68,6 +70,7 @@ def evaluate(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     resume: bool = True,
+    on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: OnProgress = silent,
 ) -> Evaluation:
     """Measures accuracy with and without bit errors, and says what to run.
@@ -76,7 +79,8 @@ def evaluate(
 
     Args:
         model: A frozen base or a fused model: a path, a ModelProto or an onnx-ir model; never changed.
-        data: Labelled samples: what `--data` takes, a `Dataset`, or arrays (x, y).
+        data: Samples: what `--data` takes, a `Dataset`, or arrays (x, y); by default looked for beside the model, as
+            `nfkit.data.found` says.
         spec: The model's input; found in the file by default.
         errors: Bit errors of one kind, in place of `ber`, `vdd` and what says their kind.
         ber: Bit error rates per cell; 0.01 by default.
@@ -94,6 +98,7 @@ def evaluate(
         chips: How many chips, or their seeds.
         first_chip: Seed of the first, where their number is given.
         samples: Use only the first samples.
+        labels: Whose labels: the data's own, or the clean base's answers; accuracy then means agreement with it.
         fault_generator: Whether errors hit the generator's weights as well.
         level: Optimisation level of ONNX Runtime.
         latency_batch: Time base and protected model too, by turns, at batch 1 and at this one.
@@ -103,6 +108,7 @@ def evaluate(
         std: Standard deviation to go with it.
         resume: Whether to keep finished rows in the cache folder until the measurement is done, and to take up those
             of the same measurement where it was ended before.
+        on_stage: Called with a sentence about data that was found.
         on_progress: Told how far it is.
 
     Returns:
@@ -115,8 +121,8 @@ def evaluate(
         model, data, spec, errors, ber=ber, vdd=vdd, curve=curve, extrapolate=extrapolate, kind=kind,
         set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,
         protected_top=protected_top, storage=storage, ecc=ecc, layout=layout,
-        chips=chips, first_chip=first_chip, samples=samples, input_layout=input_layout, value_range=value_range,
-        mean=mean, std=std,
+        chips=chips, first_chip=first_chip, samples=samples, labels=labels, level=level,
+        input_layout=input_layout, value_range=value_range, mean=mean, std=std, on_stage=on_stage,
     )  # fmt: skip
     on_progress(Progress("measuring without errors", 0, 1))
     bench = Bench(work.model, work.data, work.spec, layout=work.layout, fault_generator=fault_generator, level=level)
@@ -138,7 +144,7 @@ def evaluate(
 
 def evaluate_precisions(
     model: ModelLike,
-    data: DataLike,
+    data: DataLike | None,
     bits: Sequence[int],
     spec: InputSpec | None = None,
     errors: Iterable[BitErrors] | None = None,
@@ -152,7 +158,7 @@ def evaluate_precisions(
 
     Args:
         model: A quantised base or a fused model; see `evaluate`.
-        data: Labelled samples.
+        data: Samples; None to look for them.
         bits: Bits of the base's weights.
         spec: The model's input; found in the file by default.
         errors: Bit errors of one kind.
@@ -164,7 +170,7 @@ def evaluate_precisions(
     Raises:
         NfkitError: When something does not fit.
     """
-    work = _Work.of(model, data, spec, errors, **settings)
+    work = _Work.of(model, data, spec, errors, level=level, **settings)
     total = len(dict.fromkeys(bits)) * len(work.errors) * len(work.chips)
     counter = Counter("measuring under bit errors", total, on_progress)
     return evaluate_bits(
@@ -209,7 +215,7 @@ class _Work:
     def of(
         cls,
         model: ModelLike,
-        data: DataLike,
+        data: DataLike | None,
         spec: InputSpec | None,
         errors: Iterable[BitErrors] | None,
         *,
@@ -221,6 +227,9 @@ class _Work:
         chips: int | Sequence[int] = inputs.DEFAULT_CHIPS,
         first_chip: int = EVALUATION_CHIPS[0],
         samples: int | None = None,
+        labels: LabelSource = "data",
+        level: Level = "all",
+        on_stage: Callable[[str], None] = lambda stage: None,
         input_layout: str | None = None,
         value_range: tuple[float, float] | None = None,
         mean: Sequence[float] | None = None,
@@ -242,12 +251,13 @@ class _Work:
         known = spec or inputs.find_spec(
             graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std
         )  # fmt: skip
-        dataset = inputs.find_data(data, "test", known)
-        if samples is not None:
-            dataset = dataset.take(min(samples, len(dataset)))
+        cells = inputs.find_layout(layout)
+        taken = data_for_measuring(graph, model, data, known, labels=labels, samples=samples, level=level)
+        for sentence in taken.sentences:
+            on_stage(sentence)
         return cls(
-            graph, dataset, known, given, scale, seeds, inputs.find_layout(layout),
-            Provenance.of(model, graph, dataset), (*warnings, *dataset.notes),
+            graph, taken.test, known, given, scale, seeds, cells,
+            Provenance.of(model, graph, taken.test), (*warnings, *taken.warnings),
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from nfkit.access.runtime import Level
 from nfkit.data import Dataset
+from nfkit.data.found import DATA_KEY, describe_data
 from nfkit.faults import EVALUATION_CHIPS
 from nfkit.faults.kinds import MAX_RATE
 from nfkit.graph.fusion.fused import RESULTS_KEY
@@ -38,6 +39,7 @@ class Finishing:
     """How new files are measured.
 
     Attributes:
+        train: What was trained on; named in the file, so that it is recognised.
         test: The samples.
         spec: The base's input.
         config: What the training was given.
@@ -47,8 +49,10 @@ class Finishing:
         level: Optimisation level of ONNX Runtime.
         on_progress: Told how far each stage is.
         on_row: Called with each chip of the measurement.
+        warnings: What is doubtful about the data, for the record.
     """
 
+    train: Dataset
     test: Dataset
     spec: InputSpec
     config: TrainConfig
@@ -58,6 +62,7 @@ class Finishing:
     level: Level
     on_progress: OnProgress
     on_row: RowCallback | None = None
+    warnings: tuple[str, ...] = ()
 
     def measure(self, made: Shield, output: Path, reason: str) -> Protection:
         """Measures a new file and writes into its metadata what was found.
@@ -88,8 +93,10 @@ class Finishing:
             alone = Alone("probe", float(probed.mean()), probed)
         later = Provenance(ModelFacts(str(output), "", None, True), DataFacts.of(self.test), versions())
         evaluation = Assessor(bench, self.scale, on_progress=self.on_progress).assess(
-            measured, later, count_costs(made.fused, self.scale.curve), alone=alone, warnings=self.test.notes
+            measured, later, count_costs(made.fused, self.scale.curve), alone=alone, warnings=self.warnings
         )
+        data = describe_data(self.train, self.test, self.config.seed, output, evaluation.clean_base)
+        made.fused.metadata_props[DATA_KEY] = data
         evaluation = _complete(made.fused, evaluation, self.test, output)
         return Protection(
             output=str(output),

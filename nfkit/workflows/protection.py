@@ -25,6 +25,7 @@ from nfkit.remedies.neuralfuse import (
     CHECKPOINT_SUFFIX,
     GeneratorPrecision,
     refuse_protected,
+    refuse_unprotectable,
     require_torch,
     shield,
 )
@@ -32,6 +33,7 @@ from nfkit.reports.protection import Protection
 from nfkit.workflows import inputs
 from nfkit.workflows.finishing import Finishing, write
 from nfkit.workflows.inputs import CurveLike, DataLike
+from nfkit.workflows.intake import LabelSource, data_for_training, require_found
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
@@ -44,7 +46,7 @@ _SHARES = 1000  # training has no steps to count when its budget is time
 
 def protect(
     model: ModelLike,
-    data: DataLike,
+    data: DataLike | None = None,
     test: DataLike | None = None,
     spec: InputSpec | None = None,
     config: TrainConfig | None = None,
@@ -65,6 +67,8 @@ def protect(
     generator: str = "auto",
     energy_budget: float | None = None,
     allow_loss: bool = False,
+    labels: LabelSource = "data",
+    allow_low_accuracy: bool = False,
     minutes: float | None = None,
     epochs: float | None = None,
     mirror: bool | None = None,
@@ -95,9 +99,9 @@ def protect(
 
     Args:
         model: The frozen model: a path, a ModelProto or an onnx-ir model; never changed.
-        data: Labelled samples to train on: what `--data` takes, a `Dataset`, or arrays (x, y). A tenth of them is held
-            out to choose the best state.
-        test: Labelled samples to measure the result on; the test part of `data` by default, or a tenth of it.
+        data: Samples to train on: what `--data` takes, a `Dataset`, or arrays (x, y); by default looked for beside the
+            model, as `nfkit.data.found` says. A tenth of them is held out to choose the best state.
+        test: Samples to measure the result on; the test part of `data` by default, or a tenth of it.
         spec: The model's input; found in the file by default.
         config: All training settings at once, in place of those below.
         output: Where to write the fused model; beside the model by default.
@@ -116,6 +120,8 @@ def protect(
         generator: Architecture, or auto for the widest hint within the energy budget.
         energy_budget: Largest share of the base's accesses that the generator may read.
         allow_loss: Whether to go on with a generator that costs more energy than it saves.
+        labels: Whose labels: the data's own, or the clean base's answers; accuracy then means agreement with it.
+        allow_low_accuracy: Whether to go on where the clean base is no better than chance on data from a file.
         minutes: Training budget; 10 by default.
         epochs: Budget in epochs instead: reproducible.
         mirror: Whether to mirror half of the images; as the data set says by default.
@@ -150,6 +156,8 @@ def protect(
     path = _find_output(model, output)
     check_output(path, model, force)
     check_writable(checkpoint_of(path))
+    if data is None:
+        require_found(model)
     known = spec or inputs.find_spec(base, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
     if config is None:
         scale = inputs.find_scale(
@@ -161,18 +169,26 @@ def protect(
         choice = _choose(base, known, config, strengths[0], scale, energy_budget, allow_loss)
         config, reason = replace(config, generator=choice.name), choice.reason
         on_stage(reason)
-        train, held_back = inputs.find_training_data(data, test, config.seed, known)
-        config = replace(config, mirror=train.mirror if mirror is None else mirror)
     else:
         scale, reason = inputs.scale_of(base, config.errors, curve, extrapolate=extrapolate), ""
-        train, held_back = inputs.find_training_data(data, test, config.seed, known)
+        mirror = config.mirror
+    refuse_unprotectable(base, generator_precision)
+    taken = data_for_training(
+        base, model, data, test, known, config.seed, labels=labels, allow_low_accuracy=allow_low_accuracy, level=level
+    )
+    for sentence in taken.sentences:
+        on_stage(sentence)
+    train, held_back = taken.train, taken.test
+    config = replace(config, mirror=train.mirror if mirror is None else mirror)
     made = shield(
         model, train, held_back, known, config, checkpoint_of(path),
         generator_precision=generator_precision, level=level, on_stage=on_stage,
         on_training=_telling(on_training, on_progress),
     )  # fmt: skip
     on_stage(f"measuring on {len(held_back)} samples of {held_back.name} and {chips} unseen chips")
-    finishing = Finishing(held_back, known, config, scale, chips, around, level, on_progress, on_row)
+    finishing = Finishing(
+        train, held_back, known, config, scale, chips, around, level, on_progress, on_row, taken.warnings
+    )
     result = finishing.measure(made, path, reason)
     result = msgspec.structs.replace(result, seconds=time.monotonic() - begun, search=search, command=command)
     write(made.fused, result, None if record is None else inputs.as_path(record, "the record"))

@@ -8,11 +8,10 @@ import pytest
 from nfkit.access.runtime import Runner
 from nfkit.data import Dataset, load
 from nfkit.data.found import DATA_KEY
-from nfkit.errors import DataError, OptionError, UnsupportedError
+from nfkit.errors import UnsupportedError
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.input.discovery import find_input
-from nfkit.measure.evaluation import evaluate
-from nfkit.measure.intake import data_for_measuring, data_for_training
+from nfkit.measure.bench import Bench
 from nfkit.measure.labels import label_by
 from nfkit.measure.plausibility import class_names, examine
 
@@ -150,12 +149,7 @@ def test_an_autoencoder_is_no_classifier(parse):
     spec = find_input(model, value_range=(-1.0, 1.0))
     x = np.random.default_rng(0).uniform(-1, 1, (60, 640)).astype(np.float32)
     data = Dataset("sounds", x, np.arange(60) % 2)
-    for call in (examine, evaluate, label_by):
-        more = {evaluate: ([],), examine: ("measure",), label_by: ()}[call]
-        if call is evaluate:
-            from nfkit.faults import BitErrors
-
-            more = ([BitErrors(0.01)],)
+    for call, more in ((examine, ("measure",)), (Bench, ()), (label_by, ())):
         with pytest.raises(UnsupportedError, match="gives back 640 values of the shape of its input"):
             call(model, data, spec, *more)
     # Labels that name most of the outputs are those of a classifier.
@@ -181,60 +175,3 @@ def test_the_bases_own_answers_as_labels(zoo, test_data):
     assert labelled.labels == "base"
     assert labelled.y.tolist() == Runner(zoo.model).classify(zoo.spec.encode(test_data.x)).tolist()
     assert examine(zoo.model, labelled, zoo.spec, "measure").accuracy is None
-
-
-@pytest.fixture
-def beside(zoo, tmp_path, test_data):
-    np.savez(tmp_path / "m.npz", x=test_data.x, y=test_data.y)
-    np.savez(tmp_path / "bare.npz", x=test_data.x)
-    np.savez(tmp_path / "wrong.npz", x=test_data.x, y=(test_data.y + np.arange(400)) % 10)
-    np.savez(tmp_path / "few.npz", x=test_data.x[:5], y=test_data.y[:5])
-    return tmp_path
-
-
-def test_intake_for_measuring(zoo, beside, test_data):
-    taken = data_for_measuring(zoo.model, beside / "m.onnx", None, zoo.spec)
-    assert taken.test.sha256 == test_data.sha256
-    assert taken.sentences == ("data: m.npz:x, 400 samples (m.npz beside the model)",)
-    assert taken.to_record() == {}
-    with pytest.raises(DataError, match=r"has no labels; .* --labels base"):
-        data_for_measuring(zoo.model, beside / "m.onnx", beside / "bare.npz", zoo.spec)
-    agreed = data_for_measuring(zoo.model, beside / "m.onnx", beside / "bare.npz", zoo.spec, labels="base")
-    assert agreed.test.labels == "base"
-    with pytest.raises(DataError, match="holds 5 samples, too few to measure on"):
-        data_for_measuring(zoo.model, beside / "m.onnx", beside / "few.npz", zoo.spec)
-    asked = data_for_measuring(zoo.model, beside / "m.onnx", None, zoo.spec, samples=5)
-    assert [doubt["kind"] for doubt in asked.to_record()["doubts"]] == ["few samples"]
-    measured = data_for_measuring(zoo.model, beside / "m.onnx", beside / "wrong.npz", zoo.spec)
-    assert "near chance" in [doubt.kind for doubt in measured.doubts]
-    with pytest.raises(OptionError, match="--labels mine: choose data"):
-        data_for_measuring(zoo.model, beside / "m.onnx", None, zoo.spec, labels="mine")
-
-
-def test_intake_for_training(zoo, beside):
-    taken = data_for_training(zoo.model, beside / "m.onnx", None, None, zoo.spec, 0)
-    assert (len(taken.train), len(taken.test)) == (360, 40)
-    assert "the base without errors is right on 9" in taken.sentences[1]
-    with pytest.raises(DataError, match=r"no more than chance .*; add --allow-low-accuracy to go on"):
-        data_for_training(zoo.model, beside / "m.onnx", beside / "wrong.npz", None, zoo.spec, 0)
-    allowed = data_for_training(
-        zoo.model, beside / "m.onnx", beside / "wrong.npz", None, zoo.spec, 0, allow_low_accuracy=True
-    )
-    assert "near chance" in [doubt.kind for doubt in allowed.doubts]
-    with pytest.raises(DataError, match="too few to train on"):
-        data_for_training(zoo.model, beside / "m.onnx", beside / "few.npz", None, zoo.spec, 0, allow_low_accuracy=True)
-    agreed = data_for_training(zoo.model, beside / "m.onnx", beside / "bare.npz", None, zoo.spec, 0, labels="base")
-    assert {agreed.train.labels, agreed.test.labels} == {"base"}
-    assert agreed.sentences[0] == "accuracy means agreement with the clean base"
-
-
-def test_classes_are_numbered_by_names(zoo, beside, test_data):
-    model = zoo.model.clone()
-    names = [f"class {i}" for i in range(10)]
-    model.metadata_props["names"] = json.dumps(names)
-    order = np.random.default_rng(1).permutation(10)
-    inverse = np.argsort(order)
-    np.savez(beside / "n.npz", x=test_data.x, y=inverse[test_data.y], class_names=[names[i] for i in order])
-    taken = data_for_measuring(model, beside / "m.onnx", beside / "n.npz", zoo.spec)
-    assert taken.test.y.tolist() == test_data.y.tolist()
-    assert [doubt.kind for doubt in taken.doubts] == ["changed by reading"]

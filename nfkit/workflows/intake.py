@@ -5,29 +5,31 @@ The one way in for everything that trains or measures: named or found, labelled 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Literal, get_args
 
 import onnx_ir as ir
 
 from nfkit.access.runtime import Level, Runner
-from nfkit.data import Dataset, load, load_for_training
-from nfkit.data.found import find_data, find_for_training
+from nfkit.data import Dataset
+from nfkit.data.found import find_data, find_for_training, require_data
 from nfkit.data.plausibility import Doubt, match_classes, refuse
-from nfkit.errors import OptionError
+from nfkit.errors import DataError, OptionError
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import split
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.labels import label_by
 from nfkit.measure.plausibility import Examination, class_names, examine, refuse_reconstruction
+from nfkit.model import ModelLike
+from nfkit.workflows import inputs
+from nfkit.workflows.inputs import DataLike
 
 LabelSource = Literal["data", "base"]
 """Whose labels: the data's own, or the clean base's answers."""
 
 _ACCURACY = ("near chance", "below record")
-Source = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Intake:
         test: The data.
         examination: How the clean base does on it.
         doubts: What is doubtful about it.
-        sentences: What to say before the work begins: what was taken, how the base does, and every doubt.
+        sentences: What to say before the work begins: what was found, and how the base does.
     """
 
     test: Dataset
@@ -46,9 +48,10 @@ class Intake:
     doubts: tuple[Doubt, ...]
     sentences: tuple[str, ...]
 
-    def to_record(self) -> dict[str, Any]:
-        """The doubts for a record; nothing where there are none."""
-        return {"doubts": [doubt.to_dict() for doubt in self.doubts]} if self.doubts else {}
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The doubts as sentences, for a record."""
+        return tuple(doubt.sentence for doubt in self.doubts)
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class TrainingIntake(Intake):
 
 def data_for_measuring(
     model: ir.Model,
-    path: Source,
-    source: Source | None,
+    origin: ModelLike,
+    source: DataLike | None,
     spec: InputSpec,
     *,
     labels: LabelSource = "data",
@@ -76,39 +79,38 @@ def data_for_measuring(
 
     Args:
         model: A frozen base, or a fused model.
-        path: Its file, beside which data is looked for.
-        source: What `load` takes; None to look for it.
+        origin: What it was read from; data is looked for beside a file.
+        source: The data, as `nfkit.evaluate` takes it; None to look for it.
         spec: The model's input.
         labels: Whose labels.
-        samples: Use only so many of the first samples; so few were asked for then.
+        samples: Use only so many of the first samples.
         level: Optimisation level of ONNX Runtime.
 
     Raises:
-        NfkitError: There is no data, it does not fit, or a doubt about it is serious.
+        NfkitError: There is no data, it does not fit, or a doubt about it is serious. Data in memory, and so few
+            samples as were asked for, are doubted and never refused for that.
     """
     fault_sites(split(model)[1] if is_fused(model) else model)  # a model that stores nothing is refused before its data
     said = []
     if source is None:
-        found = find_data(path, "test", model, spec.image_shape)
+        found = find_data(_file_of(origin), "test", model, spec.image_shape)
         data, said = found.data, [found.sentence]
     else:
-        data = load(source, "test", spec.image_shape)
-    whole = len(data)
-    data = data.take(min(samples, whole)) if samples else data
+        data = inputs.find_data(source, "test", spec)
+    data = data.take(min(samples, len(data))) if samples else data
     data, doubts = _with_labels(model, data, spec, labels, level)
     examination = examine(model, data, spec, "measure", level=level)
-    # A number is what was asked for, however small; a base at chance is measured, and the record says so.
-    serious = [d for d in examination.doubts if d.kind not in _ACCURACY and not (d.kind == "few samples" and samples)]
-    refuse(serious)
-    doubts = (*doubts, *examination.doubts)
-    return Intake(data, examination, doubts, (*said, *_sentences(doubts)))
+    # A base at chance is measured, and the record says so.
+    if not _in_memory(source):
+        refuse(d for d in examination.doubts if d.kind not in _ACCURACY and not (samples and d.kind == "few samples"))
+    return Intake(data, examination, (*doubts, *examination.doubts), tuple(said))
 
 
 def data_for_training(
     model: ir.Model,
-    path: Source,
-    source: Source | None,
-    test_source: Source | None,
+    origin: ModelLike,
+    source: DataLike | None,
+    test: DataLike | None,
     spec: InputSpec,
     seed: int,
     *,
@@ -120,41 +122,63 @@ def data_for_training(
 
     Args:
         model: A frozen base.
-        path: Its file, beside which data is looked for.
-        source: What `load_for_training` takes; None to look for it.
-        test_source: Where the samples to measure on are, if elsewhere.
+        origin: What it was read from; data is looked for beside a file.
+        source: The data, as `nfkit.protect` takes it; None to look for it.
+        test: What to measure on, if it is elsewhere.
         spec: The model's input.
-        seed: Seed by which a source without splits is divided.
+        seed: Seed by which a source without parts is divided.
         labels: Whose labels.
         allow_low_accuracy: Go on where the clean base is no better than chance.
         level: Optimisation level of ONNX Runtime.
 
     Raises:
-        NfkitError: There is no data, it does not fit, or a doubt about it is serious.
+        NfkitError: There is no data, it does not fit, or a doubt about it is serious; data in memory is doubted only.
     """
     said = []
     if source is None:
-        train, test, sentence = find_for_training(path, seed, spec.image_shape)
-        if test_source is not None:
-            test = load(test_source, "test", spec.image_shape)
+        train, held_back, sentence = find_for_training(_file_of(origin), seed, spec.image_shape)
+        if test is not None:
+            held_back = inputs.find_data(test, "test", spec)
         said = [sentence]
     else:
-        train, test = load_for_training(source, test_source, seed, spec.image_shape)
-    (train, first), (test, second) = (_with_labels(model, d, spec, labels, level) for d in (train, test))
+        train, held_back = inputs.find_training_data(source, test, seed, spec)
+    (train, first), (held_back, second) = (_with_labels(model, d, spec, labels, level) for d in (train, held_back))
     examination = examine(model, train, spec, "train", level=level)
-    measured = examine(model, test, spec, "measure", level=level)
+    measured = examine(model, held_back, spec, "measure", level=level)
     doubts = tuple(dict.fromkeys((*first, *second, *examination.doubts, *measured.doubts)))
+    if not _in_memory(source):
+        _refuse_to_train(doubts, allow_low_accuracy)
+    return TrainingIntake(held_back, examination, doubts, (*said, examination.sentence()), train)
+
+
+def require_found(origin: ModelLike) -> None:
+    """Refuses, before any work is done, to look for data where there is none.
+
+    Raises:
+        DataError: Nothing lies beside the model, or it is in memory.
+    """
+    require_data(_file_of(origin), "train")
+
+
+def _refuse_to_train(doubts: tuple[Doubt, ...], allow_low_accuracy: bool) -> None:
     serious = [doubt for doubt in doubts if doubt.stops]
     refuse(doubt for doubt in serious if doubt.kind not in _ACCURACY)
-    if allow_low_accuracy:
-        serious = []
-    elif serious:
+    if serious and not allow_low_accuracy:
         # The likely cause, where one was found, belongs to the refusal.
-        serious += [d for d in doubts if d.kind in ("class order", "channel order", "value range")]
-        serious.append(Doubt("near chance", "add --allow-low-accuracy to go on all the same", stops=True))
-    refuse(Doubt(doubt.kind, doubt.sentence, stops=True) for doubt in serious)
-    sentences = (*said, examination.sentence(), *_sentences(doubts))
-    return TrainingIntake(test, examination, doubts, sentences, train)
+        causes = [d.sentence for d in doubts if d.kind in ("class order", "channel order", "value range")]
+        sentences = [*(doubt.sentence for doubt in serious), *causes, "add --allow-low-accuracy to go on all the same"]
+        raise DataError("; ".join(sentences))
+
+
+def _file_of(origin: ModelLike) -> Path:
+    path = inputs.source_path(origin)
+    if path is None:
+        raise DataError("a model in memory has no folder to look for data in: give the data")
+    return path
+
+
+def _in_memory(source: DataLike | None) -> bool:
+    return isinstance(source, (Dataset, tuple))
 
 
 def _with_labels(
@@ -173,7 +197,3 @@ def _with_labels(
         return data, ()
     matched, doubts = match_classes(data, names)
     return matched, tuple(doubts)
-
-
-def _sentences(doubts: tuple[Doubt, ...]) -> list[str]:
-    return [f"note: {doubt.sentence}" for doubt in doubts]
