@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from nfkit.cli.options import make_errors
 from nfkit.errors import OptionError
+from nfkit.faults import BitErrors
 from nfkit.model import save
+from nfkit.workflows.inputs import find_scale, find_strengths
 
 BASE, DATA = ["base.onnx"], ["--data", "data.npz"]
 UNIT = ["--range", "-1", "1"]
@@ -173,10 +174,11 @@ CASES = {
     "no model named, two here": (["evaluate", *DATA], "'fused.nf.onnx', 'second.nf.onnx'"),
 }
 
-# Refused only once something has been told: what the data lets doubt.
+# Refused only once the generator has been chosen, which is told before.
 AFTER_A_STAGE = {
-    "chips of the training",
-    "more bits than stored",
+    "float model to protect",
+    "operator without a gradient",
+    "unknown generator precision",
 }
 
 
@@ -249,9 +251,10 @@ def test_nothing_is_written(outcome):
     assert after == before
 
 
-def test_options_make_errors_of_the_library():
-    made = make_errors([0.01, 0.02], "stuck", 0.25, [7], ["head*"])
-    assert [errors.rate for errors in made] == [0.01, 0.02]
-    assert all(errors.protected_bits == (7,) and errors.protected_sites == ("head*",) for errors in made)
-    with pytest.raises(OptionError):
-        make_errors([0.01], "flip", 0.25, None, None)
+def test_options_make_errors_of_the_library(zoo):
+    options = {"set_share": 0.25, "protected_bits": [7], "protected_sites": ["head*"]}
+    scale = find_scale(zoo.model, kind="stuck", **options)
+    made = [strength.errors for strength in find_strengths(scale, [0.01, 0.02], None)[0]]
+    assert made == [BitErrors(rate, "stuck", 0.25, (7,), ("head*",)) for rate in (0.01, 0.02)]
+    with pytest.raises(OptionError, match="flip"):
+        find_scale(zoo.model, kind="flip", set_share=0.25)
