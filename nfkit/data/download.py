@@ -16,6 +16,7 @@ from nfkit.errors import DataError
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+_LITTLE = 256
 LARGEST = 4 << 30
 """Bytes beyond which no published data set is read: the largest known by name has 0.27 GB."""
 LONGEST = 3600.0
@@ -136,7 +137,9 @@ class _Download:
             try:
                 with open(os.fspath(output_file), "wb") as file:  # type: ignore[arg-type]
                     # What has come so far, not a full buffer: a server that drips must not escape the deadline.
-                    while chunk := response.raw.read1(_CHUNK):
+                    # Old versions of urllib3 wait for all that is asked for; they are asked for little.
+                    read = getattr(response.raw, "read1", None) or response.raw.read
+                    while chunk := read(_CHUNK if hasattr(response.raw, "read1") else _LITTLE):
                         size += len(chunk)
                         self._check(url, size, deadline)
                         digest.update(chunk)

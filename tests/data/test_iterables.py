@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch.utils.data import DataLoader, TensorDataset
 
 from nfkit.data import load, load_for_training
 from nfkit.data.dataset import Dataset
 from nfkit.data.iterables import from_object
 from nfkit.errors import DataError
+
+torch = pytest.importorskip("torch")
+DataLoader, TensorDataset = torch.utils.data.DataLoader, torch.utils.data.TensorDataset
 
 X = np.random.default_rng(0).normal(size=(7, 3, 4, 4)).astype(np.float32)
 Y = np.arange(7) % 3
