@@ -234,8 +234,8 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             clean += f"; generator alone {_percent(self.clean.generator_alone)}"
         chips = f"{len(self.chips)} chip{'s' * (len(self.chips) > 1)}"
         return (
-            f"{self.faults.kind} faults, layout {self.faults.layout}{self.faults.memory}, {chips}, {self.data.n} samples "
-            f"of {self.data.name}; {self.data.measure} in %, mean ± standard deviation over chips\n{clean}"
+            f"{self.faults.kind} faults, layout {self.faults.layout}{self.faults.memory}, {chips}, {self.data.n} "
+            f"samples of {self.data.name}; {self.data.measure} in %, mean ± standard deviation over chips\n{clean}"
         )
 
     def _summary(self) -> Table:
