@@ -24,6 +24,7 @@ from nfkit.rim.tensors import KNOWN_TYPES, MAX_RANK, check_tensor
 MAX_INPUT = 2**28
 """Elements of one input, at the batch that the model fixes: an image of 16,384 x 16,384."""
 
+_SCAN_SINCE = 9  # that of opset 8 takes the lengths of its sequences besides
 _TENSORS = (AttributeProto.TENSOR, AttributeProto.TENSORS)
 Names = tuple[set[str], ...]
 
@@ -81,9 +82,9 @@ class _Gate:
         extents = [d.dim_value for d in tensor.shape.dim if d.WhichOneof("value") == "dim_value"]
         if len(tensor.shape.dim) > MAX_RANK:
             raise DefectError(f"input '{value.name}' has {len(tensor.shape.dim)} axes, more than {MAX_RANK}")
-        if any(extent < 0 for extent in extents):
+        if any(extent < -1 for extent in extents):  # -1 is how some exporters, and ONNX Runtime, write a free axis
             raise DefectError(f"input '{value.name}' has extents {extents}", "export it with names for free axes")
-        if math.prod(extents) > MAX_INPUT:
+        if math.prod(map(abs, extents)) > MAX_INPUT:
             raise DefectError(f"input '{value.name}' of extents {extents} has more than {MAX_INPUT:,} elements")
 
     def _check_function(self, function: onnx.FunctionProto) -> None:
@@ -157,7 +158,8 @@ class _Gate:
         """What control flow gives to its bodies, and calls to functions, must be what those take and return."""
         bodies = [a.g for a in node.attribute if a.type == AttributeProto.GRAPH]
         given = {"If": (0, 0), "Loop": (len(node.input), 1), "Scan": (len(node.input), 0)}.get(node.op_type)
-        if given is not None and standard_domain(node.domain) == "":
+        old = node.op_type == "Scan" and self._opsets.get("", 0) < _SCAN_SINCE
+        if given is not None and standard_domain(node.domain) == "" and not old:
             for body in bodies:
                 if (len(body.input), len(body.output)) != (given[0], len(node.output) + given[1]):
                     raise DefectError(f"{_label(node)} in {within} and its body differ in what they take or return")

@@ -9,7 +9,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from nfkit.errors import ModelError
+from nfkit.errors import ModelError, UnsupportedError
+from nfkit.graph.input.discovery import find_input
 from nfkit.model import load
 from nfkit.rim.calls import MAX_DEPTH, MAX_NODES
 
@@ -128,8 +129,8 @@ DEFECTS = {
     "input of 2^31": (lambda m: dims(m, [1, 3, 2**31, 1]), r"has more than 268,435,456 elements"),
     "768 TiB": (lambda m: dims(m, [2**16, 2**16, 2**16]), r"has more than 268,435,456 elements"),
     "negative input": (
-        lambda m: dims(m, [-1, 2, 4, 4]),
-        r"input 'x' has extents \[-1, 2, 4, 4\]; export it with names",
+        lambda m: dims(m, [-2, 2, 4, 4]),
+        r"input 'x' has extents \[-2, 2, 4, 4\]; export it with names",
     ),
     "input of rank 70": (lambda m: dims(m, [1] * 70), r"input 'x' has 70 axes"),
     "attribute type": (
@@ -211,6 +212,16 @@ def test_unusual_models_that_mean_one_thing_pass(proto):
     proto.graph.node.add(op_type="Magic", domain="of.theirs", input=["p", "", "x"], output=["", "m"])
     proto.graph.value_info.append(onnx.helper.make_tensor_value_info("p", 1, ["a", 3, None, None]))
     assert load(proto).graph.num_nodes() == 7
+
+
+def test_free_axes_may_be_written_as_minus_one(proto, execute):
+    dims(proto, [-1, 2, 4, 4])
+    model = load(proto)
+    assert find_input(model, value_range=(0, 1)).batch == "N"
+    assert execute(model, {"x": np.ones((5, 2, 4, 4), np.float32)})[0].shape == (5, 3)
+    dims(proto, [-1, 2, -1, 4])
+    with pytest.raises(UnsupportedError, match="has free axes besides the batch"):
+        find_input(load(proto))
 
 
 def test_sources_of_a_wrong_type_get_a_sentence(proto):

@@ -92,7 +92,7 @@ def read_input(fused: ir.Model) -> InputSpec:
         raise _damaged(INPUT_KEY, f"the graph has no input '{spec.name}'")
     if spec.layout not in LAYOUTS or len(spec.layout) != len(spec.shape) + 1 or min(spec.shape, default=0) < 1:
         raise _damaged(INPUT_KEY, f"{spec.layout} is no layout of {list(spec.shape)}")
-    extents = [] if value.shape is None else [d if isinstance(d, int) else None for d in value.shape]
+    extents = [] if value.shape is None else [d if isinstance(d, int) and d >= 0 else None for d in value.shape]
     if len(extents) != len(spec.layout) or any(
         known not in (None, said) for known, said in zip(extents[1:], spec.shape, strict=False)
     ):

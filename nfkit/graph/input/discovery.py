@@ -65,13 +65,17 @@ def find_input(
 def _extents(value: ir.Value) -> tuple[tuple[int, ...], int | str]:
     if value.shape is None or len(value.shape) < 2:
         raise UnsupportedError(f"input '{value.name}' has no batch axis and shape: export the model with one")
-    batch = value.shape[0]
-    if any(not isinstance(d, int) for d in value.shape[1:]):
+    # Some exporters write -1 for a free axis, and ONNX Runtime takes it for one.
+    batch, *others = (d if isinstance(d, int) and d >= 0 else None for d in value.shape)
+    if None in others:
         raise UnsupportedError(
             f"input '{value.name}' has free axes besides the batch ({value.shape}): fix them first, for instance "
             "with python -m onnxruntime.tools.make_dynamic_shape_fixed"
         )
-    return tuple(int(str(d)) for d in value.shape[1:]), batch if isinstance(batch, int) else str(batch.value or "N")
+    if 0 in (batch, *others):
+        raise UnsupportedError(f"input '{value.name}' of shape {value.shape} takes nothing: export the model again")
+    name = value.shape[0].value if batch is None and isinstance(value.shape[0], ir.SymbolicDim) else None
+    return tuple(d for d in others if d is not None), str(name or "N") if batch is None else batch
 
 
 def _check_layout(layout: str, shape: tuple[int, ...]) -> str:
