@@ -159,9 +159,9 @@ def evaluate_address(
         )  # fmt: skip
         device = estimate_device(calibration, measured.scores, usage["answers"])
         record["chip_behind"] = device.to_dict() | calibration.settings
+    console.write_json(record, json)
     if json != "-":
         console.print_answering(address, dataset.name, measured, device, usage)
-    console.write_json(record, json)
 
 
 def find_spec(base: Base, graph: ir.Model | None, form: Form) -> InputSpec:

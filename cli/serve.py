@@ -73,9 +73,9 @@ def serve(
     server = Server(base, name or model.name.removesuffix(".onnx"), version=version, host=host, port=port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        console.write_json(record | {"address": server.address, "version": version}, json)
         if json != "-":
             print(f"{server.address} answers with {model}, {state}")
-        console.write_json(record | {"address": server.address, "version": version}, json)
         sys.stdout.flush()  # whoever started this waits for it
         server.serve()
     except KeyboardInterrupt:
