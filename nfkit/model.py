@@ -53,8 +53,9 @@ def load(source: ModelLike) -> ir.Model:
         _name_standard_domain(copy)
         return copy
     proto, folder = _read(source, name)
-    check_model(proto, name)
-    proto = make_dense(proto, folder)
+    with model_errors(f"{name} is no valid model"):  # names that are no text, above all
+        check_model(proto, name)
+        proto = make_dense(proto, folder)
     with model_errors(f"{name} cannot be read"):
         model = ir.from_proto(proto)
     _name_standard_domain(model)
@@ -90,6 +91,17 @@ def _read(source: PathLike | onnx.ModelProto, name: str) -> tuple[onnx.ModelProt
             f"{name} is no readable ONNX model ({first_line(error)}): export it again, or check the download"
         ) from error
     return proto, str(path.parent.absolute())
+
+
+def check_loaded(model: object) -> None:
+    """Refuses what is no model in memory, in functions that take nothing else.
+
+    Raises:
+        ModelError: With what it is, and how to read it.
+    """
+    if not isinstance(model, ir.Model):
+        kind = type(model).__name__
+        raise ModelError(f"this takes a model in memory, not {kind}: read it with nfkit.load_model first")
 
 
 def source_path(model: ir.Model) -> Path | None:

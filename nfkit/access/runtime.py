@@ -8,7 +8,8 @@ result names its level.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -65,15 +66,8 @@ class Runner:
                 f"ONNX Runtime {ort.__version__} computes zeros for this model's float16 products at level 'extended': "
                 "use --optimization all, which a device runs, or basic"
             )
-        options = ort.SessionOptions()
-        options.graph_optimization_level = _LEVELS[level]
-        options.intra_op_num_threads = threads or cores()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _FATAL_ONLY
-        # Idle threads must not wait actively on cores that the next session needs.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            self._session = _session(model, options, exact)
+            self._session = _session(model, partial(_options, level, threads or cores()), exact)
         except NfkitError:
             raise
         except Exception as error:
@@ -81,7 +75,10 @@ class Runner:
             if others:
                 raise UnsupportedError(f"the model cannot run: it holds {explain(others)}") from error
             raise ModelError(f"ONNX Runtime {ort.__version__} refuses the model: {_sentence(error)}") from error
-        self._input = self._session.get_inputs()[0]
+        inputs = self._session.get_inputs()
+        if not inputs:
+            raise ModelError("the model takes no input, so there is nothing to run it on: export it again")
+        self._input = inputs[0]
 
     @property
     def fixed_batch(self) -> int | None:
@@ -170,9 +167,21 @@ class Runner:
         return int(scores[0].size)
 
 
-def _session(model: ir.Model, options: ort.SessionOptions, exact: bool) -> ort.InferenceSession:
+def _options(level: Level, threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = _LEVELS[level]
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    # Idle threads must not wait actively on cores that the next session needs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _session(model: ir.Model, make: Callable[[], ort.SessionOptions], exact: bool) -> ort.InferenceSession:
     if not exact or is_large(model) or not exact_products.are_needed(model):
-        return _open(model, options)
+        return _open(model, make())
+    options = make()
     options.add_session_config_entry(exact_products.OPTION, "1")
     try:
         return _open(exact_products.prepare(model), options)
@@ -181,8 +190,7 @@ def _session(model: ir.Model, options: ort.SessionOptions, exact: bool) -> ort.I
     except Exception:
         # It fails on some models of int8 activations, whose products never saturate. Whatever else is wrong with a
         # model fails again.
-        options.add_session_config_entry(exact_products.OPTION, "0")
-        return _open(model, options)
+        return _open(model, make())
 
 
 def _open(model: ir.Model, options: ort.SessionOptions) -> ort.InferenceSession:
@@ -199,4 +207,5 @@ def accuracy(runner: Runner, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> f
 
 
 def _sentence(error: Exception) -> str:
-    return str(error).split(" : ")[-1].splitlines()[0][:300]
+    lines = str(error).split(" : ")[-1].splitlines() or [type(error).__name__]
+    return lines[0][:300]

@@ -89,16 +89,23 @@ class _Gate:
 
     def _check_function(self, function: onnx.FunctionProto) -> None:
         within = f"function '{function.name}'"
+        _check_text((function.name, function.domain, *function.output), "the model")
         names = self._names(function.input, within)
         self._check_nodes(function.node, _Scope(names, {}, ()), within, inside=True, results=function.output)
 
     def _check_graph(self, graph: onnx.GraphProto, outside: Names, within: str) -> None:
         stored: dict[str, TensorProto] = {}
         for tensor in graph.initializer:
+            _check_text((tensor.name,), within)
             check_tensor(tensor, f"initializer '{tensor.name}'")
             if tensor.name in stored:
                 raise DefectError(f"{within} stores '{tensor.name}' twice")
             stored[tensor.name] = tensor
+        for value in (*graph.input, *graph.value_info):
+            declared = value.type.tensor_type.elem_type
+            if value.name in stored and declared not in (0, stored[value.name].data_type):
+                kind = TensorProto.DataType.Name(stored[value.name].data_type).lower()
+                raise DefectError(f"'{value.name}' in {within} is declared as another type than its own, {kind}")
         for sparse in graph.sparse_initializer:
             check_tensor(sparse.values, f"sparse initializer '{sparse.values.name}'")
             check_tensor(sparse.indices, f"the indices of sparse initializer '{sparse.values.name}'")
@@ -111,6 +118,8 @@ class _Gate:
 
     def _names(self, names: Iterable[str], within: str) -> set[str]:
         found: set[str] = set()
+        names = list(names)
+        _check_text(names, within)
         for name in names:
             if not name or name in found:
                 raise DefectError(f"{within} has {'two inputs ' + repr(name) if name else 'an input without a name'}")
@@ -121,6 +130,8 @@ class _Gate:
         self, nodes: Sequence[onnx.NodeProto], scope: _Scope, within: str, *, inside: bool, results: Iterable[str]
     ) -> None:
         for node in nodes:
+            names = (node.name, node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute))
+            _check_text(names, within)
             outputs = [output for output in node.output if output]
             if not node.op_type or not outputs:
                 raise DefectError(f"{_label(node)} in {within} has no {'outputs' if node.op_type else 'operator'}")
@@ -173,6 +184,13 @@ class _Gate:
             check_node(node, self._opsets.get(standard_domain(node.domain), 0), stored, known=not own)
         except DefectError as defect:
             raise DefectError(f"{_label(node)} in {within}: {defect.what}", defect.remedy) from None
+
+
+def _check_text(names: Iterable[object], within: str) -> None:
+    """Refuses names that are no UTF-8, which protobuf hands out as bytes."""
+    for name in names:
+        if not isinstance(name, str):
+            raise DefectError(f"{within} holds the name {name!r}, which is no text")
 
 
 def _label(node: onnx.NodeProto) -> str:

@@ -199,3 +199,9 @@ def test_samples_that_do_not_fit_are_refused_in_one_sentence(parse):
     with pytest.raises(ModelError, match=r"^ONNX Runtime \S+ fails on the data: .") as refusal:
         Runner(classifier(parse))(np.zeros((2, 5), np.float32))
     assert "\n" not in str(refusal.value)
+
+
+def test_model_without_inputs_is_refused(parse):
+    model = parse('<ir_version: 8, opset_import: ["" : 18]> g () => (float[1] y) <float[1] w = {1}> { y = Relu (w) }')
+    with pytest.raises(ModelError, match="takes no input, so there is nothing to run it on"):
+        Runner(model)

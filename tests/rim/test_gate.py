@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+import nfkit
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.graph.input.discovery import find_input
 from nfkit.model import load
@@ -156,6 +157,10 @@ DEFECTS = {
         r"If.* and its body differ in what they take or return",
     ),
     "call of two": (lambda m: node(m, "act").input.append("h"), r"gives or takes more than function 'act' has"),
+    "declared as another type": (
+        lambda m: m.graph.value_info.append(onnx.helper.make_tensor_value_info("s", 2, [])),
+        r"'s' in the graph is declared as another type than its own, float",
+    ),
     "a function of itself": (
         lambda m: change(m.functions[0].node[0], domain="own", op_type="act"),
         r"'act' calls itself",
@@ -266,3 +271,33 @@ def test_twenty_thousand_nodes_take_time_linear_in_them():
     )
     ratio = float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     assert 4 < ratio < 6
+
+
+CURVE = nfkit.load_curve("stutz-2021")
+USES = {
+    "find_sites": lambda wrong, _: nfkit.find_sites(wrong),
+    "find_input": lambda wrong, _: nfkit.find_input(wrong),
+    "inject": lambda wrong, _: nfkit.inject(wrong, [], nfkit.Chip(1), nfkit.BitErrors(0.1)),
+    "remove": lambda wrong, _: nfkit.remove(wrong),
+    "split": lambda wrong, _: nfkit.split(wrong),
+    "fuse": lambda wrong, model: nfkit.fuse(model, wrong, find_input(model, value_range=(0, 1)), {}),
+    "requantise": lambda wrong, _: nfkit.requantise(wrong, 4),
+    "analyse": lambda wrong, _: nfkit.analyse(wrong, CURVE.at_rate(0.01), CURVE),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_functions_that_take_a_model_in_memory_say_so(proto, tmp_path, use):
+    model = load(proto)
+    for wrong in ("m.onnx", tmp_path, proto, proto.SerializeToString(), None):
+        with pytest.raises(ModelError, match=f"takes a model in memory, not {type(wrong).__name__}: read it with"):
+            USES[use](wrong, model)
+
+
+def test_names_that_are_no_text_are_refused(proto, tmp_path):
+    content = proto.SerializeToString()
+    for name in (b"Conv", b"act", b"own", b"GlobalAveragePool", b"scores"):
+        (tmp_path / "m.onnx").write_bytes(content.replace(name, b"\xff" * len(name)))
+        if name in content:
+            with pytest.raises(ModelError, match=r"which is no text|cannot be read"):
+                load(tmp_path / "m.onnx")

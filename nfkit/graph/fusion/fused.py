@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from nfkit.model import check_loaded
+
 PREFIX = "nfkit/"
 GENERATOR_PREFIX = PREFIX + "generator/"
 """Start of the names that the generator itself brings."""
@@ -51,6 +53,7 @@ def has_answer(model: ir.Model) -> bool:
 
 def is_fused(model: ir.Model) -> bool:
     """Whether the model is a generator and a base, fused by nfkit: told by its graph too, where metadata was lost."""
+    check_loaded(model)
     ours = {JOINT, GENERATOR_PREFIX + EVIDENCE}
     if any(value.name in ours for value in model.graph.outputs):  # a prefix that was split off
         return False

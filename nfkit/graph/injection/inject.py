@@ -37,6 +37,7 @@ from nfkit.graph.injection.record import (
     FAULTS_KEY,
     ORIGINAL_KEY,
     UNDO_KEY,
+    damaged,
     holds_faults,
     pack,
     read_undo,
@@ -46,6 +47,7 @@ from nfkit.graph.injection.record import (
 from nfkit.graph.memory.original import outline
 from nfkit.graph.memory.sites import WeightSite, codes
 from nfkit.graph.memory.storage import Stored, find_stored
+from nfkit.model import check_loaded
 from nfkit.rim.failures import model_errors
 
 Mode = Literal["node", "input", "baked"]
@@ -142,6 +144,8 @@ class RemoveFaults(ir.passes.InPlacePass):
         undo = read_undo(model)
         for entry, packed in zip(find_stored(model, list(undo)), undo.values(), strict=True):
             stored = entry.array()
+            if not entry.dtype.is_integer():
+                raise damaged(f"'{entry.name}' holds no integers")
             flips = np.frombuffer(unpack(packed, stored.nbytes), _word(stored)).reshape(stored.shape)
             entry.store((stored.view(_word(stored)) ^ flips).view(stored.dtype))
         with model_errors("the fault nodes cannot be taken out", "the file was changed since; take the original model"):
@@ -232,6 +236,7 @@ def _word(array: npt.NDArray[Any]) -> np.dtype[Any]:
 
 def _run(change: ir.passes.InPlacePass, model: ir.Model) -> ir.Model:
     """Applies a pass to a copy; what it refuses is refused in its own words, not in those of the pass machinery."""
+    check_loaded(model)
     try:
         return ir.passes.functionalize(change)(model).model
     except ir.passes.PreconditionError as error:

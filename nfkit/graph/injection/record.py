@@ -14,6 +14,7 @@ import msgspec
 import onnx_ir as ir
 
 from nfkit.errors import ModelError
+from nfkit.model import check_loaded
 
 FAULTS_KEY = "nfkit.faults"
 UNDO_KEY = "nfkit.faults.undo"
@@ -41,6 +42,7 @@ def refuse_faults(model: ir.Model) -> None:
     Raises:
         ModelError: With its chip, and how to take the faults out.
     """
+    check_loaded(model)
     if not holds_faults(model):
         return
     try:

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from nfkit.errors import OptionError, UnsupportedError
 from nfkit.graph.input.spec import LAYOUTS, InputSpec
 from nfkit.graph.memory.storage import constant
+from nfkit.model import check_loaded
 
 _LARGEST = float(np.finfo(np.float32).max)
 # Ranges that people normalise images to. A quantised input's range is one of these give or take a quantisation
@@ -43,6 +44,7 @@ def find_input(
         UnsupportedError: When the model has several inputs, or one that is no image and no feature vector.
         OptionError: When the given values contradict each other or the model.
     """
+    check_loaded(model)
     real = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
     if len(real) != 1:
         names = ", ".join(f"'{v.name}'" for v in real) or "none"

@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from nfkit.graph.memory.storage import bodies, constant, every_node
 from nfkit.graph.operators.operands import facts_of, operand, passed_on, standard_op
+from nfkit.model import check_loaded
 
 Calls = tuple[ir.Node, ...]
 """The calls of functions, outermost first, that a value is looked at through."""
@@ -33,6 +34,7 @@ class Paths:
     """
 
     def __init__(self, model: ir.Model) -> None:
+        check_loaded(model)
         self._functions = model.functions
         self._calls: dict[ir.OperatorIdentifier, list[ir.Node]] = {}
         self._returned: dict[int, list[tuple[ir.Node | ir.Function, int]]] = {}

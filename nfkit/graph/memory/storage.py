@@ -25,6 +25,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError
+from nfkit.model import check_loaded
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Stored:
 
 def stored_tensors(model: ir.Model) -> dict[str, Stored]:
     """All constant tensors of a model by name: the main graph's initializers first, in the order of the file."""
+    check_loaded(model)
     found: dict[str, Stored] = {}
     for entry in _tensors(model):
         name, count = entry.name, 1
@@ -189,8 +191,10 @@ def _like(old: ir.TensorProtocol, array: npt.NDArray[Any]) -> ir.TensorProtocol:
         return new
     proto = ir.to_proto(old)
     if proto.int32_data:
-        # Codes of fewer than 8 bits are packed into bytes first, one byte an entry.
-        entries = array if old.dtype.bitwidth >= 8 else np.frombuffer(new.tobytes(), np.uint8)
+        # Codes of fewer than 8 bits are packed into bytes first, one byte an entry; floats are the bits they are of.
+        word = np.uint16 if old.dtype.bitwidth == 16 else np.uint8
+        whole = old.dtype.is_integer() and old.dtype.bitwidth >= 8
+        entries = array if whole else np.frombuffer(new.tobytes(), word)
         proto.int32_data[:] = entries.ravel().tolist()
     else:
         proto.raw_data = new.tobytes()
