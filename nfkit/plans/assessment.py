@@ -14,6 +14,7 @@ import numpy as np
 
 from nfkit.errors import ModelError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors
+from nfkit.graph.injection.inject import count_inexact
 from nfkit.graph.memory.coverage import coverage as find_coverage
 from nfkit.graph.memory.scales import odd_scales
 from nfkit.graph.memory.survey import Survey
@@ -93,6 +94,11 @@ class Assessor:
             alone = Alone("evidence", float(measured.generator.mean()), measured.generator)
         verdict = self._judge(measured, points, strengths, alone)
         more = [f"energy: {costs}"] if isinstance(costs, ModelError) else []
+        if inexact := count_inexact(self._bench.base, self._bench.sites, self._scale.errors):
+            more.append(
+                f"{inexact} codes have no word in {self._scale.errors.storage} and are held as the nearest one, also "
+                "where nothing errs; the accuracy without errors is that of the codes as they are"
+            )
         return Evaluation(
             verdict=verdict,
             model=model.model,

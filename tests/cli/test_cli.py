@@ -12,7 +12,7 @@ from msgspec.structs import replace
 import nfkit
 from nfkit.cli.protect import protect
 from nfkit.cli.search import search
-from nfkit.faults import BitErrors, Chip
+from nfkit.faults import BitErrors, Chip, parse_layout
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.injection.inject import count_faults
 from nfkit.graph.injection.inject import inject as inject_faults
@@ -227,6 +227,22 @@ def test_inject_says_which_codes_cannot_be_held(invoke, tmp_path, parse):
     run = ("inject", tmp_path / "m.onnx", "-o", tmp_path / "o.onnx", "--storage", "sign-magnitude", "--force")
     assert as_json(invoke(*run, "--json", "-"))["inexact_codes"] == 2
     assert "; 2 codes have no word in sign-magnitude and are held as the nearest one" in invoke(*run).stdout
+
+
+def test_inject_errors_that_crowd_and_errors_that_were_measured(invoke, files, tmp_path):
+    random, maps = np.random.default_rng(0), tmp_path / "maps"
+    maps.mkdir()
+    stuck = random.random((64, 128)) < 0.1
+    for value, cells in enumerate((stuck & (random.random(stuck.shape) < 0.5), np.zeros_like(stuck))):
+        np.savetxt(maps / f"fmap_sa{value}_v_0.6.txt", cells.astype(int), fmt="%d", delimiter=",")
+    model = load(files.base)
+    for name in ("cluster:4096:0.5", f"measured:{maps}"):
+        faulty = tmp_path / "o.onnx"
+        invoke("inject", files.base, "-o", faulty, "--ber", 0.02, "--layout-map", name, "--force")
+        chip = Chip(50_000, parse_layout(name))
+        expected = inject_faults(model, fault_sites(model), chip, BitErrors(0.02))
+        assert to_bytes(load(faulty)) == to_bytes(expected)
+        assert json.loads(load(faulty).metadata_props["nfkit.faults"])["layout"] == str(chip.layout)
 
 
 def test_inject_corrected_codes(invoke, files, tmp_path):

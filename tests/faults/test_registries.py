@@ -30,3 +30,9 @@ def test_every_choice_is_in_the_help(command, option):
 @pytest.mark.parametrize("registry", CHOICES.values(), ids=list(CHOICES))
 def test_names_can_be_typed(registry):
     assert all(name == name.lower() and not set(name) & set(" :,#+") for name in registry)
+
+
+def test_every_layout_says_how_it_is_typed():
+    for name, layout in LAYOUTS.items():
+        assert [usage for usage in layout.usage if usage.partition(":")[0] != name] == []
+        assert layout.usage

@@ -269,3 +269,29 @@ def test_flips_per_error_are_those_that_are_counted(zoo, kind, set_share):
     row = measure(zoo.model, zoo.test.take(2), zoo.spec, [errors], chips=[50_000]).rows[0]
     exposed = sum(site.count * (site.bits - 1) for site in zoo.sites)
     assert row.flipped_bits / exposed == pytest.approx(0.05 * expected, rel=0.03)
+
+
+# --- memories that are not plain ---
+
+
+def test_codes_that_cannot_be_held_are_counted_in_a_warning(tiny, parse):
+    weights = np.random.default_rng(0).integers(-90, 91, (36, 3), np.int8)
+    weights[:2, 0] = -128
+    base = parse(TINY, w=weights)
+    held = nfkit.evaluate(base, tiny.data, storage="sign-magnitude", chips=1)
+    assert [text for text in held.warnings if text.startswith("2 codes have no word in sign-magnitude")]
+    plain = nfkit.evaluate(base, tiny.data, storage="gray", chips=1)
+    assert not [text for text in plain.warnings if "have no word" in text]
+
+
+def test_robust_cells_and_check_bits_are_in_the_energy(tiny):
+    low = nfkit.evaluate(tiny.fused, tiny.data, chips=1).points[0]
+    held = nfkit.evaluate(tiny.fused, tiny.data, chips=1, protected_top=2, ecc="secded-32")
+    (point,) = held.points
+    assert (held.memory.robust_cells, held.memory.check_cells) == (0.25, 7 / 32)
+    assert point.voltage.volts_over_vmin == low.voltage.volts_over_vmin
+    expected = 0.25 + (0.75 + 7 / 32) * low.voltage.energy_per_access
+    assert point.voltage.energy_per_access == pytest.approx(expected)
+    # What the generator reads is paid for as before.
+    lost = point.voltage.energy_per_access - low.voltage.energy_per_access
+    assert point.saving.by_accesses == pytest.approx(low.saving.by_accesses - lost)

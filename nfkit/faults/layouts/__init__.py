@@ -18,8 +18,6 @@ A new layout is a module here with a class that fits `Layout`, and a line in `LA
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from nfkit.errors import OptionError
 from nfkit.faults.layouts.array import Array
 from nfkit.faults.layouts.base import Drawn, Layout, Memory
@@ -28,16 +26,14 @@ from nfkit.faults.layouts.iid import Iid
 from nfkit.faults.layouts.measured import Measured
 from nfkit.faults.layouts.reference import Reference
 
-LAYOUTS: dict[str, Callable[[str], Layout]] = {
-    "iid": Iid.parse,
-    "array": Array.parse,
-    "reference": Reference.parse,
-    "cluster": Clustered.parse,
-    "measured": Measured.parse,
+LAYOUTS: dict[str, type[Layout]] = {
+    "iid": Iid,
+    "array": Array,
+    "reference": Reference,
+    "cluster": Clustered,
+    "measured": Measured,
 }
-"""What reads the settings of each layout, as they stand behind its name and a colon."""
-
-USAGE = "iid, array, array:ROWSxCOLUMNS (in bit cells), reference, cluster, cluster:BLOCK:SHAPE or measured:FOLDER"
+"""All layouts by the name that their text begins with; the first is the default."""
 
 __all__ = ["LAYOUTS", "Array", "Clustered", "Drawn", "Iid", "Layout", "Measured", "Memory", "Reference", "parse_layout"]
 
@@ -51,7 +47,8 @@ def parse_layout(text: str) -> Layout:
     name, colon, settings = text.partition(":")
     try:
         if name in LAYOUTS and bool(colon) == bool(settings):
-            return LAYOUTS[name](settings)
+            return LAYOUTS[name].parse(settings)
     except ValueError:  # settings that do not read
         pass
-    raise OptionError(f"unknown layout {text!r}: choose {USAGE}")
+    *others, last = (usage for layout in LAYOUTS.values() for usage in layout.usage)
+    raise OptionError(f"unknown layout {text!r}: choose {', '.join(others)} or {last}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from nfkit.faults.weakness import Cells
 @dataclass(frozen=True)
 class Array:
     """One array of rows x columns bit cells, reused by every site from row 0 on."""
+
+    usage: ClassVar[tuple[str, ...]] = ("array", "array:ROWSxCOLUMNS (in bit cells)")
 
     rows: int = 8192
     columns: int = 128

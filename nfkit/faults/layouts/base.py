@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,21 @@ class Memory(Protocol):
 
 
 class Layout(Protocol):
-    """Finds the cells of a memory that err on a chip."""
+    """Finds the cells of a memory that err on a chip.
+
+    Attributes:
+        usage: What may be typed for it.
+    """
+
+    usage: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def parse(cls, settings: str) -> Layout:
+        """Reads what stands behind the name and a colon; the defaults where nothing does.
+
+        Raises:
+            ValueError: When it does not read.
+        """
 
     def faulty(self, seed: int, memory: Memory, errors: BitErrors) -> tuple[Cells, Cells]:
         """Cells of the memory that set and that clear: numbered `code * bits + bit`, possibly repeated.

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,8 @@ class Clustered:
     Raises:
         OptionError: When there are no such blocks.
     """
+
+    usage: ClassVar[tuple[str, ...]] = ("cluster", "cluster:BLOCK:SHAPE")
 
     block: int = 16_384
     shape: float = 0.08

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nfkit.faults.bit_errors import BitErrors
 from nfkit.faults.layouts.base import Drawn, Memory, draw
@@ -12,6 +13,8 @@ from nfkit.faults.weakness import Cells
 @dataclass(frozen=True)
 class Iid:
     """Every weight has cells of its own."""
+
+    usage: ClassVar[tuple[str, ...]] = ("iid",)
 
     @classmethod
     def parse(cls, settings: str) -> Iid:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,8 @@ class Measured:
         digest: What tells them from others.
         chip: The maps.
     """
+
+    usage: ClassVar[tuple[str, ...]] = ("measured:FOLDER",)
 
     folder: str
     digest: str

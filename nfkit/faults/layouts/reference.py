@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ class Reference(Array):
     one uniform number a cell, row by row; the cell is faulty where it is below the rate. Seeded by `seed` + 1,
     again one number a cell: below one half the cell is stuck at 1, else at 0.
     """
+
+    usage: ClassVar[tuple[str, ...]] = ("reference",)
 
     @classmethod
     def parse(cls, settings: str) -> Reference:

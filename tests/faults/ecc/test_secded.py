@@ -234,3 +234,19 @@ def test_data_cells_are_those_of_the_bare_memory(kind):
     assert with_check.clearing.tolist() == plain.clearing.tolist()
     assert with_check.check.bits == 8
     assert with_check.check.setting.max() < 88 * 8
+
+
+# What chip 50000 makes of 5,000 int8 codes at rate 0.01: wrong bits behind the decoder, and sha256 of the codes.
+GOLDEN = {
+    "secded-32": (48, "8e208b6b4faaed08d0cb0ff9d3362fd89787cc318080a33a07a9f9d8cae0043b"),
+    "secded-64": (85, "ebee1724a72510a3d231db91f859bb745bfcac46dba285ccbd4ceb6dc25a23f9"),
+    "secded-32-zero": (388, "eccda4936ea0953a56aac2c4e65c4e240a58d8c5962b9d738db02ce0bfd42f65"),
+    "secded-64-zero": (1208, "4cb00aa6e486224a9c1b491578a7e00b7bc1036a78432c0d5a00f5c9f0ee348d"),
+}
+
+
+@pytest.mark.parametrize("name", CORRECTIONS)
+def test_golden_codes(name):
+    codes = np.random.default_rng(11).integers(-127, 128, 5000).astype(np.int8)
+    read = Chip(50000).faults(Memory("w", 5000), BitErrors(0.01, ecc=name)).read(codes)
+    assert (read.flipped, hashlib.sha256(read.codes.tobytes()).hexdigest()) == GOLDEN[name]
