@@ -24,6 +24,9 @@ Labels = Annotated[
     str,
     typer.Option("--labels", help="Whose: data (its own), or base (the clean base's answers; accuracy is agreement)."),
 ]
+AllowLowAccuracy = Annotated[
+    bool, typer.Option("--allow-low-accuracy", help="Go on where the base without errors is no better than chance.")
+]
 TestData = Annotated[str | None, typer.Option("--test-data", help="Samples to measure on; like --data.")]
 EnergyBudget = Annotated[
     str | None,

@@ -15,9 +15,7 @@ def protect(
     data: options.FoundData = None,
     test_data: options.TestData = None,
     labels: options.Labels = "data",
-    allow_low_accuracy: Annotated[
-        bool, typer.Option("--allow-low-accuracy", help="Go on where the base without errors is no better than chance.")
-    ] = False,
+    allow_low_accuracy: options.AllowLowAccuracy = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="By default MODEL.nf.onnx beside it.")] = None,
     generator: Annotated[
         str, typer.Option("--generator", help="Architecture, or auto: the widest hint within the energy budget.")

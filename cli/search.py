@@ -13,8 +13,10 @@ from nfkit.errors import OptionError
 
 def search(
     model: options.FrozenModel,
-    data: options.Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files, records and the front.")],
+    data: options.FoundData = None,
+    labels: options.Labels = "data",
+    allow_low_accuracy: options.AllowLowAccuracy = False,
     widths: Annotated[
         str | None,
         typer.Option("--widths", metavar="W[,W..]", help="Of hint generators; by default the widest and halves of it."),
@@ -63,7 +65,9 @@ def search(
 
     console.check_outputs(json, models={"the model": model}, files={"the data": data, "the test data": test_data})
     result = run(
-        model, data, output, test=test_data, widths=_parse_widths(widths), generators=generator or (),
+        model, data, output, test=test_data,
+        labels=labels, allow_low_accuracy=allow_low_accuracy,  # type: ignore[arg-type]
+        widths=_parse_widths(widths), generators=generator or (),
         energy_budget=options.parse_share(energy_budget), ber=ber, vdd=vdd, curve=curve, extrapolate=extrapolate,
         kind=kind, set_share=set_share, protected_bits=tuple(protect_bit or ()), protected_top=protect_top,
         protected_sites=tuple(protect_site or ()), storage=storage, ecc=ecc,

@@ -1,6 +1,6 @@
 """What can be wrong with data for a model, found by asking the model: doubts with their likely cause.
 
-Checked is the clean base on at most `SAMPLES` samples spread over the data, a second's work:
+Checked is the clean base on at most `SAMPLES` samples spread over the data:
 
 * its accuracy against what chance gives (binomial test), and against the accuracy that a protected file records;
 * against plausible mistakes that would explain the answers better (`nfkit.measure.likely_causes`).
@@ -27,7 +27,7 @@ from nfkit.graph.fusion.split import split
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.likely_causes import other_channels, other_order, other_range
 
-SAMPLES = 1000
+SAMPLES = 500
 """Samples that the clean base is tried on."""
 _SIGNIFICANCE = 1e-3
 _MODERATE = 0.4  # Cohen's kappa from which agreement counts as moderate (Landis and Koch, 1977)

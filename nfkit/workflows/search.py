@@ -32,6 +32,7 @@ from nfkit.reports.search import Found, Search
 from nfkit.reports.tradeoff import draw, tradeoffs_of
 from nfkit.workflows import inputs
 from nfkit.workflows.inputs import CurveLike, DataLike
+from nfkit.workflows.intake import LabelSource, data_for_training
 from nfkit.workflows.protection import checkpoint_of, configure, protect
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 def search(
     model: str | Path,
-    data: DataLike,
+    data: DataLike | None,
     folder: str | Path,
     *,
     test: DataLike | None = None,
@@ -49,6 +50,8 @@ def search(
     widths: Sequence[int] = (),
     generators: Sequence[str] = (),
     energy_budget: float | None = None,
+    labels: LabelSource = "data",
+    allow_low_accuracy: bool = False,
     ber: float | None = None,
     vdd: float | None = None,
     curve: CurveLike = "stutz-2021",
@@ -81,7 +84,7 @@ def search(
 
     Args:
         model: The frozen model's file.
-        data: Labelled samples to train on.
+        data: Samples to train on; None to look for them beside the model.
         folder: Where to write; made if there is none.
         test: Labelled samples to measure on; the test part of `data` by default, or a tenth of it.
         spec: The model's input; found in the file by default.
@@ -89,6 +92,8 @@ def search(
         generators: Names of generators besides.
         energy_budget: Largest weight accesses of a generator over those of the base; by default half of what the
             voltage saves.
+        labels: Whose labels: the data's own, or the clean base's answers; accuracy then means agreement with it.
+        allow_low_accuracy: Whether to go on where the clean base is no better than chance on data from a file.
         ber: Bit error rate per cell to train against; 0.01 by default.
         vdd: Supply voltage over Vmin in place of a rate.
         curve: Voltage curve, by name or path.
@@ -133,8 +138,13 @@ def search(
     candidates, left_out = find_candidates(
         graph, known.image_shape, strength, scale.curve, budget=energy_budget, widths=widths, generators=generators
     )
-    train, held_back = inputs.find_training_data(data, test, config.seed, known)
+    taken = data_for_training(
+        graph, source, data, test, known, config.seed, labels=labels, allow_low_accuracy=allow_low_accuracy, level=level
+    )
+    train, held_back = taken.train, taken.test
     config = replace(config, mirror=train.mirror if mirror is None else mirror)
+    for sentence in taken.sentences:
+        on_stage(sentence)
     for saving in candidates:
         on_stage(saving.verdict)
     if left_out:
