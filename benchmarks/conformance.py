@@ -29,6 +29,7 @@ from nfkit.errors import NfkitError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.injection.inject import MODES, Mode, chip_inputs, inject, remove
 from nfkit.graph.input.discovery import find_input
+from nfkit.graph.memory.coverage import coverage
 from nfkit.graph.memory.sites import WeightSite, fault_sites
 from nfkit.model import load, to_bytes
 
@@ -54,20 +55,115 @@ benchmarks/conformance.py`, which says what is tried on each; the record is
 {rate:g} % gives the same bits in every mode that is named, and removing the faults restores the file byte for byte.
 *Gradient* is the largest difference between nfkit's differentiable graph and ONNX Runtime (level basic) on random
 inputs, as a share of the largest output; quantised activations may fall to the next code. It is not computed where an
-operator has no gradient, or the model does not take one input of known shape.
+operator has no gradient, or the model does not take one input of known shape. What looks like weights and is not
+reached by faults is listed below the table.
 
 ## Handled
 
 | file | weight sites | codes | modes | gradient |
 |---|---|---|---|---|
 {handled_rows}
-
+{left_out_rows}
 ## Refused
 
 | file | reason |
 |---|---|
 {refused_rows}
-{failed_rows}"""
+{failed_rows}
+## Forms
+
+What exporters put between stored codes and the layer that reads them, each built in `tests/graph/memory/test_flow.py`
+and compared with the matrix that NumPy makes of the same codes: the sites, the outputs of ONNX Runtime under faults,
+the gradient for the faulty codes, the bits that energy counts.
+
+| form | faults hit | gradient | energy |
+|---|---|---|---|
+{form_rows}
+"""
+
+
+# Form, what faults hit, whether there is a gradient, and what energy counts.
+_BITS = "bits of the codes"
+FORMS = (
+    (
+        "`Clip`, or `Min` and `Max`, of the codes (Brevitas)",
+        "the stored codes; what is read stays within the bounds",
+        "yes",
+        _BITS,
+    ),
+    (
+        "`Pad` of codes or values, any filler, any axes",
+        "the stored codes, not the filler",
+        "yes",
+        "bits of the codes; weights as stored",
+    ),
+    (
+        "`Where` over codes or values, `Mul` by a mask",
+        "the stored codes; masked ones change nothing",
+        "yes",
+        _BITS,
+    ),
+    (
+        "`Tile`, `Expand`, `Gather` of constant indices",
+        "the stored codes, each in all its places",
+        "yes",
+        "weights as stored",
+    ),
+    (
+        "`Slice`, `Split`, `Concat`, `Reshape`, `Transpose`, `DepthToSpace`, `ScatterND`, `Trilu`",
+        "the stored codes",
+        "yes",
+        _BITS,
+    ),
+    (
+        "`Cast`, then `Sub`, `Add`, `Mul`, `Div` in any order of operands",
+        "the stored codes",
+        "yes",
+        _BITS,
+    ),
+    (
+        "`Neg`, `Abs`, bytes taken apart by `BitwiseAnd` and `BitShift`, a product of two stored matrices",
+        "the stored codes",
+        "yes",
+        _BITS,
+    ),
+    (
+        "any of these in `Constant` nodes, functions, and bodies of `If`",
+        "the stored codes",
+        "yes (`If`: of a constant condition)",
+        "`If` and functions are named, not counted",
+    ),
+    (
+        "sparse initializers, and `sparse_value` of `Constant`",
+        "all elements, zeros included, as ONNX Runtime holds them",
+        "yes",
+        _BITS,
+    ),
+    (
+        "the domain spelled `ai.onnx`",
+        "as if it were empty",
+        "yes",
+        "yes",
+    ),
+    (
+        "float8 codes, floats, 32- and 64-bit integers beside integer weights",
+        "nothing: left out by name, with the share that is reached",
+        "yes",
+        "as stored",
+    ),
+    (
+        "scales that are NaN, infinite, or 0 in a quantiser",
+        "nothing: the file is refused, with the initializer's name",
+        "–",
+        "–",
+    ),
+    (
+        "scales that are 0, denormal or beyond 1e18",
+        "the stored codes, with a warning",
+        "yes",
+        "yes",
+    ),
+)
 
 
 def main() -> None:
@@ -131,6 +227,7 @@ def examine(path: Path) -> dict[str, Any]:
             "reason": "; ".join(problems) or None,
             "sites": len(sites),
             "codes": sum(site.count for site in sites),
+            "coverage": coverage(model).to_dict(),
             "modes": modes,
             "modes_refused": not_possible,
             "gradient": gradient(model),
@@ -274,6 +371,11 @@ def page(record: dict[str, Any]) -> str:
     handled = [
         f"| {e['file']} | {e['sites']} | {e['codes']:,} | {_modes(e)} | {_gradient(e)} |" for e in by_outcome["handled"]
     ]
+    left_out = [
+        f"* {e['file']}: {e['coverage']['sentence']}"
+        for e in by_outcome["handled"]
+        if e.get("coverage", {}).get("left_out")
+    ]
     refused = [f"| {e['file']} | {e['reason']} |" for e in by_outcome["refused"]]
     failed = [f"| {e['file']} | {e['reason']} |" for e in by_outcome["failed"]]
     return PAGE.format(
@@ -283,7 +385,9 @@ def page(record: dict[str, Any]) -> str:
         levels=" and ".join(record["levels"]),
         rate=100 * record["rate"],
         handled_rows="\n".join(handled),
+        left_out_rows="\n".join(["", "Left out:", "", *left_out, ""]) if left_out else "",
         refused_rows="\n".join(refused),
+        form_rows="\n".join(f"| {' | '.join(row)} |" for row in FORMS),
         failed_rows="\n".join(["", "## Failed", "", "| file | what |", "|---|---|", *failed, ""]) if failed else "",
     )
 
