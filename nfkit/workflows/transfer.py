@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from nfkit.access.base import Base, Scores
+from nfkit.access.base import Base
 from nfkit.access.chip import put_on_chip
-from nfkit.access.guarded import Guarded
 from nfkit.access.runtime import Level, Runner
 from nfkit.data import Dataset
 from nfkit.errors import ModelError
@@ -28,27 +27,20 @@ from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.front import front_of
 from nfkit.graph.fusion.fuse import transfer as move
 from nfkit.graph.fusion.fused import GENERATOR_KEY
-from nfkit.graph.fusion.scores import ScoreForm, find_form, form_of
+from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.split import evidence_model
 from nfkit.graph.input.spec import InputSpec
-from nfkit.measure.answering import Answering, measure_answers
-from nfkit.measure.threshold import Threshold
 from nfkit.measure.trust import Fit
 from nfkit.model import save, sha256
 from nfkit.progress import OnProgress, silent
 from nfkit.reports.evaluation import Evaluation
 from nfkit.workflows.evaluation import evaluate
 from nfkit.workflows.fitting import fit_both, split_in_two
+from nfkit.workflows.guarding import Guarding, describe_fit, guard
 
 FIT_CHIPS = VALIDATION_CHIPS[:4]
 """Chips that trust is fitted on: none that anything is trained on or measured on."""
 _EXACT = 1e-3  # by how much evidence may differ after its graph was restated
-
-
-class _Front(Protocol):
-    """Makes a front of an answer."""
-
-    def __call__(self, answer: Answer) -> ir.Model: ...
 
 
 @dataclass(frozen=True)
@@ -60,22 +52,16 @@ class Transferred:
         generator: Name of the generator.
         patterns: Whether its patterns came along.
         fit: How trust was fitted; None where nothing was.
-        threshold: Early answers; None where the base is always asked.
-        before: The other base as it answers by itself, on samples that nothing was fitted on; None for a file.
-        after: The same behind the front.
-        asked: Share of those samples that the base was asked for.
-        evaluation: The new file on chips and samples that nothing was fitted on; None for a front.
+        evaluation: A new file on chips and samples that nothing was fitted on; None where it was not measured.
+        front: What a front is worth; None for a file.
     """
 
     output: Path
     generator: str
     patterns: bool
     fit: Fit | None = None
-    threshold: Threshold | None = None
-    before: Answering | None = None
-    after: Answering | None = None
-    asked: float | None = None
     evaluation: Evaluation | None = None
+    front: Guarding | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The record `nfkit.transfer/2`."""
@@ -85,15 +71,11 @@ class Transferred:
             "generator": self.generator,
             "patterns": "kept" if self.patterns else "dropped",
         }
-        for name in ("fit", "threshold", "before", "after"):
-            value = getattr(self, name)
-            if value is not None:
-                record[name] = value.to_dict()
-        if self.asked is not None:
-            record["asked"] = self.asked
+        if self.fit is not None:
+            record["fit"] = self.fit.to_dict()
         if self.evaluation is not None:
             record["evaluate"] = msgspec.to_builtins(self.evaluation)
-        return record
+        return record | (self.front.to_dict() if self.front is not None else {})
 
     def sentences(self) -> list[str]:
         """What was done, and how good it is."""
@@ -101,23 +83,10 @@ class Transferred:
             what = f"{self.output}: {self.generator} as it was, patterns included, which may mislead this base"
             return [f"{what}: nothing was fitted, measure it"]
         lines = [f"{self.output}: the evidence of {self.generator}; its patterns, made for another base, were dropped"]
-        if self.fit is not None:
-            trust = self.fit.trust
-            lines.append(
-                f"trust fitted on {self.fit.samples} samples, {self.fit.chips} times: sharpness {trust.sharpness:.2g}, "
-                f"doubt {trust.doubt:.2g}, weight of the evidence {trust.weight:.2g}, temperature "
-                f"{trust.temperature:.2g}"
-            )
-        if self.before is not None and self.after is not None:
-            lines.append(
-                f"accuracy on {self.after.accuracy.samples} other samples: base {self.before.accuracy.percent()}, "
-                f"with the front {self.after.accuracy.percent()}"
-            )
-        if self.asked is not None:
-            lines.append(f"the base was asked for {100 * self.asked:.1f} % of them")
-        if self.evaluation is not None:
-            lines.append(str(self.evaluation))
-        return lines
+        if self.front is not None:
+            return lines + self.front.sentences()
+        lines += [describe_fit(self.fit)] if self.fit is not None else []
+        return lines + ([str(self.evaluation)] if self.evaluation is not None else [])
 
 
 def transfer_as_it_is(fused: ir.Model, base: ir.Model, spec: InputSpec, output: Path) -> Transferred:
@@ -185,7 +154,7 @@ def transfer_to_file(
         moved, measuring, spec=spec, errors=[errors], layout=layout, chips=chips, level=level, on_progress=on_progress
     )
     save(moved, output)
-    return Transferred(output, _name(fused), patterns=False, fit=fit, threshold=threshold, evaluation=measured)
+    return Transferred(output, _name(fused), patterns=False, fit=fit, evaluation=measured)
 
 
 def transfer_to_answers(
@@ -215,50 +184,12 @@ def transfer_to_answers(
         NfkitError: When they do not fit, or the base does not answer; nothing is written then.
     """
     fitting, measuring = split_in_two(data)
-    return guard(
+    front = guard(
         base, spec, fitting, measuring, _evidence(fused, spec, fitting, level),
         lambda answer: front_of(fused, spec, answer, transform=False),
-        output, _name(fused), early_loss=early_loss, level=level,
+        output, early_loss=early_loss, level=level,
     )  # fmt: skip
-
-
-def guard(
-    base: Base,
-    spec: InputSpec,
-    fitting: Dataset,
-    measuring: Dataset,
-    evidence: npt.NDArray[np.float32],
-    make: _Front,
-    output: Path,
-    generator: str,
-    *,
-    early_loss: float | None,
-    level: Level,
-) -> Transferred:
-    """Fits how far a base that only answers and some evidence are trusted, writes the front, and measures it.
-
-    Args:
-        base: What answers.
-        spec: Its input.
-        fitting: Labelled samples to fit on.
-        measuring: Labelled samples to measure on.
-        evidence: z for the samples to fit on, [N, classes].
-        make: Makes the front of the answer that was fitted.
-        output: Where to write it.
-        generator: Its name.
-        early_loss: Accuracy that early answers may cost, as a share; None for none.
-        level: Optimisation level of the front.
-    """
-    fitting.check_labels(base.about.classes)
-    asked: Scores = base(spec.encode(fitting.x))
-    form: ScoreForm = form_of(asked)
-    fit, threshold = fit_both(form.log_scores(asked)[None], evidence, fitting, early_loss)
-    front = make(Answer(form, fit.trust, threshold.threshold if threshold else None))
-    before = measure_answers(base, measuring, spec)
-    guarded = Guarded(front, base, level=level)
-    after = measure_answers(guarded, measuring, spec)
-    save(front, output)
-    return Transferred(output, generator, False, fit, threshold, before, after, guarded.asked / len(measuring))
+    return Transferred(output, _name(fused), patterns=False, front=front)
 
 
 def _evidence(fused: ir.Model, spec: InputSpec, data: Dataset, level: Level) -> npt.NDArray[np.float32]:

@@ -74,11 +74,11 @@ def spec(convnet):
 def test_a_base_that_knows_nothing_is_not_trusted(fused, spec, easy, tmp_path):
     device = base_of(lambda v: np.random.default_rng(len(v)).normal(size=(len(v), 3)))
     result = transfer_to_answers(fused, device, spec, easy, tmp_path / "f.onnx")
-    assert (result.fit.samples, result.fit.chips) == (N // 2, 1)
-    assert result.before.accuracy.value < 0.5
-    assert result.after.accuracy.value > 0.8
-    assert result.asked < 0.2
-    assert result.after.accuracy.samples == N // 2
+    assert (result.front.fit.samples, result.front.fit.chips) == (N // 2, 1)
+    assert result.front.before.accuracy.value < 0.5
+    assert result.front.after.accuracy.value > 0.8
+    assert result.front.asked < 0.2
+    assert result.front.after.accuracy.samples == N // 2
     record = json.loads(json.dumps(result.to_dict()))
     assert (record["schema"], record["patterns"], record["generator"]) == ("nfkit.transfer/2", "dropped", "looker")
     assert "the base was asked for" in result.sentences()[-1]
@@ -89,20 +89,20 @@ def test_a_base_that_knows_everything_is_left_alone(fused, spec, x, tmp_path):
     known = {image.tobytes(): label for image, label in zip(x, y, strict=True)}
     device = base_of(lambda v: 9.0 * np.eye(3)[[known[image.tobytes()] for image in v]])
     result = transfer_to_answers(fused, device, spec, Dataset("known", x, y), tmp_path / "f.onnx")
-    assert result.before.accuracy.value == result.after.accuracy.value == 1
-    assert result.asked == 1
+    assert result.front.before.accuracy.value == result.front.after.accuracy.value == 1
+    assert result.front.asked == 1
 
 
 def test_the_front_does_what_was_measured(fused, spec, easy, tmp_path):
     device = base_of(lambda v: v.reshape(len(v), -1)[:, :3])
     result = transfer_to_answers(fused, device, spec, easy, tmp_path / "f.onnx", early_loss=None)
-    assert (result.threshold, result.asked) == (None, 1)
+    assert (result.front.threshold, result.front.asked) == (None, 1)
     front = load(tmp_path / "f.onnx")
     assert JOINT not in [value.name for value in front.graph.outputs]
     assert front.graph.inputs[0].name == "pixels"
     rest = slice(1, None, 2)
     answers = Guarded(tmp_path / "f.onnx", device)(easy.x[rest])
-    assert result.after.accuracy.hits == int((answers.argmax(1) == easy.y[rest]).sum())
+    assert result.front.after.accuracy.hits == int((answers.argmax(1) == easy.y[rest]).sum())
 
 
 @pytest.mark.parametrize("opset", [18, 20])

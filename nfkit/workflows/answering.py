@@ -1,0 +1,155 @@
+"""From a base that only answers to a front for it: evidence trained, trust fitted by queries, both measured.
+
+There are no gradients through such a base, and no chips to simulate. So its input stays as it is, and what can be done
+is done at its output: a small generator learns the classes by itself, and how far it and the base are trusted is fitted
+on the base's answers. Where the evidence is sure the base need not be asked at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from nfkit.access.base import Base
+from nfkit.access.runtime import Level, Runner
+from nfkit.data import Dataset
+from nfkit.energy import count_macs
+from nfkit.errors import OptionError
+from nfkit.graph.fusion.answer import Answer
+from nfkit.graph.fusion.front import SEEN, build_front
+from nfkit.graph.fusion.fused import GENERATOR_DIGEST_KEY, GENERATOR_KEY
+from nfkit.graph.fusion.scores import form_of
+from nfkit.graph.fusion.trust import Trust
+from nfkit.graph.input.spec import InputSpec
+from nfkit.measure.answering import best
+from nfkit.model import sha256
+from nfkit.progress import OnProgress, silent
+from nfkit.remedies.neuralfuse import require_torch
+from nfkit.version import __version__
+from nfkit.workflows.fitting import split_in_two
+from nfkit.workflows.guarding import Guarding, guard
+
+if TYPE_CHECKING:
+    from nfkit.learn.evidence import EvidenceConfig
+
+Labels = Literal["given", "base"]
+"""Whose labels the evidence is trained on: those of the data, or the answers of the base."""
+
+_OPSET = 18  # what every runtime reads; a base behind an address has none of its own
+_CALIBRATION_SAMPLES = 512
+WHY = (
+    "a base that only answers gives no gradients, and no chips of it can be simulated: the generator looks only, its "
+    "evidence joins the base's answer, and trust in both is fitted by queries"
+)
+
+
+@dataclass(frozen=True)
+class Fronted:
+    """What `protect_answers` made.
+
+    Attributes:
+        generator: Name of the generator.
+        macs: Multiply-accumulate operations of its evidence, per sample.
+        held_out: Accuracy of the evidence on samples held out of its training.
+        labels: Whose labels it was trained on.
+        front: The front, and what it is worth.
+    """
+
+    generator: str
+    macs: int
+    held_out: float
+    labels: Labels
+    front: Guarding
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record `nfkit.protect-answers/1`."""
+        return {
+            "schema": "nfkit.protect-answers/1",
+            "output": {"path": str(self.front.output), "sha256": sha256(self.front.output)},
+            "generator": self.generator,
+            "macs": self.macs,
+            "held_out": self.held_out,
+            "labels": self.labels,
+            "why": WHY,
+            **self.front.to_dict(),
+        }
+
+    def sentences(self) -> list[str]:
+        """What was made, and what it is worth."""
+        what = f"{self.front.output}: {self.generator}, {self.macs / 1e6:.2f} M MACs"
+        alone = f"alone it classifies {100 * self.held_out:.1f} % of held-out samples"
+        return [f"{what}; {alone}", *self.front.sentences()]
+
+
+def protect_answers(
+    base: Base,
+    data: Dataset,
+    test: Dataset,
+    spec: InputSpec,
+    config: EvidenceConfig,
+    output: Path,
+    *,
+    labels: Labels = "given",
+    early_loss: float | None = 0.01,
+    level: Level = "all",
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_progress: OnProgress = silent,
+) -> Fronted:
+    """Makes a front for a base that only answers.
+
+    Args:
+        base: What answers, in the state that it will work in.
+        data: Samples to train the evidence on; a tenth is held out to choose the best state.
+        test: Labelled samples that neither is trained on: every other one fits trust, the others measure the result.
+            The base is asked for each of them once.
+        spec: The base's input.
+        config: How the evidence is trained.
+        output: Where to write the front.
+        labels: Whether the evidence learns the labels of `data`, or the base's answers to it, each a query.
+        early_loss: Accuracy that early answers may cost, as a share; None to ask the base always.
+        level: Optimisation level of the front.
+        on_stage: Called with a sentence when a new stage begins.
+        on_progress: Told how far the training is.
+
+    Raises:
+        NfkitError: When something does not fit, or the base does not answer; nothing is written then.
+    """
+    require_torch()
+    from nfkit.learn.evidence import train_evidence
+    from nfkit.learn.export import export_generator
+
+    on_stage(WHY)
+    fitting, measuring = split_in_two(test)
+    classes = base.about.classes
+    test.check_labels(classes)
+    if labels not in ("given", "base"):
+        raise OptionError(f"unknown labels {labels!r}: choose given or base")
+    if labels == "base":
+        on_stage(f"asking the base for its answers to {len(data)} samples of {data.name}")
+        data = Dataset(data.name, data.x, best(base(spec.encode(data.x))), data.mirror)
+    data.check_labels(classes)
+    rest, held_out = data.hold_out(0.1, config.seed)
+    on_stage(f"training the evidence of {config.generator} on {len(rest)} samples of {data.name}")
+    hint, accuracy = train_evidence(spec, rest, held_out, config, classes, on_progress=on_progress)
+    x = spec.normalise(spec.encode(rest.x[:_CALIBRATION_SAMPLES]))
+    generator = export_generator(hint, spec.image_shape, opset=_OPSET, batch=spec.batch, calibration=x)
+    metadata = {
+        "nfkit.format": "1",
+        "nfkit.version": __version__,
+        GENERATOR_KEY: config.generator,
+        GENERATOR_DIGEST_KEY: sha256(generator),
+    }
+    blank = Answer(form_of(np.eye(classes, dtype=np.float32)), Trust())
+    looking = build_front(generator, spec, metadata, blank, transform=False)
+    evidence = Runner(looking, level=level).named(spec.encode(fitting.x), [SEEN])[SEEN]
+    on_stage(f"asking the base for its answers to {len(test)} samples of {test.name}")
+    front = guard(
+        base, spec, fitting, measuring, evidence,
+        lambda answer: build_front(generator, spec, metadata, answer, transform=False),
+        output, early_loss=early_loss, level=level,
+    )  # fmt: skip
+    return Fronted(config.generator, count_macs(looking), accuracy, labels, front)
