@@ -134,7 +134,12 @@ def print_answering(
         )
     if device is not None:
         print(device.sentence())
-    print(
+    print(describe_usage(usage))
+
+
+def describe_usage(usage: dict[str, Any]) -> str:
+    """What asking an endpoint took."""
+    return (
         f"{usage['queries']} queries in {usage['calls']} calls, {usage['retries']} of them repeated; {usage['known']} "
         f"answers were known; {usage['queries_of_all_runs']} queries in all runs"
     )

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from nfkit.cli import options
+from nfkit.errors import OptionError
 
 
 def protect(
-    model: options.FrozenModel,
+    model: Annotated[str, typer.Argument(help="Quantised ONNX file, never changed; or https://HOST/v2/models/NAME.")],
     data: options.FoundData = None,
     test_data: options.TestData = None,
     labels: options.Labels = "data",
@@ -60,21 +61,57 @@ def protect(
     range_: options.Range = None,
     mean: options.Mean = None,
     std: options.Std = None,
+    early_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--early-loss",
+            metavar="SHARE",
+            help="Behind an address: accuracy that answers without it may cost; 0.01 by default.",
+        ),
+    ] = None,
+    queries: options.Queries = None,
+    call_batch: options.CallBatch = None,
+    concurrency: options.Concurrency = None,
+    timeout: options.Timeout = None,
+    answers: options.AnswersFile = None,
+    endpoint_input: options.EndpointInput = None,
+    output_tensor: options.EndpointOutput = None,
+    classes: options.Classes = None,
     force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Train a generator for a frozen model and fuse the two into one file that withstands bit errors.
 
+    For a base behind an address, it trains a generator that only looks, fits trust in both by asking the base, and
+    writes the front alone, for nfkit.Guarded.
+
     Ctrl-C ends the training early and still gives a valid file. A run that was killed goes on when the same command
     is given again.
     """
+    from nfkit.access.address import is_address
     from nfkit.cli import console
+    from nfkit.cli.remote import Remote, protect_address
     from nfkit.model import default_output
     from nfkit.workflows.protection import protect as run
 
-    output = output or default_output(model)
+    remote = Remote(
+        queries, call_batch, concurrency, timeout, answers, endpoint_input, output_tensor, classes,
+        early_loss=early_loss,
+    )  # fmt: skip
+    if is_address(model):
+        if ber is not None or vdd is not None or energy_budget is not None:
+            raise OptionError(
+                "--ber, --vdd and --energy-budget are for files: behind an address nothing is simulated or counted"
+            )
+        protect_address(
+            model, data, test_data, labels, output, remote, generator, epochs, minutes, batch, mirror, shift, seed,
+            optimization, (layout, range_, mean, std), force, json,
+        )  # fmt: skip
+        return
+    remote.refuse()
+    output = output or default_output(Path(model))
     files = {"the data": data, "the test data": test_data, "the curve": curve}
-    console.check_outputs(json, {"-o": output}, models={"the model": model}, files=files, force=force)
+    console.check_outputs(json, {"-o": output}, models={"the model": Path(model)}, files=files, force=force)
     result = run(
         model, data, test_data, output=output,
         labels=labels, allow_low_accuracy=allow_low_accuracy,  # type: ignore[arg-type]

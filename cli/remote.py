@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from nfkit.graph.input.spec import InputSpec
     from nfkit.workflows.transfer import Transferred
 
+DEFAULT_EVIDENCE = "hint-32"
+"""What looks at images for a base of unknown size."""
 Form = tuple[str | None, tuple[float, float] | None, str | None, str | None]
 """--layout, --range, --mean and --std."""
 
@@ -40,6 +42,7 @@ class Remote:
     classes: int | None = None
     clean: Path | None = None
     chip_behind: bool = False
+    early_loss: float | None = None
 
     def refuse(self) -> None:
         """Says that they do not belong to a file.
@@ -218,3 +221,57 @@ def transfer_to_address(
         missing = endpoint.count_missing(spec.encode(dataset.x))
         console.note(f"{address}: {missing} of {len(dataset)} samples to ask for")
         return transfer_to_answers(fused, endpoint, spec, dataset, output, early_loss=early_loss, level=level)
+
+
+def protect_address(
+    address: str,
+    data: str | None,
+    test_data: str | None,
+    labels: str,
+    output: Path | None,
+    remote: Remote,
+    generator: str,
+    epochs: float | None,
+    minutes: float | None,
+    batch: int,
+    mirror: bool | None,
+    shift: int,
+    seed: int,
+    level: Any,
+    form: Form,
+    force: bool,
+    json: str | None,
+) -> None:
+    """`nfkit protect ADDRESS`: a front for a base that only answers; the arguments are the options of the command."""
+    from nfkit.access.address import parse_address
+    from nfkit.remedies.neuralfuse import require_torch
+    from nfkit.workflows.answering import protect_answers
+    from nfkit.workflows.inputs import find_training_data
+
+    require_torch()
+    from nfkit.learn.evidence import EvidenceConfig
+
+    if not data:
+        raise OptionError("nothing to train on: give --data, such as --data train.npz")
+    target = output or Path(f"{parse_address(address).name}.front.onnx")
+    files = {"the data": data, "the test data": test_data, "the answers": remote.answers}
+    console.check_outputs(json, {"-o": target}, files=files, force=force)
+    with remote.open(address) as endpoint:
+        spec = find_spec(endpoint, None, form)
+        spec.bounds()
+        train, test = find_training_data(data, test_data, seed, spec)
+        config = EvidenceConfig(
+            DEFAULT_EVIDENCE if generator == "auto" else generator,
+            epochs, 10.0 if epochs is None and minutes is None else minutes, batch,
+            train.mirror if mirror is None else mirror, shift, seed,
+        )  # fmt: skip
+        result = protect_answers(
+            endpoint, train, test, spec, config, target,
+            labels=labels, early_loss=0.01 if remote.early_loss is None else remote.early_loss,  # type: ignore[arg-type]
+            level=level, on_stage=console.note, on_progress=console.ProgressDisplay(),
+        )  # fmt: skip
+        usage = endpoint.record()
+    console.write_json({**result.to_dict(), "base": usage}, json)
+    if json != "-":
+        print("\n".join(result.sentences()))
+        print(console.describe_usage(usage))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -36,8 +36,8 @@ from nfkit.workflows.guarding import Guarding, guard
 if TYPE_CHECKING:
     from nfkit.learn.evidence import EvidenceConfig
 
-Labels = Literal["given", "base"]
-"""Whose labels the evidence is trained on: those of the data, or the answers of the base."""
+Labels = Literal["data", "base"]
+"""Whose labels the evidence is trained on: the data's own, or the answers of the base."""
 
 _OPSET = 18  # what every runtime reads; a base behind an address has none of its own
 _CALIBRATION_SAMPLES = 512
@@ -93,7 +93,7 @@ def protect_answers(
     config: EvidenceConfig,
     output: Path,
     *,
-    labels: Labels = "given",
+    labels: Labels = "data",
     early_loss: float | None = 0.01,
     level: Level = "all",
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -126,11 +126,11 @@ def protect_answers(
     fitting, measuring = split_in_two(test)
     classes = base.about.classes
     test.check_labels(classes)
-    if labels not in ("given", "base"):
-        raise OptionError(f"unknown labels {labels!r}: choose given or base")
+    if labels not in get_args(Labels):
+        raise OptionError(f"--labels {labels}: choose data (the data's own) or base (its answers, each a query)")
     if labels == "base":
         on_stage(f"asking the base for its answers to {len(data)} samples of {data.name}")
-        data = Dataset(data.name, data.x, best(base(spec.encode(data.x))), data.mirror)
+        data = Dataset(data.name, data.x, best(base(spec.encode(data.x))), data.mirror, labels="base")
     data.check_labels(classes)
     rest, held_out = data.hold_out(0.1, config.seed)
     on_stage(f"training the evidence of {config.generator} on {len(rest)} samples of {data.name}")

@@ -146,12 +146,27 @@ def test_a_device_that_names_its_best_class(program, files, ask, refused):
     assert record["agreement"] == ask("--clean", files.base)["agreement"]
 
 
-def test_what_has_to_be_given_is_asked_for(refused, files, tmp_path):
+def test_a_front_for_a_device(invoke, files, device, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--data", files.data, "--range", "-1", "1", "--epochs", 0.5, "--generator", "hint-8", "--json", "p.json"]
+    text = invoke("protect", device, *options).stdout
+    record = json.loads((tmp_path / "p.json").read_text())
+    assert (record["schema"], record["generator"], record["labels"]) == ("nfkit.protect-answers/1", "hint-8", "data")
+    assert record["output"] == {"path": "base.front.onnx", "sha256": sha256(tmp_path / "base.front.onnx")}
+    assert record["base"]["queries"] == 60  # every labelled test sample once, whatever it was needed for
+    assert "the base was asked for" in text
+    assert text.splitlines()[-1].startswith("60 queries in 2 calls, 0 of them repeated;")
+
+
+def test_what_has_to_be_given_is_asked_for(refused, files, device):
     data = ["--data", files.data]
     assert "give --range LOW HIGH" in refused(*data)
     assert "give --clean MODEL" in refused(*data, "--chip-behind")
     assert "nothing to measure on: give --data" in refused("--range", "-1", "1")
     assert "--bits, --latency" in refused(*data, "--ber", "0.01")
+    for options, said in ((["--ber", "0.01"], "are for files"), ([], "give --range LOW HIGH")):
+        result = CliRunner().invoke(app, ["protect", device, "--data", str(files.data), *options])
+        assert said in str(result.exception)
     assert "5 samples have to be asked for, and 4 of --queries 4" in refused(
         *data, "--range", "-1", "1", "--samples", 5, "--queries", 4
     )

@@ -86,7 +86,7 @@ def test_the_file_does_what_was_measured(made):
 def test_it_is_a_record(made):
     record = json.loads(json.dumps(made[2].to_dict(), allow_nan=False))
     assert record["schema"] == "nfkit.protect-answers/1"
-    assert record["labels"] == "given"
+    assert record["labels"] == "data"
     assert record["macs"] > 1000
     assert {"fit", "threshold", "before", "after", "asked", "why", "held_out"} <= set(record)
 
@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_evidence():
 
 
 def test_the_base_can_give_the_labels(tmp_path):
-    device, nobody_knows = Device(), Dataset("unlabelled", TRAIN.x, np.zeros(400, np.int64))
+    device, nobody_knows = Device(), Dataset("unlabelled", TRAIN.x, None)
     result = protect_answers(device, nobody_knows, TEST, SPEC, CONFIG, tmp_path / "f.onnx", labels="base")
     assert result.labels == "base"
     assert device.asked >= 400 + 200
@@ -121,7 +121,7 @@ def test_nothing_is_written_where_it_cannot_work(tmp_path):
         protect_answers(Device(), TRAIN, TEST.take(20), SPEC, CONFIG, output)
     with pytest.raises(DataError, match="beyond the model's 4 classes"):
         protect_answers(Device(), Dataset("d", TRAIN.x, TRAIN.y + 1), TEST, SPEC, CONFIG, output)
-    with pytest.raises(OptionError, match="'guessed': choose given or base"):
+    with pytest.raises(OptionError, match="--labels guessed: choose data"):
         protect_answers(Device(), TRAIN, TEST, SPEC, CONFIG, output, labels="guessed")
     with pytest.raises(OptionError, match="unet-s has no evidence of its own"):
         protect_answers(Device(), TRAIN, TEST, SPEC, EvidenceConfig("unet-s", epochs=1.0), output)
@@ -131,7 +131,7 @@ def test_nothing_is_written_where_it_cannot_work(tmp_path):
     def broken(x):
         raise RuntimeError("gone")
 
+    quick = EvidenceConfig("hint-8", epochs=0.1)
     with pytest.raises(AccessError, match="gone"):
-        quick = EvidenceConfig("hint-8", epochs=0.1)
         protect_answers(FunctionBase(broken, Device.about), TRAIN, TEST, SPEC, quick, output)
     assert list(tmp_path.iterdir()) == []
