@@ -6,14 +6,21 @@ python benchmarks/results.py
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import speed
 
 from nfkit.energy import load_curve
+from nfkit.faults import BitErrors
 from nfkit.plans.front import unbeaten
+from nfkit.plans.operating_points import Scale
+from nfkit.reports.evaluation import Evaluation, Point
+from nfkit.reports.figures import Spread
+from nfkit.reports.protection import Protection
+from nfkit.reports.reading import read
 
 CURVE = load_curve("stutz-2021")
 
@@ -36,20 +43,24 @@ accuracy: 0.8 to 1.6 points), training data: 45,000 training images; the 1,000 M
 
 def main() -> None:
     """Renders the page."""
-    records = {path.name: json.loads(path.read_text()) for path in sorted((DOCS / "results").glob("*.json"))}
-    ablations = [r for r in records.values() if r.get("benchmark") == "ablations"]
-    dials = [r for r in records.values() if r.get("benchmark") == "caution"]
-    records = {n: r for n, r in records.items() if r["schema"].startswith(("nfkit.protect/", "nfkit.evaluate/"))}
-    protected = {n: r for n, r in records.items() if r["schema"].startswith("nfkit.protect/")}
-    evaluated = {n: r for n, r in records.items() if r["schema"].startswith("nfkit.evaluate/")}
+    plain = {path.name: json.loads(path.read_text()) for path in sorted((DOCS / "results").glob("*.json"))}
+    ablations = [r for r in plain.values() if r.get("benchmark") == "ablations"]
+    dials = [r for r in plain.values() if r.get("benchmark") == "caution"]
+    records = {
+        name: read(DOCS / "results" / name)
+        for name, r in plain.items()
+        if r["schema"].startswith(("nfkit.protect/", "nfkit.evaluate/"))
+    }
+    protected = {n: r for n, r in records.items() if isinstance(r, Protection)}
+    evaluated = {n: r for n, r in records.items() if isinstance(r, Evaluation)}
     forms = {n: evaluated.pop(n) for n in list(evaluated) if n.startswith("forms_")}
-    judged = {n: r for n, r in protected.items() if "advice" in r}
+    judged = {n: r for n, r in protected.items() if r.evaluation.verdict is not None}
     page = [INTRODUCTION, "## The pair against its halves\n", HALVES, *_halves(judged, evaluated)]
     page += ["\n## Accuracy against energy\n", FRONTS, *_fronts(judged, evaluated)]
     page += ["\n## Protected models\n", *_protected(protected)]
-    digests = {record["evaluate"]["model"]["sha256"] for record in judged.values()}
-    fused = {n: r for n, r in evaluated.items() if r["model"]["protected"] and r["model"]["sha256"] not in digests}
-    bare = {n: r for n, r in evaluated.items() if not r["model"]["protected"]}
+    digests = {record.evaluation.model.sha256 for record in judged.values()}
+    fused = {n: r for n, r in evaluated.items() if r.model.protected and r.model.sha256 not in digests}
+    bare = {n: r for n, r in evaluated.items() if not r.model.protected}
     page += ["\n## Protected files, measured again\n", *_recovered(fused)]
     page += ["\n## Caution as a dial\n", DIALS, *_benchmarks(dials)]
     page += ["\n## What each part of the training is worth\n", ABLATIONS, *_benchmarks(ablations)]
@@ -59,9 +70,17 @@ def main() -> None:
     if notes.exists():
         page += ["", notes.read_text()]
     (DOCS / "results.md").write_text("\n".join(page).rstrip() + "\n")
-    before, _, rest = (ROOT / "README.md").read_text().partition("<!-- results -->")
-    table = "\n".join(["<!-- results -->", *_overview(judged), "<!-- end of results -->"])
-    (ROOT / "README.md").write_text(before + table + rest.partition("<!-- end of results -->")[2])
+    _insert(ROOT / "README.md", "results", _overview(judged))
+    _insert(DOCS / "energy.md", "flips", _converted(judged))
+    simulated = [r for r in plain.values() if r.get("benchmark") == "coverage"]
+    _insert(DOCS / "statistics.md", "coverage", [line for record in simulated for line in speed.table(record)])
+
+
+def _insert(path: Path, name: str, lines: list[str]) -> None:
+    """Puts a table between its two marks in a page."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = path.read_text().partition(begin)
+    path.write_text(before + "\n".join([begin, *lines, end]) + rest.partition(end)[2])
 
 
 HALVES = """Faulty base, generator alone (at nominal voltage, so no rate changes it) and protected pair, at the rate
@@ -93,40 +112,39 @@ every channel lose less.
 """
 
 
-def _halves(protected: dict[str, Any], evaluated: dict[str, Any]) -> list[str]:
+def _halves(protected: dict[str, Protection], evaluated: dict[str, Evaluation]) -> list[str]:
     """All that was measured of each protected file, whatever the faults."""
     lines = _header(
         "model", "generator", "trained for", "faults, map", "BER", "CA", "CA (NF)", "base (PA)", "generator alone",
         "pair (PA (NF))", "saved",
     )  # fmt: skip
     for record, result in _measurements(protected, evaluated):
-        advice = (record if result is record["evaluate"] else result)["advice"]
-        for entry in sorted(result["summary"], key=lambda e: float(e["ber"])):
-            mark = "**" if entry["ber"] in advice["recommended"] else ""
+        ahead = _points_ahead(result)
+        for index in sorted(range(len(result.points)), key=lambda i: result.points[i].ber):
+            point, mark = result.points[index], "**" if index in ahead else ""
             lines.append(
-                f"| {_model(record['command'])} | {record['generator']} | {_trained(record)} "
-                f"| {_faults(result)} | {100 * entry['ber']:g} % "
-                f"| {100 * result['clean']['base']:.1f} | {100 * result['clean']['protected']:.1f} "
-                f"| {_spread(entry['base'])} | {100 * advice['generator_alone']:.1f} "
-                f"| {mark}{_spread(entry['protected'])}{mark} | {_saving(record, entry['ber'])} |"
+                f"| {_model(record)} | {record.generator} | {_trained(record)} "
+                f"| {_faults(result)} | {100 * point.ber:g} % "
+                f"| {100 * result.clean_base:.1f} | {100 * (result.clean_protected or 0):.1f} "
+                f"| {point.base.percent()} | {100 * (result.alone or 0):.1f} "
+                f"| {mark}{_pair(point).percent()}{mark} | {_saving(record, result, point)} |"
             )
     return lines
 
 
-def _fronts(protected: dict[str, Any], evaluated: dict[str, Any]) -> list[str]:
+def _fronts(protected: dict[str, Protection], evaluated: dict[str, Evaluation]) -> list[str]:
     """For each model and kind of faults the points, bare or protected, that no other one beats."""
     groups: dict[str, dict[str, tuple[float, float]]] = {}
     for record, result in _measurements(protected, evaluated):
-        points = groups.setdefault(f"{_model(record['command'])} | {_faults(result)}", {})
+        points = groups.setdefault(f"{_model(record)} | {_faults(result)}", {})
         points |= _bare_points(result)
-        for entry in result["summary"]:
-            if energy := CURVE.find_rate(entry["ber"]):
-                saved = _saved(record, energy.energy)
-                name = f"{record['generator']} | {_trained(record)} | {100 * entry['ber']:g} % | {100 * saved:.1f} % "
-                points[f"{name}| **{_spread(entry['protected'])}**"] = (entry["protected"]["mean"], saved)
+        for point in result.points:
+            if (saved := _saved(record, result, point)) is not None:
+                name = f"{record.generator} | {_trained(record)} | {100 * point.ber:g} % | {100 * saved:.1f} % "
+                points[f"{name}| **{_pair(point).percent()}**"] = (_pair(point).mean, saved)
     for result in evaluated.values():
-        group = f"{_model(result['command'])} | {_faults(result)}"
-        if group in groups and not result["model"]["protected"] and result["level"] == "all":
+        group = f"{_model(result)} | {_faults(result)}"
+        if group in groups and not result.model.protected and result.level == "all":
             groups[group] |= _bare_points(result)
     lines = _header("model", "faults, map", "generator", "trained for", "BER", "saved", "PA or PA (NF)")
     for group, points in groups.items():
@@ -135,26 +153,26 @@ def _fronts(protected: dict[str, Any], evaluated: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _bare_points(result: dict[str, Any]) -> dict[str, tuple[float, float]]:
+def _bare_points(result: Evaluation) -> dict[str, tuple[float, float]]:
     """Accuracy and saving of the base without a generator, on the ten chips that all files are measured on."""
     points = {}
-    for entry in result["summary"]:
-        energy, chips = CURVE.find_rate(entry["ber"]), [r["chip"] for r in result["rows"] if r["ber"] == entry["ber"]]
-        if energy and len(chips) == 10:
-            name = f"none | – | {100 * entry['ber']:g} % | {100 * (1 - energy.energy):.1f} % | {_spread(entry['base'])}"
-            points[name] = (entry["base"]["mean"], 1 - energy.energy)
+    for point in result.points:
+        strength = _scale(result).at_rate(point.ber).point
+        if strength and len(point.rows) == 10:
+            saved = 1 - strength.energy
+            name = f"none | – | {100 * point.ber:g} % | {100 * saved:.1f} % | {point.base.percent()}"
+            points[name] = (point.base.mean, saved)
     return points
 
 
 def _measurements(
-    protected: dict[str, Any], evaluated: dict[str, Any]
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    protected: dict[str, Protection], evaluated: dict[str, Evaluation]
+) -> Iterator[tuple[Protection, Evaluation]]:
     """(record of the protected file, a measurement of it): its own first, then those made of the same file later."""
     for record in protected.values():
-        yield record, record["evaluate"]
-        digest = record["evaluate"]["model"]["sha256"]
+        yield record, record.evaluation
         for result in evaluated.values():
-            if result["model"]["sha256"] == digest and "advice" in result:
+            if result.model.sha256 == record.evaluation.model.sha256 and result.verdict is not None:
                 yield record, result
 
 
@@ -167,16 +185,21 @@ def _benchmarks(records: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _trained(record: dict[str, Any]) -> str:
-    config = record["training"]["config"]
+def _trained(record: Protection) -> str:
+    config = record.training.config
     return f"{100 * config['errors']['rate']:g} % {config['errors']['kind']}, {config['layout']}"
 
 
-def _faults(result: dict[str, Any]) -> str:
-    return f"{result['faults']['kind']}, {result['faults']['layout']}"
+def _faults(result: Evaluation) -> str:
+    return f"{result.faults.kind}, {result.faults.layout}"
 
 
-def _overview(records: dict[str, Any]) -> list[str]:
+def _points_ahead(result: Evaluation) -> list[int]:
+    """Indices of the points at which the verdict puts the pair ahead."""
+    return [c.point for c in result.verdict.comparisons if c.outcome == "ahead"] if result.verdict else []
+
+
+def _overview(records: dict[str, Protection]) -> list[str]:
     """The README's table: each model at the rate recommended for it, or else at the one that it was trained for.
 
     Candidates of a search are left to the fronts, but for those that are recommended.
@@ -184,103 +207,126 @@ def _overview(records: dict[str, Any]) -> list[str]:
     lines = _header(
         "model", "generator", "training", "BER", "saved", "CA", "CA (NF)", "PA", "generator alone", "PA (NF)", "RP"
     )
-    for record in records.values():
-        result, rates = record["evaluate"], record["advice"]["rates"]
-        if "search" in record and not record["advice"]["recommended"]:
-            continue
-        best = max(rates, key=lambda rate: rate["gain_over_both"])["ber"]
-        shown = best if best in record["advice"]["recommended"] else result["summary"][0]["ber"]
-        entry = next(e for e in result["summary"] if e["ber"] == shown)
-        faults = _faults(result)
+    for record, point in _shown(records):
+        result, faults = record.evaluation, _faults(record.evaluation)
         lines.append(
-            f"| {_model(record['command'])} | {record['generator']} | {record['training']['seconds'] / 60:.0f} min "
-            f"| {100 * shown:g} %{'' if faults == 'stuck, iid' else f' {faults}'} | {_saving(record, shown)} "
-            f"| {100 * result['clean']['base']:.1f} | {100 * result['clean']['protected']:.1f} "
-            f"| {_spread(entry['base'])} | {100 * record['advice']['generator_alone']:.1f} "
-            f"| **{_spread(entry['protected'])}** | {_spread(entry['recovery'])} |"
+            f"| {_model(record)} | {record.generator} | {record.training.seconds / 60:.0f} min "
+            f"| {100 * point.ber:g} %{'' if faults == 'stuck, iid' else f' {faults}'} "
+            f"| {_saving(record, result, point)} "
+            f"| {100 * result.clean_base:.1f} | {100 * (result.clean_protected or 0):.1f} "
+            f"| {point.base.percent()} | {100 * (result.alone or 0):.1f} "
+            f"| **{_pair(point).percent()}** | {_gain(point)} |"
         )
     return lines
 
 
-def _saving(record: dict[str, Any], rate: float) -> str:
-    point = CURVE.find_rate(rate)
-    return f"{100 * _saved(record, point.energy):.1f} %" if point else "–"
+def _shown(records: dict[str, Protection]) -> Iterator[tuple[Protection, Point]]:
+    for record in records.values():
+        verdict = record.evaluation.verdict
+        best = verdict.point if verdict is not None and verdict.choice == "pair" else None
+        if record.search is None or best is not None:
+            yield record, record.evaluation.points[best or 0]
 
 
-def _saved(record: dict[str, Any], energy: float) -> float:
-    """Share of the weight memory's energy that is saved where an access costs `energy`, the generator paid for."""
-    counted = record["evaluate"]["energy"]
-    return 1 - energy - float(counted["added"]["accesses"] / counted["base"]["accesses"])
+def _converted(records: dict[str, Protection]) -> list[str]:
+    """The savings of the README's table, by flips and by rates as they stand."""
+    lines = _header("model", "generator", "BER", "V/Vmin", "saved", "V/Vmin, rates as they stand", "saved then")
+    for record, point in _shown(records):
+        scales = _scale(record.evaluation), replace(_scale(record.evaluation), flips_per_error=1.0)
+        found = [(scale.at_rate(point.ber).point, _saving(record, record.evaluation, point, scale)) for scale in scales]
+        cells = [f"{at.volts:.3f} | {saved}" if at else "– | –" for at, saved in found]
+        lines.append(f"| {_model(record)} | {record.generator} | {100 * point.ber:g} % | {' | '.join(cells)} |")
+    return lines
 
 
-def _protected(records: dict[str, Any]) -> list[str]:
+def _scale(result: Evaluation) -> Scale:
+    """What the rates of a record stand for; records that do not say had set shares of one half."""
+    faults = result.faults
+    errors = BitErrors(0.0, faults.kind, faults.set_share)
+    flips = faults.flips_per_error
+    return Scale(errors, errors.at(0.1).flips_per_cell() / 0.1 if flips is None else flips, CURVE)
+
+
+def _saving(record: Protection, result: Evaluation, point: Point, scale: Scale | None = None) -> str:
+    saved = _saved(record, result, point, scale)
+    return "–" if saved is None else f"{100 * saved:.1f} %"
+
+
+def _saved(record: Protection, result: Evaluation, point: Point, scale: Scale | None = None) -> float | None:
+    """Share of the weight memory's energy that is saved, the generator paid for; None where the curve does not say."""
+    at, counted = (scale or _scale(result)).at_rate(point.ber).point, record.evaluation.energy
+    return None if at is None or counted is None else 1 - at.energy - counted.overhead
+
+
+def _protected(records: dict[str, Protection]) -> list[str]:
     lines = _header(
         "model", "generator", "BER, map", "CA", "CA (NF)", "PA", "PA (NF)", "RP", "int8 - float", "training", "record"
     )
     for name, record in records.items():
-        result = record["evaluate"]
-        entry, clean = result["summary"][0], result["clean"]
-        floating = record.get("float_generator")
+        result, point, floating = record.evaluation, record.evaluation.points[0], record.float_generator
         loss = "float"
         if floating:
-            clean_loss = clean["protected"] - floating["clean"]
-            faulty_loss = entry["protected"]["mean"] - floating["protected"]["mean"]
-            loss = f"{100 * clean_loss:+.1f}, {100 * faulty_loss:+.1f}"
+            clean_loss = (result.clean_protected or 0) - floating.clean
+            loss = f"{100 * clean_loss:+.1f}, {100 * (_pair(point).mean - floating.protected.mean):+.1f}"
         lines.append(
-            f"| {_model(record['command'])} "
-            f"| {record['generator']}, {record['macs'] / 1e6:.1f} M MACs, {record['precision']} "
-            f"| {100 * entry['ber']:g} % {result['faults']['kind']}, {result['faults']['layout']} "
-            f"| {100 * clean['base']:.1f} | {100 * clean['protected']:.1f} "
-            f"| {_spread(entry['base'])} | **{_spread(entry['protected'])}** | {_spread(entry['recovery'])} | {loss} "
-            f"| {record['training']['seconds'] / 60:.0f} min, {record['training']['steps']} steps "
+            f"| {_model(record)} "
+            f"| {record.generator}, {record.macs / 1e6:.1f} M MACs, {record.precision} "
+            f"| {100 * point.ber:g} % {result.faults.kind}, {result.faults.layout} "
+            f"| {100 * result.clean_base:.1f} | {100 * (result.clean_protected or 0):.1f} "
+            f"| {point.base.percent()} | **{_pair(point).percent()}** | {_gain(point)} | {loss} "
+            f"| {record.training.seconds / 60:.0f} min, {record.training.steps} steps "
             f"| [json](results/{name}) |"
         )
     return lines
 
 
-def _recovered(records: dict[str, Any]) -> list[str]:
+def _recovered(records: dict[str, Evaluation]) -> list[str]:
     lines = _header("model", "BER", "CA", "CA (NF)", "PA", "PA (NF)", "RP")
     for record in records.values():
-        clean = record["clean"]
         lines += [
-            f"| {_model(record['command']).removesuffix('.nf')} | {100 * entry['ber']:g} % | {100 * clean['base']:.1f} "
-            f"| {100 * clean['protected']:.1f} | {_spread(entry['base'])} | **{_spread(entry['protected'])}** "
-            f"| {_spread(entry['recovery'])} |"
-            for entry in record["summary"]
+            f"| {_model(record).removesuffix('.nf')} | {100 * point.ber:g} % | {100 * record.clean_base:.1f} "
+            f"| {100 * (record.clean_protected or 0):.1f} | {point.base.percent()} | **{_pair(point).percent()}** "
+            f"| {_gain(point)} |"
+            for point in record.points
         ]
     return lines
 
 
-def _evaluated(records: dict[str, Any]) -> list[str]:
+def _evaluated(records: dict[str, Evaluation]) -> list[str]:
     lines = _header("model", "faults, map", "chips", "CA", "BER", "PA", "flipped bits", "record")
     for name, record in records.items():
-        for entry in record["summary"]:
-            rows = [row for row in record["rows"] if row["ber"] == entry["ber"]]
-            flipped = sum(row["flipped_bits"] for row in rows) / len(rows)
-            level = "" if record["level"] == "all" else f", level {record['level']}"
+        for point in record.points:
+            level = "" if record.level == "all" else f", level {record.level}"
             lines.append(
-                f"| {_model(record['command'])} | {record['faults']['kind']}, {record['faults']['layout']}{level} "
-                f"| {len(rows)} | {100 * record['clean']['base']:.1f} | {100 * entry['ber']:g} % "
-                f"| {_spread(entry['base'])} | {flipped:.0f} | [json](results/{name}) |"
+                f"| {_model(record)} | {_faults(record)}{level} "
+                f"| {len(point.rows)} | {100 * record.clean_base:.1f} | {100 * point.ber:g} % "
+                f"| {point.base.percent()} | {point.flipped_bits:.0f} | [json](results/{name}) |"
             )
     return lines
 
 
-def _commands(records: dict[str, Any]) -> list[str]:
-    return [f"    {speed.shorten(record['command'])}" for record in records.values()]
+def _commands(records: Mapping[str, Protection | Evaluation]) -> list[str]:
+    return [f"    {speed.shorten(record.command or '')}" for record in records.values()]
 
 
-def _model(command: str) -> str:
-    return Path(command.split()[2]).name.removesuffix(".onnx")
+def _model(record: Protection | Evaluation) -> str:
+    return Path((record.command or "").split()[2]).name.removesuffix(".onnx")
+
+
+def _pair(point: Point) -> Spread:
+    """Accuracy of the protected model, that every table here has."""
+    assert point.protected is not None
+    return point.protected
+
+
+def _gain(point: Point) -> str:
+    """What a generator recovers; unsigned, as it is everywhere above 0 or told by its minus."""
+    return point.recovery.percent() if point.recovery else "–"
 
 
 def _header(*columns: str) -> list[str]:
     """The first two lines of a table."""
     return [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-
-
-def _spread(entry: dict[str, Any]) -> str:
-    return f"{100 * entry['mean']:.1f} ± {100 * entry['std']:.1f}"
 
 
 if __name__ == "__main__":
