@@ -25,6 +25,7 @@ from nfkit.model import load, save, sha256, to_bytes
 from nfkit.models import zoo as model_zoo
 from nfkit.reports.protection import Protection
 from nfkit.reports.reading import read_as
+from nfkit.workflows import finishing
 from nfkit.workflows.protection import protect
 
 # Codes from a camera, channels last: what TinyML models take.
@@ -346,6 +347,77 @@ def test_ctrl_c_gives_a_valid_file(camera, tmp_path):
     assert result.training.steps == 1
     assert to_bytes(split(load(output))[1]) == to_bytes(model)
     assert [path.name for path in tmp_path.iterdir()] == ["camera.nf.onnx"]
+
+
+def test_a_run_that_was_killed_between_record_and_file_is_made_whole_by_the_same_call(camera, tmp_path, monkeypatch):
+    model, spec, data = camera()
+    output, record = tmp_path / "camera.nf.onnx", tmp_path / "camera.json"
+
+    def run():
+        return protect(
+            model, data, data.take(40), spec, configure(), output, generator_precision="float", chips=1, record=record
+        )
+
+    def end(*arguments):
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finishing, "save", end)
+        with pytest.raises(KilledError):
+            run()
+    assert record.exists()
+    assert not output.exists()
+    assert len(list(tmp_path.glob("*.checkpoint.pt"))) == 1  # by which the training need not be done again
+    result = run()
+    assert read_as(record, Protection) == result
+    assert result.evaluation.model.sha256 == sha256(output)
+    assert not list(tmp_path.glob("*.checkpoint.pt"))
+
+
+# --- in five lines ---
+
+
+def test_the_defaults_of_the_command_are_those_of_the_library(camera, tmp_path):
+    model, _, data = camera()
+    path = save(model, tmp_path / "camera.onnx")
+    np.savez(tmp_path / "train.npz", x=data.x, y=data.y)
+    result = nfkit.protect(
+        str(path), tmp_path / "train.npz", ber=0.02, generator="conv-s", epochs=0.5, batch=32, chips=2, allow_loss=True
+    )
+    assert result.path == tmp_path / "camera.nf.onnx"
+    assert is_fused(load(result.path))
+    assert [point.ber for point in result.evaluation.points] == [0.02, 0.002, 0.004, 0.01, 0.04]
+    assert result.evaluation.data.n == 16  # a tenth of what has no test part
+    assert result.training.config["batch"] == 32
+    assert result.reason.startswith("conv-s")
+    assert str(result).splitlines()[0] == result.verdict.sentence
+    assert "conv-s with " in str(result)
+    assert len(result.table().rows) == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": 7}, "a model is given as a path"),
+        ({"data": 7}, "data is given as a path or a name"),
+        ({"data": "x.npz", "test": [1]}, "there is no such file"),
+        ({"output": 7}, "the output is given as a path, not as an int"),
+        ({"output": None}, "has no file to write beside: give an output"),
+        ({"eposch": 3}, "there is no setting 'eposch': of training there are .*epochs"),
+        ({"ber": 0.0}, "has no errors to protect against"),
+        ({"protected_sites": ("nothing*",)}, "matches none of the model's 2 weight sites"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_gets_a_sentence(camera, tmp_path, changes, message):
+    model, _, data = camera()
+    arguments = {
+        "model": model, "data": data, "output": tmp_path / "o.onnx", "generator": "conv-s", "epochs": 0.5,
+        "allow_loss": True,
+    }  # fmt: skip
+    with pytest.raises(NfkitError, match=message):
+        nfkit.protect(**arguments | changes)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- refusals, before any work ---
