@@ -88,6 +88,8 @@ def evaluate(
         queries, call_batch, concurrency, timeout, answers, endpoint_input, output_tensor, classes, clean, chip_behind
     )
     if is_address(model):
+        if labels != "data":
+            raise OptionError("behind an address no clean base is known to give labels: --labels base is for files")
         if bits or latency or latency_batch or fault_generator or ((ber or vdd) and not chip_behind):
             raise OptionError(
                 "behind an address nothing is changed or injected: --bits, --latency, --fault-generator and, without "

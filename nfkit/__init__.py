@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nfkit.access.guarded import Guarded as Guarded
     from nfkit.access.remote import open_endpoint as open_endpoint
     from nfkit.data import Dataset as Dataset
+    from nfkit.data import find_data as find_data
     from nfkit.data import load as load_data  # noqa: F401
     from nfkit.energy import load_curve as load_curve
     from nfkit.errors import NfkitError as NfkitError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from nfkit.graph.memory.sites import find_sites as find_sites
     from nfkit.graph.quantised.requantise import requantise as requantise
     from nfkit.learn.config import TrainConfig as TrainConfig
+    from nfkit.measure.labels import label_by as label_by
     from nfkit.measure.precision import evaluate_bits as evaluate_bits
     from nfkit.measure.quantisation import quantize as quantize
     from nfkit.model import load as load_model  # noqa: F401
@@ -43,6 +45,8 @@ _HOMES = {
     # models and data
     "load_model": "nfkit.model:load",
     "load_data": "nfkit.data:load",
+    "find_data": "nfkit.data:find_data",
+    "label_by": "nfkit.measure.labels:label_by",
     "Dataset": "nfkit.data:Dataset",
     "InputSpec": "nfkit.graph.input.spec:InputSpec",
     "find_input": "nfkit.graph.input.discovery:find_input",

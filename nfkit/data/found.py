@@ -17,9 +17,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import onnx_ir as ir
+from typing import TYPE_CHECKING, Any
 
 from nfkit.data.dataset import Dataset, Split
 from nfkit.data.function import is_function
@@ -28,6 +26,9 @@ from nfkit.data.named import NAMED
 from nfkit.data.names import SPLITS
 from nfkit.data.sources import load, load_for_training
 from nfkit.errors import DataError, NfkitError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 DATA_KEY = "nfkit.data"
 """Metadata of a protected file: the data it was trained and measured on, as `describe_data` says."""
