@@ -17,7 +17,10 @@ import torch
 from torch import Tensor
 
 from nfkit.graph.canonical.view import canonical
-from nfkit.learn.gradients.frozen import as_tensor, make_steps
+from nfkit.learn.gradients.frozen import Environment, Step, as_tensor, make_steps
+
+_EDGE = 0.05
+"""How near to the edge between two codes, in steps, a value may be rounded to either."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class NodeDifference:
         op: Its operator.
         mean: Mean absolute difference.
         largest: Largest absolute difference.
+        unexplained: Share of the codes that no rounding explains; 0 for floats.
         size: Largest absolute value of the result.
         dtype: Type of the result in the other runtime.
     """
@@ -37,6 +41,7 @@ class NodeDifference:
     op: str
     mean: float
     largest: float
+    unexplained: float
     size: float
     dtype: np.dtype[Any]
 
@@ -71,19 +76,32 @@ def differences(model: ir.Model, values: Mapping[str, npt.NDArray[Any]]) -> Iter
             if name not in values or name not in here:
                 continue
             mine, theirs = here[name], as_tensor(np.array(values[name]))
-            if mine.shape == theirs.shape and mine.numel():
-                difference = (mine.double() - theirs.double()).abs()
+            operator, dtype = operators.get(name, step.op), values[name].dtype
+            if mine.shape != theirs.shape:
+                yield NodeDifference(step.node, operator, np.inf, np.inf, 1.0, 0.0, dtype)
+            elif mine.numel():
+                off = (mine.double() - theirs.double()).abs().nan_to_num(nan=np.inf)
+                low, high = _reach(step, here, mine) if np.issubdtype(dtype, np.integer) else (theirs, theirs)
+                beyond = (theirs.double() < low.double()) | (theirs.double() > high.double())
+                size = float(theirs.double().abs().max())
                 yield NodeDifference(
-                    node=step.node,
-                    op=operators.get(name, step.op),
-                    mean=float(difference.nan_to_num(nan=np.inf).mean()),
-                    largest=float(difference.nan_to_num(nan=np.inf).max()),
-                    size=float(theirs.double().abs().max()),
-                    dtype=values[name].dtype,
+                    step.node, operator, float(off.mean()), float(off.max()), float(beyond.double().mean()), size, dtype
                 )
-            elif mine.shape != theirs.shape:
-                yield NodeDifference(step.node, operators.get(name, step.op), np.inf, np.inf, 0.0, values[name].dtype)
             here[name] = _as_computed(values[name], mine.dtype)
+
+
+def _reach(step: Step, values: Environment, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """The least and the greatest codes that rounding may give: those of values a little smaller and larger.
+
+    Where something other than QuantizeLinear makes codes, it is one step to either side.
+    """
+    operands = [values[name] if name is not None else None for name in step.inputs]
+    if step.op != "QuantizeLinear" or len(operands) < 2 or operands[0] is None or operands[1] is None:
+        return codes.double() - 1, codes.double() + 1
+    x, scale = operands[0], operands[1]
+    shift = _EDGE * scale.abs().min().to(torch.float32)
+    low, high = (step.entry.kernel(x + sign * shift, *operands[1:], **step.attributes) for sign in (-1, 1))
+    return low, high
 
 
 def _as_computed(array: npt.NDArray[Any], dtype: torch.dtype) -> Tensor:
