@@ -594,7 +594,7 @@ def test_evaluating_counts_and_measures(form):
     model, x = form.build(), form.samples(40)
     scores = Runner(model)(x)
     data = Dataset("own", x, scores.argmax(1).astype(np.int64))
-    result = evaluate(model, data, spec_of(form), [BitErrors(0.0), ERRORS], chips=[50_000])
+    result = evaluate(model, data, spec_of(form), [ERRORS.at(0.0), ERRORS], chips=[50_000])
     assert result.clean_base == 1.0
     assert (result.rows[0].base, result.rows[0].flipped_bits) == (1.0, 0)
     assert 0 < result.rows[1].flipped_bits <= sum(site.count * site.bits for site in fault_sites(model))

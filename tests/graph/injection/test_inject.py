@@ -120,6 +120,33 @@ def test_fault_nodes_hold_words_of_all_widths(parse, execute, storage, mode, dty
     assert to_bytes(remove(injected)) == to_bytes(model)
 
 
+IN_A_FUNCTION = """
+<ir_version: 10, opset_import: ["" : 18, "own" : 1]>
+g (float[N, 2] image) => (float[N, 2] y) { y = own.Dense (image) }
+<opset_import: ["" : 18], domain: "own">
+Dense (x) => (y) {
+    w = Constant <value = int8[2, 2] {1, -2, 30, -128}> ()
+    s = Constant <value = float {0.5}> ()
+    f = DequantizeLinear (w, s)
+    y = MatMul (x, f)
+}
+"""
+
+
+@pytest.mark.parametrize("mode", ["node", "baked"])
+@pytest.mark.parametrize("storage", STORAGE_CODES)
+def test_words_of_a_function_are_held_in_it(parse, execute, storage, mode):
+    model, chip = parse(IN_A_FUNCTION), Chip(50002)
+    (site,), errors = fault_sites(model), BitErrors(0.2, "flip", storage=storage)
+    injected = inject(model, [site], chip, errors, mode)
+    onnx.checker.check_model(ir.to_proto(injected), full_check=True)
+    read = chip.faults(site, errors).apply(codes(model, site))
+    assert (read != codes(model, site)).any()
+    assert (execute(injected, image(np.eye(2, dtype=np.float32)))[0] * 2).tolist() == read.astype(float).tolist()
+    assert fault_sites(injected) == [site]
+    assert to_bytes(remove(injected)) == to_bytes(model)
+
+
 def test_top_bits_of_sites_of_two_widths(parse):
     text = """<ir_version: 10, opset_import: ["" : 21]>
         g (float[N, 5] image) => (float[N, 3] y) <int4[5, 7] w, int8[7, 3] d, float s = {0.5}> {
