@@ -19,16 +19,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveInitializersFromInputsPass
 
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.foreign import vendor_operators
-from nfkit.graph.memory.storage import every_node
+from nfkit.graph.memory.storage import bodies, every_node
 from nfkit.graph.operators.operands import QUANTIZE, key_of, operand, standard_op
 from nfkit.graph.operators.vendors import QONNX, explain, is_quant
 from nfkit.graph.quantised.code_store import CodeStore
 from nfkit.graph.quantised.known import known, origin
 from nfkit.graph.quantised.qonnx import quantise_activation, store_weight
+
+_FREE_INITIALIZERS = 4
+"""IR version from which on initializers need not be inputs."""
 
 _BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 _REFUSED = {
@@ -53,6 +57,9 @@ class FoldQuantisedWeights(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrites the model in place."""
+        if model.ir_version < _FREE_INITIALIZERS:  # which lists all of them as inputs, meant to be replaced or not
+            RemoveInitializersFromInputsPass()(model)
+            model.ir_version = _FREE_INITIALIZERS
         inside = {id(node) for function in model.functions.values() for node in function.all_nodes()}
         store, opset, changed = CodeStore(model), model.opset_imports.get("", 1), False
         dependent = _dependent_on_inputs(model.graph)
@@ -195,7 +202,8 @@ def _dependent_on_inputs(graph: ir.Graph) -> set[int]:
     """Values of a graph and its bodies that are not computed of constants alone, by id."""
     found = {id(value) for value in graph.inputs if not value.is_initializer()}
     for node in graph.all_nodes():
-        inner = node.graph is not graph
+        # What a body computes may depend on anything that it sees.
+        inner = node.graph is not graph or any(True for _ in bodies(node))
         if inner or any(id(value) in found for value in node.inputs) or node.op_type.startswith("Random"):
             found.update(id(output) for output in node.outputs)
     return found

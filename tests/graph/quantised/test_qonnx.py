@@ -347,6 +347,34 @@ def test_a_weight_that_callers_may_replace_is_refused(parse):
         fold(model)
 
 
+def test_files_that_had_to_list_their_weights_as_inputs_are_folded(parse, execute):
+    w = halves((6, 4), 0.3)
+    model = weight_model(parse, w, 0.3, 0.0, 4, opset=10)
+    model.ir_version = 3
+    model.graph.inputs.extend(model.graph.initializers.values())
+    folded = fold(model)
+    _, found, _ = stored(folded, execute, w)
+    assert found.tolist() == next(reference(w, 0.3, 0.0, 4, 1, 0, "ROUND")).tolist()
+    assert ([v.name for v in folded.graph.inputs], folded.ir_version) == (["x"], 4)
+    assert len(model.graph.inputs) == 5  # the model itself is as it was
+
+
+def test_an_activation_that_a_branch_computes_is_one(parse, execute):
+    model = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18, "onnx.brevitas" : 1]>
+        g (float[N, 6] x) => (float[N, 6] y) <float s = {0.3}, float z = {0}, float b = {4}, bool c = {1}> {
+            h = If (c) <then_branch = a () => (float[N, 6] p) { p = Neg (x) },
+                        else_branch = e () => (float[N, 6] q) { q = Identity (x) }>
+            y = onnx.brevitas.Quant <signed = 1, narrow = 0> (h, s, z, b)
+        }
+        """
+    )
+    x = halves((9, 6), 0.3)
+    expected = list(reference(-x, 0.3, 0.0, 4, 1, 0, "ROUND"))[1]
+    assert execute(fold(model), {"x": x})[0].tolist() == expected.tolist()
+
+
 def test_other_commands_point_to_fold(parse):
     model = weight_model(parse, halves((6, 4), 0.3), 0.3, 0.0, 4)
     next(iter(model.graph)).name = "weights"
