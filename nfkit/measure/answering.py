@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from nfkit.access.base import Base, Scores
 from nfkit.data import Dataset
 from nfkit.graph.input.spec import InputSpec
+from nfkit.measure.statistics import wilson
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class Share:
     @property
     def ci95(self) -> tuple[float, float]:
         """Wilson's interval."""
-        interval = binomtest(self.hits, self.samples).proportion_ci(0.95, method="wilson")
-        return float(interval.low), float(interval.high)
+        return wilson(self.hits, self.samples)
 
     def to_dict(self) -> dict[str, Any]:
         """The share for a record."""
