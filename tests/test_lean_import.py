@@ -16,6 +16,9 @@ import pytest
         "nfkit.graph",
         "nfkit.measure",
         "nfkit.plans.energy_analysis",
+        "nfkit.workflows.evaluation",
+        "nfkit.workflows.protection",
+        "nfkit.reports.reading",
     ],
 )
 def test_import_comes_without_torch(module: str) -> None:
