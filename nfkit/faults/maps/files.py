@@ -11,12 +11,23 @@ _LARGEST = 1 << 30
 
 
 def files_by_volts(folder: Path, pattern: str) -> dict[float, Path]:
-    """The files of a folder whose whole name fits a pattern, by the voltage that its group `volts` holds."""
-    found = {}
-    for path in sorted(folder.iterdir()):
+    """The files of a folder whose whole name fits a pattern, by the voltage that its group `volts` holds.
+
+    Raises:
+        DataError: When the folder cannot be read, or two files state the same voltage.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"'{folder}' cannot be read: {error.strerror}") from error
+    found: dict[float, Path] = {}
+    for path in paths:
         match = re.fullmatch(pattern, path.name)
         if match and path.is_file():
-            found[float(match["volts"])] = path
+            volts = float(match["volts"])
+            if volts in found:
+                raise DataError(f"'{found[volts]}' and '{path}' are maps at the same voltage: keep one of them")
+            found[volts] = path
     return found
 
 

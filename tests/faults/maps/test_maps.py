@@ -144,6 +144,12 @@ def test_damaged_hex_is_refused_by_name(tmp_path):
     refused(tmp_path, "holds 1 words, others 2")
 
 
+def test_two_maps_of_one_voltage_are_refused(tmp_path):
+    for name in ("a-0.5.bin", "a-0.50.bin"):
+        (tmp_path / name).write_text("FFFF")
+    refused(tmp_path, r"a-0\.5\.bin' and '.*a-0\.50\.bin' are maps at the same voltage: keep one of them")
+
+
 def test_voltages_that_were_not_measured_are_refused(tmp_path):
     write_stuck_at(tmp_path, random_maps())
     with pytest.raises(DataError, match=r"was not measured at 0\.7 V, but at 0\.6, 0\.55, 0\.5 V"):
