@@ -11,8 +11,9 @@ which is what clustering is. A lower rate is an earlier time, so its faulty cell
 blocks of b cells that expect m = p b of them have a variance over mean of about 1 + m / k; `fit_shape` reads k from
 that.
 
-On the 890 block memories (16,384 cells each) of an FPGA at its lowest working voltage (m = 2.55, variance over mean 34;
-Salami et al., MICRO 2018) k is 0.08, the default; at the two steps of voltage above, it is 0.04. Large k is `iid`.
+The default k of 0.08 follows counts of the data of an FPGA study (Salami et al., MICRO 2018): 890 block memories of
+16,384 cells, m = 2.55 and a variance over mean of 34 at the lowest voltage. One step of voltage above it is 0.04.
+Large k is `iid`.
 """
 
 from __future__ import annotations
