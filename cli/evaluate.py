@@ -55,6 +55,9 @@ def evaluate(
     clean: Annotated[
         Path | None, typer.Option("--clean", metavar="MODEL", help="Behind an address: the same model without errors.")
     ] = None,
+    front: Annotated[
+        Path | None, typer.Option("--front", metavar="FILE", help="Behind an address: measure it behind this front.")
+    ] = None,
     queries: options.Queries = None,
     call_batch: options.CallBatch = None,
     concurrency: options.Concurrency = None,
@@ -85,7 +88,17 @@ def evaluate(
     from nfkit.workflows.inputs import find_strengths
 
     remote = Remote(
-        queries, call_batch, concurrency, timeout, answers, endpoint_input, output_tensor, classes, clean, chip_behind
+        queries,
+        call_batch,
+        concurrency,
+        timeout,
+        answers,
+        endpoint_input,
+        output_tensor,
+        classes,
+        clean,
+        chip_behind,
+        front=front,
     )
     if is_address(model):
         if labels != "data":

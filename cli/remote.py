@@ -43,6 +43,7 @@ class Remote:
     clean: Path | None = None
     chip_behind: bool = False
     early_loss: float | None = None
+    front: Path | None = None
 
     def refuse(self) -> None:
         """Says that they do not belong to a file.
@@ -124,7 +125,9 @@ def evaluate_address(
         json: Where the record goes.
     """
     from nfkit.access.base import GraphBase
+    from nfkit.access.guarded import Guarded
     from nfkit.data import load as load_data
+    from nfkit.graph.fusion.metadata import read_input
     from nfkit.measure.answering import measure_answers
     from nfkit.measure.device import RATES, calibrate, estimate_device
     from nfkit.model import load, sha256
@@ -132,18 +135,27 @@ def evaluate_address(
 
     if remote.chip_behind and remote.clean is None:
         raise OptionError("--chip-behind compares a device with its model without errors: give --clean MODEL")
+    if remote.chip_behind and remote.front is not None:
+        raise OptionError("--chip-behind measures a device without a front: leave --front out")
     if not data:
         raise OptionError("nothing to measure on: give --data, such as --data test.npz or --data fashion-mnist")
-    models = {} if remote.clean is None else {"the model without errors": remote.clean}
+    given = {"the model without errors": remote.clean, "the front": remote.front}
+    models = {name: path for name, path in given.items() if path is not None}
     console.check_outputs(json, models=models, files={"the data": data, "the answers": remote.answers})
     graph = None if remote.clean is None else load(remote.clean)
     with remote.open(address) as endpoint:
-        spec = find_spec(endpoint, graph, form)
+        if remote.front is not None and not any(form):
+            spec = replace(read_input(load(remote.front)), name=endpoint.about.input.name)
+        else:
+            spec = find_spec(endpoint, graph, form)
         dataset = load_data(data, "test", spec.image_shape)
         dataset = dataset.take(min(samples, len(dataset))) if samples else dataset
         x = spec.encode(dataset.x)
-        console.note(f"{address}: {endpoint.count_missing(x)} of {len(x)} samples to ask for")
-        measured = measure_answers(endpoint, dataset, spec, None if graph is None else GraphBase(graph, level=level))
+        if remote.front is None:
+            console.note(f"{address}: {endpoint.count_missing(x)} of {len(x)} samples to ask for")
+        guarded = None if remote.front is None else Guarded(remote.front, endpoint, level=level)
+        reference = None if graph is None else GraphBase(graph, level=level)
+        measured = measure_answers(guarded or endpoint, dataset, spec, reference)
         usage = endpoint.record()
     record: dict[str, Any] = {
         "schema": "nfkit.evaluate-base/1",
@@ -152,6 +164,13 @@ def evaluate_address(
         **describe_run(),
         **measured.to_dict(),
     }
+    if guarded is not None and remote.front is not None:
+        record["front"] = {
+            "path": str(remote.front),
+            "sha256": sha256(remote.front),
+            "asked": guarded.asked,
+            "spared": guarded.spared,
+        }
     if remote.clean is not None:
         record["clean"] = {"path": str(remote.clean), "sha256": sha256(remote.clean), "level": level}
     device = None
@@ -165,6 +184,9 @@ def evaluate_address(
     console.write_json(record, json)
     if json != "-":
         console.print_answering(address, dataset.name, measured, device, usage)
+        if guarded is not None:
+            share = guarded.asked / (guarded.asked + guarded.spared)
+            print(f"behind {remote.front}, which asked the base for {100 * share:.1f} % of the samples")
 
 
 def find_spec(base: Base, graph: ir.Model | None, form: Form) -> InputSpec:

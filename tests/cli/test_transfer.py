@@ -84,6 +84,20 @@ def test_to_an_address(invoke, files, looker, zoo, tmp_path):
     assert text.splitlines()[-1] == f"the base was asked for {100 * record['asked']:.1f} % of them"
 
 
+def test_a_base_behind_its_front(invoke, files, looker, zoo, tmp_path):
+    base = GraphBase(zoo.model)
+    with Server(base, "fashion") as server:
+        invoke("transfer", looker, server.address, "--data", files.data, "--early-loss", 0.5)
+        arguments = ["evaluate", server.address, "--data", files.data, "--front", "fashion.front.onnx"]
+        record = json.loads(invoke(*arguments, "--json", "-").stdout)
+        text = invoke(*arguments).stdout
+    guarded, data = Guarded(tmp_path / "fashion.front.onnx", base), load_data(str(files.data), "test")
+    answers = guarded(zoo.spec.encode(data.x))
+    assert record["accuracy"]["hits"] == int((answers.argmax(1) == data.y).sum())
+    assert (record["front"]["asked"], record["front"]["spared"]) == (guarded.asked, guarded.spared)
+    assert "which asked the base for" in text.splitlines()[-1]
+
+
 def test_as_it_is(invoke, files, tmp_path):
     record = json.loads(
         invoke("transfer", files.fused, files.base, "--keep-patterns", "-o", "o.nf.onnx", "--json", "-").stdout
