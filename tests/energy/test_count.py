@@ -468,3 +468,17 @@ def test_what_no_output_depends_on_costs_nothing_and_is_not_looked_at(parse):
     assert count(with_dead).to_dict() == count(without).to_dict()
     assert count(with_dead).parameters == 12
     assert not {"d_f", "d", "e"} & infer_shapes(with_dead).keys()
+
+
+def test_weights_that_the_input_masks_are_read_all_the_same(parse):
+    model = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        masked (float[N, 4] x, bool[4, 3] mask) => (float[N, 3] y)
+        <float s = {0.5}, float zero = {0.0}>
+        { f = DequantizeLinear (w, s)  m = Where (mask, f, zero)  y = MatMul (x, m) }
+        """,
+        w=np.ones((4, 3), np.int8),
+    )
+    layer = only(model)
+    assert (layer.bits, layer.storage, layer.weights, layer.positions) == (8, "w", 12, 1)

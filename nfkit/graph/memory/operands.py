@@ -54,16 +54,13 @@ class Memories:
                         self._found.setdefault((id(end.node), end.index), []).append(memory)
 
     def at(self, node: ir.Node, index: int) -> Memory | None:
-        """The memory that an operand is read from; None where the model's inputs have a part in it."""
-        value = operand(node, index)
-        if value is None or not self._paths.is_constant(value):
-            return None
+        """The memory that an operand is read from; None where the model's inputs have a part in its values."""
         found = {memory.name: memory for memory in self._found.get((id(node), index), ())}
         if not found:
-            return _computed(value)
-        stored = [memory for memory in found.values() if not self._survey.is_filler(memory.name)] or list(
-            found.values()
-        )
+            value = operand(node, index)
+            return _computed(value) if value is not None and self._paths.is_constant(value) else None
+        weights = [memory for memory in found.values() if not self._survey.is_filler(memory.name)]
+        stored = weights or list(found.values())
         largest = max(stored, key=lambda memory: memory.count)
         return Memory(
             largest.name,
