@@ -20,7 +20,7 @@ def test_every_choice_is_on_the_page(option):
     assert [name for name in CHOICES[option] if f"`{name}" not in PAGE] == []
 
 
-@pytest.mark.parametrize("command", ["evaluate", "protect", "search", "inject"])
+@pytest.mark.parametrize("command", ["evaluate", "protect", "search", "inject", "serve"])
 @pytest.mark.parametrize("option", CHOICES)
 def test_every_choice_is_in_the_help(command, option):
     options = {name: o for o in get_command(app).commands[command].params for name in o.opts}
