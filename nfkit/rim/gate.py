@@ -159,6 +159,8 @@ class _Gate:
             if not inside:
                 raise DefectError(f"{where} stands for one of a function, which this is not")
             return
+        if not attribute.name or not attribute.type:
+            raise DefectError(f"{where} has no {'type' if attribute.name else 'name'}")
         if attribute.type in _TENSORS:
             for tensor in (*((attribute.t,) if attribute.type == AttributeProto.TENSOR else ()), *attribute.tensors):
                 check_tensor(tensor, where)

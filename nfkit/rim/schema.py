@@ -21,6 +21,8 @@ _SCALED = ("QuantizeLinear", "DequantizeLinear")
 _WINDOWED = ("Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "LpPool", "FusedConv")
 _KERNELS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3, "FusedConv": 1}  # operand
 _VARIADIC = onnx.defs.OpSchema.FormalParameterOption.Variadic
+_TYPES = ("to", "dtype", "output_dtype")
+_TYPE_NUMBERS = set(TensorProto.DataType.values())
 _SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
 
 
@@ -81,6 +83,8 @@ def _check_attributes(node: onnx.NodeProto, schema: Any) -> None:
             raise DefectError(
                 f"its attribute '{name}' is of type {kinds.Name(kind) if kind in kinds.values() else kind}"
             )
+        if name in _TYPES and name in given and not given[name].ref_attr_name and given[name].i not in _TYPE_NUMBERS:
+            raise DefectError(f"its attribute '{name}' is {given[name].i}, which is no element type")
 
 
 def _check_scales(node: onnx.NodeProto, opset: int, stored: Stored) -> None:

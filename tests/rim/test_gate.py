@@ -138,6 +138,12 @@ DEFECTS = {
         lambda m: change(attribute(node(m, "Conv"), "pads"), type=2),
         r"its attribute 'pads' is of type INT",
     ),
+    "attribute without type": (lambda m: change(attribute(node(m, "Conv"), "pads"), type=0), r"is of type|has no type"),
+    "attribute without name": (lambda m: node(m, "Flatten").attribute.add(type=2), r"has no name"),
+    "no element type": (
+        lambda m: m.graph.node.append(onnx.helper.make_node("Cast", ["x"], ["cast"], to=2**40)),
+        r"'to' is 1099511627776, which is no element type",
+    ),
     "attribute reference": (
         lambda m: change(attribute(node(m, "Conv"), "pads"), ref_attr_name="pads"),
         r"stands for one of a function",
