@@ -22,6 +22,7 @@ def inspect(
     from nfkit.cli import console
     from nfkit.errors import NfkitError
     from nfkit.graph.fusion.fused import is_fused
+    from nfkit.graph.injection.record import describe_faults
     from nfkit.graph.memory.coverage import coverage
     from nfkit.graph.memory.foreign import vendor_operators
     from nfkit.graph.memory.inventory import inventory
@@ -52,6 +53,7 @@ def inspect(
         "odd_scales": [str(odd) for odd in odd_scales(survey)],
         "vendor_operators": explain(others) if (others := vendor_operators(graph)) else None,
         "unsupported": _unsupported(graph),
+        "faults": describe_faults(graph),
         "metadata": {k: v for k, v in graph.metadata_props.items() if k.startswith("nfkit.")},
     }
     console.write_json(record, json)
@@ -95,6 +97,8 @@ def _show(record: dict[str, Any]) -> None:
 
     taken = record["input"]
     print(f"{record['model']['path']}: IR {record['ir_version']}, opset {record['opset']}")
+    if record["faults"]:
+        print(f"it holds {record['faults']}: nfkit inject --remove takes them out")
     if "error" in taken:
         print(f"input: {taken['error']}")
     else:

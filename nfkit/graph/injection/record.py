@@ -43,16 +43,21 @@ def refuse_faults(model: ir.Model) -> None:
         ModelError: With its chip, and how to take the faults out.
     """
     check_loaded(model)
+    if (faults := describe_faults(model)) is not None:
+        raise ModelError(
+            f"the model holds {faults}, and the clean one is needed: take them out first (nfkit inject --remove)"
+        )
+
+
+def describe_faults(model: ir.Model) -> str | None:
+    """Whose faults a model holds, as part of a sentence; None where it holds none."""
     if not holds_faults(model):
-        return
+        return None
     try:
         faults = msgspec.json.decode(model.metadata_props[FAULTS_KEY], type=_Faults)
-        whose = f"the faults of chip {faults.chip} at {100 * faults.rate:g} % (mode {faults.mode})"
     except msgspec.DecodeError:
-        whose = "injected faults"
-    raise ModelError(
-        f"the model holds {whose}, and the clean one is needed: take them out first (nfkit inject --remove)"
-    )
+        return "injected faults"
+    return f"the faults of chip {faults.chip} at {100 * faults.rate:g} % (mode {faults.mode})"
 
 
 def read_undo(model: ir.Model) -> dict[str, str]:
