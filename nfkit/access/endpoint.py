@@ -183,15 +183,16 @@ class Endpoint:
         if self._binary is None:
             with self._trial:
                 if self._binary is None:
+                    # One sample is enough to find out, and all that it may cost.
                     try:
-                        scores = self._infer(x, binary=True, attempts=1)
+                        first = self._infer(x[:1], binary=True, attempts=1)
                     except CallError as error:
                         scores = self._infer(x, binary=False)
                         if error.status not in _SILENT_ON_ENCODING:
                             self._binary = False
-                    else:
-                        self._binary = True
-                    return scores
+                        return scores
+                    self._binary = True
+                    return np.concatenate([first, self._infer(x[1:], binary=True)]) if len(x) > 1 else first
         return self._infer(x, binary=self._binary)
 
     def _infer(self, x: npt.NDArray[Any], *, binary: bool, attempts: int | None = None) -> Scores:

@@ -122,7 +122,7 @@ def test_json_where_the_binary_extension_is_refused(proxy, connect, model, x):
     endpoint = connect(proxy.address)
     assert np.array_equal(endpoint(x), model(x))  # float32 in JSON is exact
     assert endpoint.record()["encoding"] == "json"
-    assert (endpoint.budget.queries, proxy.asked) == (14, 4)  # the trial is paid for once
+    assert (endpoint.budget.queries, proxy.asked) == (11, 4)  # the trial costs one sample, once
     headers = [h.get("Inference-Header-Content-Length") is not None for h, _ in proxy.requests]
     assert headers == [True, False, False, False]
 
@@ -131,7 +131,7 @@ def test_the_extension_is_used_where_it_is_not_listed(proxy, connect, model, x):
     proxy.extensions = []
     endpoint = connect(proxy.address)
     assert np.array_equal(endpoint(x), model(x))
-    assert (endpoint.record()["encoding"], proxy.asked) == ("binary", 3)
+    assert (endpoint.record()["encoding"], proxy.asked, endpoint.budget.queries) == ("binary", 4, 10)
 
 
 def test_a_trial_that_breaks_says_nothing_about_the_encoding(proxy, connect, model, x):
