@@ -184,7 +184,7 @@ def test_too_few_bits(convnet):
 
 def test_injected_faults(convnet):
     faulty = inject(convnet(), fault_sites(convnet()), Chip(1), BitErrors(0.01), "baked")
-    with pytest.raises(ModelError, match="injected faults"):
+    with pytest.raises(ModelError, match="holds the faults of chip 1 at 1 %"):
         requantise(faulty, 4)
 
 
