@@ -189,6 +189,21 @@ def parse_share(text: str | None) -> float | None:
     return share
 
 
+def parse_percent(option: str, text: str) -> float:
+    """A share of samples from 0 to 1, given as 0.5% or 0.005.
+
+    Raises:
+        OptionError: When it is neither.
+    """
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise OptionError(f"{option} {text!r}: give a share of the samples, such as 0.5% or 0.005")
+    return share
+
+
 def numbers(name: str, text: str | None) -> tuple[float, ...] | None:
     """Numbers given as one text, separated by commas."""
     if text is None:

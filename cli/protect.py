@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,7 +48,29 @@ def protect(
     caution: Annotated[
         float, typer.Option("--caution", help="How fast a hint's patterns fade where it is unsure of the class.")
     ] = 4.0,
-    shift: options.Shift = 0,
+    answer: Annotated[
+        str, typer.Option("--answer", help="Who answers: base (as published), both base and generator, or auto.")
+    ] = "auto",
+    residual: Annotated[
+        bool | None,
+        typer.Option("--residual/--no-residual", help="Whether the generator changes the base's input too."),
+    ] = None,
+    early: Annotated[
+        bool, typer.Option("--early", help="Spare the base where the generator is sure of its answer.")
+    ] = False,
+    trust_data: Annotated[
+        str | None,
+        typer.Option("--trust-data", help="Samples that the base has not seen, to fit its trust; like --data."),
+    ] = None,
+    base_accuracy: Annotated[
+        str | None, typer.Option("--base-accuracy", metavar="SHARE", help="Or what it scores on such samples.")
+    ] = None,
+    teaching: Annotated[
+        float | None, typer.Option("--teaching", help="Weight of the base's own answers in teaching the generator.")
+    ] = None,
+    shift: Annotated[
+        int | None, typer.Option("--shift", help="Augment: largest random shift in pixels; 0, or 2 with --answer both.")
+    ] = None,
     mirror: options.Mirror = None,
     seed: options.Seed = 0,
     precision: options.Precision = "auto",
@@ -66,7 +88,7 @@ def protect(
         typer.Option(
             "--early-loss",
             metavar="SHARE",
-            help="Behind an address: accuracy that answers without it may cost; 0.01 by default.",
+            help="Accuracy that answers without the base may cost; 0.005, and 0.01 behind an address.",
         ),
     ] = None,
     queries: options.Queries = None,
@@ -92,11 +114,12 @@ def protect(
     from nfkit.cli import console
     from nfkit.cli.remote import Remote, protect_address
     from nfkit.model import default_output
+    from nfkit.workflows.protection import DEFAULT_EARLY_LOSS
     from nfkit.workflows.protection import protect as run
 
     remote = Remote(
         queries, call_batch, concurrency, timeout, answers, endpoint_input, output_tensor, classes,
-        early_loss=early_loss,
+        early_loss=early_loss if is_address(model) else None,
     )  # fmt: skip
     if is_address(model):
         if ber is not None or vdd is not None or energy_budget is not None:
@@ -104,7 +127,7 @@ def protect(
                 "--ber, --vdd and --energy-budget are for files: behind an address nothing is simulated or counted"
             )
         protect_address(
-            model, data, test_data, labels, output, remote, generator, epochs, minutes, batch, mirror, shift, seed,
+            model, data, test_data, labels, output, remote, generator, epochs, minutes, batch, mirror, shift or 0, seed,
             optimization, (layout, range_, mean, std), force, json,
         )  # fmt: skip
         return
@@ -112,6 +135,8 @@ def protect(
     output = output or default_output(Path(model))
     files = {"the data": data, "the test data": test_data, "the curve": curve}
     console.check_outputs(json, {"-o": output}, models={"the model": Path(model)}, files=files, force=force)
+    settings: dict[str, Any] = {"shift": shift, "teaching": teaching}
+    chosen = {name: value for name, value in settings.items() if value is not None}
     result = run(
         model, data, test_data, output=output,
         labels=labels, allow_low_accuracy=allow_low_accuracy,  # type: ignore[arg-type]
@@ -120,7 +145,12 @@ def protect(
         protected_sites=tuple(protect_site or ()), storage=storage, ecc=ecc,
         generator=generator, energy_budget=options.parse_share(energy_budget), allow_loss=allow_loss,
         minutes=minutes, epochs=epochs, mirror=mirror, copies=copies, passes=passes, weight=weight, batch=batch,
-        warm_start=warm_start, amplitude=amplitude, caution=caution, shift=shift, seed=seed, precision=precision,
+        warm_start=warm_start, amplitude=amplitude, caution=caution, seed=seed, precision=precision,
+        answer=answer, residual=residual, early=early,
+        early_loss=DEFAULT_EARLY_LOSS if early_loss is None else early_loss,
+        trust_data=trust_data,
+        base_accuracy=None if base_accuracy is None else options.parse_percent("--base-accuracy", base_accuracy),
+        **chosen,
         generator_precision=generator_precision,  # type: ignore[arg-type]
         chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
         record=None if json in (None, "-") else Path(str(json)), command=console.command_line(),

@@ -11,11 +11,27 @@ from nfkit.cli import options
 
 
 def tune(
-    protected: Annotated[Path, typer.Argument(help="A protected model (*.nf.onnx) with a hint generator.")],
-    caution: Annotated[
-        float, typer.Option("--caution", help="More leaves more to the base, less to the generator; above 0.")
-    ],
+    protected: Annotated[Path, typer.Argument(help="A protected model (*.nf.onnx).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the changed model.")],
+    caution: Annotated[
+        float | None, typer.Option("--caution", help="Of a hint: more leaves more to the base; above 0.")
+    ] = None,
+    at: Annotated[
+        float | None,
+        typer.Option("--at", metavar="BER", help="Trust as it was fitted for a bit error rate; 0: nominal."),
+    ] = None,
+    trust: Annotated[
+        float | None, typer.Option("--trust", help="Weight of the generator's evidence (b); 0 is the base alone.")
+    ] = None,
+    doubt: Annotated[
+        float | None, typer.Option("--doubt", help="Doubt in the base (e), 0 to 1; 1 is the generator alone.")
+    ] = None,
+    sharpness: Annotated[float | None, typer.Option("--sharpness", help="Factor on the base's scores (t).")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="Of the evidence (T).")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="Of early answers: probability from which on the base is spared."),
+    ] = None,
     force: options.Force = False,
     json: options.Json = None,
 ) -> None:
@@ -24,20 +40,32 @@ def tune(
     The base stays as it is: measure the result with nfkit evaluate.
     """
     from nfkit.cli import console
+    from nfkit.errors import OptionError
     from nfkit.graph.fusion.caution import read_caution, with_caution
+    from nfkit.graph.fusion.dial import dial
     from nfkit.model import load, save, sha256
 
     console.check_outputs(json, {"-o": output}, models={"the model": protected}, force=force)
-    model = load(protected)
-    changed = with_caution(model, caution)
-    before = read_caution(model)
+    model = changed = load(protected)
+    moved: dict[str, dict[str, float]] = {}
+    if caution is not None:
+        changed = with_caution(changed, caution)
+        moved["caution"] = {"before": read_caution(model), "after": caution}
+    given = {"weight": trust, "doubt": doubt, "sharpness": sharpness, "temperature": temperature}
+    numbers = {name: number for name, number in given.items() if number is not None}
+    if numbers or at is not None or threshold is not None:
+        changed, changes = dial(changed, numbers, at=at, threshold=threshold)
+        moved |= changes
+    if not moved:
+        raise OptionError("nothing to change: give --caution, --at, --trust, --doubt or another number")
     save(changed, output)
     record = {
         "schema": "nfkit.tune/1",
         "from": str(protected),
         "output": {"path": str(output), "sha256": sha256(output if output.is_file() else changed)},
-        "caution": {"before": before, "after": caution},
+        **moved,
     }
     console.write_json(record, json)
     if json != "-":
-        print(f"{output}: caution {caution:g} in place of {before:g}; nothing was trained, measure it")
+        told = ", ".join(f"{name} {ends['after']:g} in place of {ends['before']:g}" for name, ends in moved.items())
+        print(f"{output}: {told}; nothing was trained, measure it")

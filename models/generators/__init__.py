@@ -32,6 +32,7 @@ def build(
     classes: int | None = None,
     amplitude: float = 1.0,
     caution: float = 4.0,
+    evidence: bool = False,
 ) -> Generator:
     """Builds an untrained generator, with torch's present random state as the source of its weights.
 
@@ -42,6 +43,7 @@ def build(
         classes: Number of classes; only the hints need it.
         amplitude: Bound of the hints' patterns, in units of the input's half range.
         caution: How fast the hints' patterns fade with the evidence; above 0.
+        evidence: Whether a published generator gets a linear head on its bottleneck, as the hints have.
 
     Returns:
         A generator in training mode.
@@ -77,7 +79,12 @@ def build(
 
     for architecture in (ConvL, ConvS, DeConvL, DeConvS, UNetL, UNetS):
         if architecture.__name__.lower() == key:
-            return architecture(channels)
+            generator = architecture(channels)
+            if evidence:
+                if classes is None:
+                    raise OptionError(f"Evidence of the generator {name!r} needs the number of classes.")
+                generator.add_head(classes)
+            return generator
     raise AssertionError(f"{name!r} is listed, but has no class")
 
 

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from nfkit.errors import OptionError
+
 
 class Generator(nn.Module, ABC):
     """The network in front of a frozen model: F(x) = clip(x + G(x), -1, 1).
@@ -21,6 +23,25 @@ class Generator(nn.Module, ABC):
 
     classes: int = 0
     """Number of classes that the generator tells apart by itself; 0 where it yields no such evidence."""
+
+    head: nn.Linear
+    """From pooled features of the bottleneck to class scores, where the generator has evidence."""
+
+    def add_head(self, classes: int) -> None:
+        """Gives the generator evidence of its own: a linear head on its bottleneck.
+
+        Args:
+            classes: Number of classes.
+
+        Raises:
+            OptionError: When the generator has no bottleneck to look at.
+        """
+        if not self.bottleneck_channels:
+            raise OptionError(
+                f"{type(self).__name__} looks at no image, so it has no evidence: choose another generator"
+            )
+        self.classes = classes
+        self.head = nn.Linear(self.bottleneck_channels, classes)
 
     @abstractmethod
     def encode(self, x: Tensor) -> list[Tensor]:
@@ -44,7 +65,17 @@ class Generator(nn.Module, ABC):
         Args:
             features: What `encode` returned.
         """
-        raise NotImplementedError(f"{type(self).__name__} yields no class evidence")
+        if not self.classes:
+            raise NotImplementedError(f"{type(self).__name__} yields no class evidence")
+        deepest = features[-1]
+        # A pooling of the whole image, not a mean: ONNX's ReduceMean changed its operands at opset 18.
+        pooled = nn.functional.avg_pool2d(deepest, (int(deepest.shape[-2]), int(deepest.shape[-1])))
+        scores: Tensor = self.head(pooled.flatten(1))
+        return scores
+
+    def look(self, x: Tensor) -> Tensor:
+        """Computes the evidence [N, classes] alone, for x as in `forward`."""
+        return self.evidence(self.encode(self.pad(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Computes the residual G(x).

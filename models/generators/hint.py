@@ -55,7 +55,7 @@ class Hint(Generator):
         if width < 8 or width % 8:
             raise OptionError(f"hint-{width}: the width of a hint generator is a multiple of 8, from 8 on")
         shrink = max(1, round(min(size) / _LOOK))
-        self.size, self.classes, self.amplitude = size, classes, amplitude
+        self.size, self.amplitude = size, amplitude
         self.stride, self.bottleneck_channels = 8 * shrink, 2 * width
         self.step = pattern_step * shrink
         shallow: list[nn.Module] = [nn.AvgPool2d(shrink)] if shrink > 1 else []
@@ -69,7 +69,7 @@ class Hint(Generator):
             *_narrow(width, 2 * width),
             *(_Block(2 * width) for _ in range(3)),
         )
-        self.head = nn.Linear(2 * width, classes)
+        self.add_head(classes)
         self.register_buffer("caution", torch.full((), caution))
         rows, columns = (-(-extent // self.step) for extent in size)
         self.pattern = nn.Parameter(torch.zeros(classes, channels, rows, columns))
@@ -77,14 +77,6 @@ class Hint(Generator):
     def encode(self, x: Tensor) -> list[Tensor]:
         """[N, C, H, W] -> [features [N, 2 width, H / stride, W / stride]]."""
         return [self.encoder(x)]
-
-    def evidence(self, features: list[Tensor]) -> Tensor:
-        """Features -> scores z [N, classes]: what the generator by itself thinks the image is."""
-        deepest = features[-1]
-        # A pooling of the whole image, not a mean: ONNX's ReduceMean changed its operands at opset 18.
-        pooled = nn.functional.avg_pool2d(deepest, (int(deepest.shape[-2]), int(deepest.shape[-1])))
-        scores: Tensor = self.head(pooled.flatten(1))
-        return scores
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Features -> residual [N, C, H, W]."""

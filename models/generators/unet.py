@@ -38,7 +38,7 @@ class UNet(Generator):
         rising = [(w, w // 2) for w in reversed(widths[1:])]
         self.up = nn.ModuleList([nn.ConvTranspose2d(i, o, 2, stride=2) for i, o in rising])
         self.merge = nn.ModuleList([_double(i, o) for i, o in rising])
-        self.head = nn.Conv2d(width, channels, 1)
+        self.final = nn.Conv2d(width, channels, 1)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """[N, C, H, W] -> skips [N, c, H, W] to [N, 4 c, H / 4, W / 4], bottleneck [N, 8 c, H / 8, W / 8]."""
@@ -53,7 +53,7 @@ class UNet(Generator):
         *skips, x = features
         for up, merge, skip in zip(self.up, self.merge, reversed(skips), strict=True):
             x = merge(torch.cat([skip, up(x)], dim=1))
-        residual: Tensor = self.head(x)
+        residual: Tensor = self.final(x)
         return residual
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,6 +24,7 @@ class Batches:
         mirror: Whether to mirror half of the images left to right.
         shift: By how many pixels to move images at most, in both directions; the border is filled with its edge.
         device: Where the batches are wanted.
+        labels: What to give beside the images, [len(data)]; their labels by default.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Batches:
         mirror: bool,
         shift: int,
         device: torch.device,
+        labels: npt.NDArray[np.int64] | None = None,
     ) -> None:
+        self.labels = data.y if labels is None else labels
         self.data, self.spec, self.size, self.seed = data, spec, min(size, len(data)), seed
         self.mirror, self.shift, self.device = mirror, shift, device
         self.per_epoch = max(1, len(data) // self.size)
@@ -54,7 +58,7 @@ class Batches:
             chosen = order[index * self.size : (index + 1) * self.size]
             x = self.spec.normalise(self.spec.encode(self.data.x[chosen]))
             x = self._augment(x, np.random.Generator(np.random.Philox(key=[self.seed + 1, step])))
-            yield self._place(x), torch.from_numpy(self.data.y[chosen]).to(self.device)
+            yield self._place(x), torch.from_numpy(self.labels[chosen]).to(self.device)
             step += 1
 
     def _augment(self, x: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Layout
@@ -31,6 +31,10 @@ class TrainConfig:
         shift: Largest random shift in pixels.
         seed: Seed of everything random.
         precision: `float32`, `bfloat16`, or `auto` for bfloat16 where the processor computes in it.
+        answer: Who answers: the `base`, as published, or `both` base and generator.
+        residual: Whether the generator changes the base's input; it must where the base answers.
+        teaching: Weight of the clean base's soft answers against the labels, where the generator only looks.
+        averaging: Share that the running mean of the weights keeps a step, where the generator only looks; 0 for none.
     """
 
     generator: str
@@ -49,6 +53,10 @@ class TrainConfig:
     shift: int = 0
     seed: int = 0
     precision: str = "auto"
+    answer: Literal["base", "both"] = "base"
+    residual: bool = True
+    teaching: float = 0.0
+    averaging: float = 0.0
     version: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
@@ -78,8 +86,20 @@ class TrainConfig:
             raise OptionError(
                 f"passes {self.passes}: each sample is seen by 1 to {self.copies} (--copies) of the copies"
             )
+        if self.answer not in ("base", "both"):
+            raise OptionError(f"unknown answer {self.answer!r}: choose base or both")
+        if self.answer == "base" and not self.residual:
+            raise OptionError("where the base answers, the generator has to change its input: give --answer both")
+        for name in ("teaching", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionError(f"{name} {getattr(self, name)}: give a number from 0 to below 1")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise OptionError(f"unknown precision {self.precision!r}: choose auto, float32 or bfloat16")
+
+    @property
+    def looks_only(self) -> bool:
+        """Whether the generator leaves the base's input alone, so that nothing of the base is run in training."""
+        return self.answer == "both" and not self.residual
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration for records and checkpoints."""

@@ -21,6 +21,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 from torch import Tensor, nn
 
 from nfkit.errors import UnsupportedError
+from nfkit.graph.fusion.build import spell_out_softmax
 from nfkit.graph.fusion.fused import EVIDENCE
 from nfkit.graph.quantised.from_float import quantize_static
 from nfkit.learn.objective import protect
@@ -29,6 +30,7 @@ from nfkit.models.generators.base import Generator
 from nfkit.models.generators.folding import fold_batch_norm
 
 _EXPORTER_MIN, _EXPORTER_MAX = 18, 23  # opsets that torch's exporter writes without a converter
+_ALMOST = 0.97  # of the range: what reaches so far at both ends is an image
 _LOWEST = 13  # per-axis quantisation, which int8 generators need, begins here
 
 
@@ -39,8 +41,9 @@ def export_generator(
     opset: int,
     batch: int | str,
     calibration: npt.NDArray[np.float32] | None = None,
+    residual: bool = True,
 ) -> ir.Model:
-    """Exports F(x) = clip(x + G(x), -1, 1).
+    """Exports F(x) = clip(x + G(x), -1, 1), or the evidence alone.
 
     Args:
         generator: A trained generator.
@@ -48,22 +51,40 @@ def export_generator(
         opset: Opset of the base.
         batch: Fixed batch size, or the name of the free batch axis.
         calibration: Images [M, C, H, W] in [-1, 1] to choose the ranges of an int8 generator; float without.
+        residual: Whether to export F(x); else the generator only looks at the image.
 
     Returns:
         A model with one input `image` and one output `protected`. Where the generator tells classes apart by itself,
-        the value `EVIDENCE` of the graph holds its scores.
+        the value `EVIDENCE` of the graph holds its scores; without the residual that is the output.
 
     Raises:
         UnsupportedError: When the generator cannot be expressed at the opset.
     """
     check_opset(opset)
-    model = _export(fold_batch_norm(generator), image_shape, min(max(opset, _EXPORTER_MIN), _EXPORTER_MAX), batch)
+    folded, written = fold_batch_norm(generator), min(max(opset, _EXPORTER_MIN), _EXPORTER_MAX)
+    model = _export(folded, image_shape, written, batch, residual=residual)
     if calibration is not None and _has_weights(model):
-        model = quantize_static(model, calibration, per_channel=True, exclude_ops=("Softmax",))
+        model = quantize_static(model, off_the_ties(calibration), per_channel=True, exclude_ops=("Softmax",))
     del model.graph.outputs[1:]
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    _close(model)
-    return _at_opset(model, opset)
+    if residual:
+        _close(model)
+    model = _at_opset(model, opset)
+    spell_out_softmax(model)
+    return model
+
+
+def off_the_ties(calibration: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Calibration images that give the input a scale of 1/128 in place of 2/255, where they span its whole range.
+
+    At 2/255 and zero point 128 every pixel p of 0 to 255 lies half way between two codes: which one it becomes is
+    decided by the last bit of the normalisation, which differs between float32 and float64, and so between clients.
+    """
+    if not (calibration.min() <= -_ALMOST and calibration.max() >= _ALMOST):
+        return calibration
+    within = np.minimum(calibration, np.float32(127 / 128))
+    within.flat[0], within.flat[1] = -1.0, 127 / 128
+    return within
 
 
 def export_untrained(
@@ -125,23 +146,40 @@ def transform(generator: Generator, x: npt.NDArray[np.float32]) -> npt.NDArray[n
     return result
 
 
+@torch.no_grad()
+def look(generator: Generator, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The evidence [N, classes] as torch computes it, for images [N, C, H, W] in [-1, 1]."""
+    result: npt.NDArray[np.float32] = generator.eval().look(torch.from_numpy(x)).numpy()
+    return result
+
+
 def _export(
-    generator: Generator, image_shape: tuple[int, int, int], opset: int, batch: int | str, *, optimize: bool = True
+    generator: Generator,
+    image_shape: tuple[int, int, int],
+    opset: int,
+    batch: int | str,
+    *,
+    optimize: bool = True,
+    residual: bool = True,
 ) -> ir.Model:
+    module: nn.Module = _WithEvidence(generator) if generator.classes else generator
+    names = ["residual", EVIDENCE][: 1 + bool(generator.classes)]
+    if not residual:
+        module, names = _Looking(generator), [EVIDENCE]
     example = torch.zeros(batch if isinstance(batch, int) else 2, *image_shape)
     free = None if isinstance(batch, int) else ({0: torch.export.Dim("batch")},)
     with _quiet():
         program = torch.onnx.export(
-            _WithEvidence(generator).eval() if generator.classes else generator.eval(),
+            module.eval(),
             (example,), dynamo=True, external_data=False, opset_version=opset,
-            input_names=["image"], output_names=["residual", EVIDENCE][: 1 + bool(generator.classes)],
+            input_names=["image"], output_names=names,
             dynamic_shapes=free, verbose=False, optimize=optimize,
         )  # fmt: skip
     assert program is not None
     model: ir.Model = ir.from_proto(program.model_proto)
     if not isinstance(batch, int):
-        for value in (model.graph.inputs[0], model.graph.outputs[0]):
-            value.shape = ir.Shape([batch, *image_shape])
+        model.graph.inputs[0].shape = ir.Shape([batch, *image_shape])
+        model.graph.outputs[0].shape = ir.Shape([batch, *(image_shape if residual else (generator.classes,))])
     for node in model.graph:  # the exporter writes the user's file paths into every node
         node.metadata_props.clear()
         node.doc_string = None
@@ -162,6 +200,17 @@ class _WithEvidence(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         residual, evidence = self.generator.explain(x)
         return residual, evidence
+
+
+class _Looking(nn.Module):
+    """x -> evidence."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.generator.look(x)
 
 
 def _close(model: ir.Model) -> None:

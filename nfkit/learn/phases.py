@@ -158,7 +158,7 @@ class Losses(nn.Module):
         height, width = x.shape[-2:]
         with self._fast():
             features = self.generator.encode(self.generator.pad(x))
-            scores = self.head(self._pool(features))
+            scores = self._evidence(features)
             painted = self.generator.decode(features)[..., :height, :width]
         wanted = self.class_patterns().detach()[y]
         # In units of the amplitude, so that the two terms weigh alike for every amplitude.
@@ -194,7 +194,7 @@ class Losses(nn.Module):
         return loss
 
     def _evidence(self, features: list[Tensor]) -> Tensor:
-        if isinstance(self.generator, Hint):
+        if self.generator.classes:
             return self.generator.evidence(features)
         scores: Tensor = self.head(self._pool(features))
         return scores

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 import torch
-from torch import Tensor
 
 from nfkit.data import Dataset
 from nfkit.graph.input.spec import InputSpec
@@ -22,15 +21,15 @@ from nfkit.learn.checkpoint import Checkpoint
 from nfkit.learn.chips import PerturbedCopies
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.judge import Judge, LookingJudge
+from nfkit.learn.looking import Looking
 from nfkit.learn.memory import keep_freed_memory
-from nfkit.learn.objective import ModelInput, protect
+from nfkit.learn.objective import ModelInput
 from nfkit.learn.optimiser import Optimiser
 from nfkit.learn.phases import Losses
 from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator
 
-HELD_OUT_SAMPLES = 512
-VALIDATION_COPIES = 4
 REPORTS = 20
 """How often a run measures itself on held-out data; each measurement may become the best so far."""
 SAVE_EVERY = 60.0
@@ -84,10 +83,11 @@ def train(
     classes: int,
     checkpoint: Path | None = None,
     identity: str = "",
+    soft: npt.NDArray[np.float32] | None = None,
     on_start: Callable[[str], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Trained:
-    """Trains a generator by EOPM.
+    """Trains a generator by EOPM, or, where it only looks at the image, as `nfkit.learn.looking` says.
 
     Args:
         model: The frozen model.
@@ -99,6 +99,8 @@ def train(
         classes: Number of classes.
         checkpoint: File to keep the state of the run in; a run of the same settings goes on from it.
         identity: Digest of model and data, so that a checkpoint is not continued on others.
+        soft: Log scores of the clean model for the training samples, [len(data), classes]; they teach a generator
+            that only looks.
         on_start: Called with a sentence where there is a checkpoint: that this run goes on from it, or why not.
         on_progress: Called after every step.
 
@@ -112,16 +114,31 @@ def train(
     dtype = _choose_dtype(config.precision, device)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    frozen = FrozenGraph(model, sites, dtype=dtype, device=device)
-    entry = ModelInput(spec, device)
-    copies = PerturbedCopies(model, sites, frozen, config.errors, config.layout, config.seed)
+    frozen = None if config.looks_only else FrozenGraph(model, sites, dtype=dtype, device=device)
     channels, height, width = spec.image_shape
-    generator = build(config.generator, channels, (height, width), classes, config.amplitude, config.caution).to(device)
+    generator = build(
+        config.generator, channels, (height, width), classes, config.amplitude, config.caution, config.answer == "both"
+    ).to(device)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-    losses = Losses(
-        generator, frozen, entry, copies,
-        classes=classes, per_step=config.copies, passes=config.passes, weight=config.weight, amplitude=config.amplitude,
-    ).to(device)  # fmt: skip
+    losses: Losses | Looking
+    judge: Judge | LookingJudge
+    if frozen is None:
+        fast = torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+        labels = torch.from_numpy(data.y).to(device)
+        opinions = None if soft is None else torch.from_numpy(soft).float().to(device)
+        losses = Looking(generator, fast, labels, opinions, config.teaching, config.averaging).to(device)
+        phases = losses.schedule()
+        judge = LookingJudge(generator, spec, held_out, device)
+    else:
+        entry = ModelInput(spec, device)
+        copies = PerturbedCopies(model, sites, frozen, config.errors, config.layout, config.seed)
+        losses = Losses(
+            generator, frozen, entry, copies,
+            classes=classes, per_step=config.copies, passes=config.passes, weight=config.weight,
+            amplitude=config.amplitude,
+        ).to(device)  # fmt: skip
+        phases = losses.schedule(config.warm_start)
+        judge = Judge(generator, frozen, entry, copies, spec, held_out)
     batches = Batches(
         data,
         spec,
@@ -130,9 +147,8 @@ def train(
         mirror=config.mirror,
         shift=config.shift,
         device=device,
+        labels=np.arange(len(data)) if config.looks_only else None,
     )
-    judge = _Judge(generator, frozen, entry, copies, spec, held_out)
-    phases = losses.schedule(config.warm_start)
     budget = config.minutes * 60 if config.minutes else math.ceil(config.epochs * batches.per_epoch)  # type: ignore[operator]
 
     state = Checkpoint.resume(checkpoint, {**config.to_dict(), "identity": identity}, losses)
@@ -175,6 +191,8 @@ def train(
             state.save(losses, None)
     except KeyboardInterrupt:
         interrupted = True
+    if isinstance(losses, Looking):
+        losses.finish()
     clean, perturbed = judge()
     state.judge(generator, _score(clean, perturbed, config.weight), clean, perturbed)
     generator.load_state_dict(state.best)
@@ -183,44 +201,6 @@ def train(
         generator.cpu(), state.step, time.monotonic() - started, state.clean, state.perturbed, interrupted,
         str(dtype).removeprefix("torch."),
     )  # fmt: skip
-
-
-class _Judge:
-    """Accuracy with the generator on held-out samples: clean, and on held-out chips."""
-
-    def __init__(
-        self,
-        generator: Generator,
-        frozen: FrozenGraph,
-        entry: ModelInput,
-        copies: PerturbedCopies,
-        spec: InputSpec,
-        data: Dataset,
-    ) -> None:
-        data = data.take(min(len(data), HELD_OUT_SAMPLES))
-        self.generator, self.frozen, self.entry = generator, frozen, entry
-        images = torch.from_numpy(spec.normalise(spec.encode(data.x))).to(frozen.device)
-        self.x = images.contiguous(memory_format=torch.channels_last)
-        self.y = torch.from_numpy(data.y).to(frozen.device)
-        self.chips = copies.validation(VALIDATION_COPIES)
-        self.seconds = 0.0
-
-    @torch.no_grad()
-    def __call__(self) -> tuple[float, float]:
-        begun = time.monotonic()
-        self.generator.eval()
-        v = torch.cat([self.entry(protect(self.generator, part)) for part in torch.split(self.x, 128)])
-        self.generator.train()
-        clean, perturbed = self._accuracy(v, None), [self._accuracy(v, chip) for chip in self.chips]
-        self.seconds += time.monotonic() - begun
-        return clean, float(np.mean(perturbed))
-
-    def _accuracy(self, v: Tensor, weights: Any) -> float:
-        hits = [
-            (self.frozen(part, weights, scores=True).reshape(len(part), -1).argmax(1) == y).sum()
-            for part, y in zip(torch.split(v, 128), torch.split(self.y, 128), strict=True)
-        ]
-        return float(sum(hits)) / len(self.y)
 
 
 def _rate(part: float) -> float:

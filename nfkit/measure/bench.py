@@ -23,11 +23,13 @@ from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Chip, Iid, Layout
 from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.fusion.metadata import read_answer
 from nfkit.graph.fusion.split import evidence_of, split
 from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import WeightSite, codes, fault_sites
+from nfkit.measure.early import EarlyShare, sureness
 from nfkit.measure.plausibility import refuse_reconstruction
 from nfkit.model import sha256
 from nfkit.parallel import cores
@@ -77,6 +79,7 @@ class Bench:
         clean_base: Which samples the base gets right without errors.
         clean_protected: The same of the fused model; None for a bare base.
         alone: The same of the generator's own class evidence, without the base; None where it yields none.
+        early: How many samples are answered early; None where the base always runs.
 
     Args:
         model: A frozen base, or a fused model; not changed.
@@ -116,7 +119,12 @@ class Bench:
         self.clean_base = self._correct(runner)
         self.clean_protected = self._correct(Runner(model, level=level)) if self.fused else None
         evidence = evidence_of(prefix) if prefix is not None else None
-        self.alone = self._correct(Runner(evidence, level=level)) if evidence is not None else None
+        self.alone: Correct | None = None
+        self.early: EarlyShare | None = None
+        if evidence is not None:
+            looking = Runner(evidence, level=level)
+            self.alone = self._correct(looking)
+            self.early = _early(model, looking(self._x))
 
     @property
     def generator_faulted(self) -> bool:
@@ -206,6 +214,13 @@ def check_strengths(errors: Sequence[BitErrors], chips: Sequence[int]) -> None:
         raise OptionError(
             f"chip {repeated} is given twice, which would narrow every interval for nothing: give it once"
         )
+
+
+def _early(model: ir.Model, evidence: npt.NDArray[Any]) -> EarlyShare | None:
+    answer = read_answer(model)
+    if answer is None or answer.threshold is None:
+        return None
+    return EarlyShare.of(answer.threshold, sureness(evidence, answer.trust) >= answer.threshold)
 
 
 def _repeated(values: Sequence[Any]) -> Any:

@@ -113,6 +113,7 @@ class Assessor:
             memory=self._scale.memory,
             coverage=coverage or find_coverage(survey).to_dict(),
             warnings=(*warnings, *odd, *more),
+            early=None if self._bench.early is None else self._bench.early.to_dict(),
         )
 
     def _judge(

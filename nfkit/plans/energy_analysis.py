@@ -160,22 +160,24 @@ class Costs:
         base: Count of the base.
         generator: Count of the generator.
         curve: The voltage curve.
+        spared: Share of the images for which the base need not run, the generator's answer being sure.
     """
 
     name: str
     base: Count
     generator: Count
     curve: Curve
+    spared: float = 0.0
 
     @classmethod
-    def of(cls, fused: ir.Model, curve: Curve) -> Costs:
+    def of(cls, fused: ir.Model, curve: Curve, spared: float = 0.0) -> Costs:
         """Counts a fused file; it is not changed.
 
         Raises:
             ModelError: When the base reads no weights that can be counted.
         """
         base, generator = count_fused(fused)
-        costs = cls(fused.metadata_props.get(GENERATOR_KEY, "generator"), base, generator, curve)
+        costs = cls(fused.metadata_props.get(GENERATOR_KEY, "generator"), base, generator, curve, spared)
         compare(costs.name, base, generator, curve.at_rate(0.0), curve)  # says so where nothing can be compared
         return costs
 
@@ -186,11 +188,12 @@ class Costs:
         return EnergyFacts(self.name, self.base.preset, self.base.array.to_dict(), base, added)
 
     def saving(self, point: OperatingPoint | None) -> EnergySaving | None:
-        """What the pair saves where the base runs at a point; None where that is unknown."""
+        """What the pair saves, as an expectation over images, where the base runs at a point; None where unknown."""
         if point is None:
             return None
         saving = compare(self.name, self.base, self.generator, point, self.curve)
-        return EnergySaving(saving.by_accesses, saving.by_macs)
+        spared = self.spared * point.energy
+        return EnergySaving(saving.by_accesses + spared, saving.by_macs + spared)
 
 
 def _counted(count: Count) -> Counted:

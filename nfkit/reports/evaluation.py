@@ -153,6 +153,8 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         coverage: How much of the model's weights the faults reach; None in old records.
         warnings: What makes the numbers doubtful, one sentence each.
         latency: Times by batch size, where they were measured.
+        early: Share of the samples that the generator answers alone, so that the base need not run, with its interval;
+            None where the base always runs.
         versions: Versions of the software.
         command: The command line behind the record, if there was one.
     """
@@ -170,6 +172,7 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     coverage: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     latency: dict[str, Any] | None = None
+    early: dict[str, Any] | None = None
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     command: str | None = None
 
@@ -275,6 +278,12 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
                 )
         if self.memory is not None and any(point.voltage for point in self.points):
             notes.append(str(self.memory))
+        if self.early is not None:
+            share, low, high = (100 * self.early[name] for name in ("share", "low", "high"))
+            notes.append(
+                f"the generator answers {share:.1f} % of the samples alone ({low:.1f} to {high:.1f}), for which "
+                "the base need not run: the energy saved is an expectation at batch 1"
+            )
         if self.verdict is not None:
             notes += [f"not compared: {entry}" for entry in self.verdict.unchecked]
         notes += said_of(self.coverage)

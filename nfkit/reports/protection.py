@@ -58,6 +58,37 @@ class FloatGenerator(msgspec.Struct, frozen=True):
     protected: Spread
 
 
+class AnswerFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How base and generator answer together.
+
+    Attributes:
+        form: The form of the base's output.
+        trust: The numbers of the formula at the rate of operation.
+        fits: Numbers and likelihoods at each rate that they were fitted for; 0 is the nominal voltage.
+        fitted_on: The samples of the fit, and what the base without errors scores on them.
+        clean_at_nominal_trust: Accuracy without errors with the trust of the nominal voltage.
+        threshold: Probability from which on the generator answers alone; None for never.
+        suspicion: Why the base may be trusted too far; None where nothing speaks for it.
+    """
+
+    form: dict[str, Any]
+    trust: dict[str, float]
+    fits: list[dict[str, Any]]
+    fitted_on: dict[str, Any]
+    clean_at_nominal_trust: float
+    threshold: float | None = None
+    suspicion: str | None = None
+
+    def sentences(self) -> list[str]:
+        """What a reader needs of it."""
+        numbers = ", ".join(f"{name} {number:.3g}" for name, number in self.trust.items())
+        told = (
+            f"base and generator answer together ({numbers}); with the trust of the nominal voltage (nfkit tune --at "
+            f"0) {100 * self.clean_at_nominal_trust:.1f} % without errors"
+        )
+        return [told, *([self.suspicion] if self.suspicion else [])]
+
+
 class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="nfkit.protect/2"):
     """What was made of a frozen model, and how good it is.
 
@@ -75,6 +106,7 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             file.
         float_generator: The same with a float generator; None where that is what the file holds.
         reason: Why this generator was trained, in a sentence; empty where a user chose all of it.
+        answer: How base and generator answer together; None where the base answers.
         search: The settings of the search that made it, if one did.
         command: The command line behind the record, if there was one.
     """
@@ -91,6 +123,7 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     evaluation: Evaluation = msgspec.field(name="evaluate")
     float_generator: FloatGenerator | None = None
     reason: str = ""
+    answer: AnswerFacts | None = None
     search: dict[str, Any] | None = None
     command: str | None = None
 
@@ -112,7 +145,7 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             f"{self.precision}; trained for {self.training.seconds / 60:.1f} minutes"
             + (", ended early" if self.interrupted else "")
         )
-        notes = list(measured.notes)
+        notes = [*measured.notes, *(self.answer.sentences() if self.answer else [])]
         if self.float_generator is not None and self.evaluation.points[0].protected is not None:
             clean = (self.evaluation.clean_protected or 0.0) - self.float_generator.clean
             faulty = self.evaluation.points[0].protected.mean - self.float_generator.protected.mean

@@ -132,7 +132,7 @@ def evaluate(
         bench, work.errors, work.chips, journal=journal, on_row=lambda row: counter(describe_row(row))
     )  # fmt: skip
     record = Assessor(bench, work.scale, journal=journal, on_progress=on_progress).assess(
-        measured, work.provenance, count_costs(work.model, work.scale.curve),
+        measured, work.provenance, count_costs(work.model, work.scale.curve, bench),
         alone=_stated_alone(work.model), warnings=work.warnings,
     )  # fmt: skip
     if latency_batch is not None:
@@ -181,12 +181,12 @@ def evaluate_precisions(
     )  # fmt: skip
 
 
-def count_costs(model: ir.Model, curve: Curve) -> Costs | ModelError | None:
-    """What a fused model costs; why that cannot be counted, or None for a bare base."""
+def count_costs(model: ir.Model, curve: Curve, bench: Bench) -> Costs | ModelError | None:
+    """What a fused model costs on the samples of a bench; why that cannot be counted, or None for a bare base."""
     if not is_fused(model):
         return None
     try:
-        return Costs.of(model, curve)
+        return Costs.of(model, curve, bench.early.share if bench.early else 0.0)
     except ModelError as error:  # the measurement stands without it
         return error
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import onnx_ir as ir
 
-from nfkit.access.runtime import Level
+from nfkit.access.runtime import Level, Runner, accuracy
 from nfkit.data import Dataset
 from nfkit.data.found import DATA_KEY, describe_data
 from nfkit.faults import EVALUATION_CHIPS
 from nfkit.faults.kinds import MAX_RATE
+from nfkit.graph.fusion.dial import with_trust
 from nfkit.graph.fusion.fused import RESULTS_KEY
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench, RowCallback
@@ -23,10 +24,11 @@ from nfkit.model import save
 from nfkit.plans.assessment import Alone, Assessor
 from nfkit.plans.operating_points import Scale
 from nfkit.progress import Counter, OnProgress
+from nfkit.remedies.both_ends import FittedAnswer
 from nfkit.remedies.neuralfuse import CHECKPOINT_SUFFIX, Shield
 from nfkit.reports import reading
 from nfkit.reports.evaluation import Evaluation, Row
-from nfkit.reports.protection import FloatGenerator, Protection
+from nfkit.reports.protection import AnswerFacts, FloatGenerator, Protection
 from nfkit.reports.provenance import DataFacts, ModelFacts, Provenance, versions
 from nfkit.workflows.evaluation import ADVICE_KEY, count_costs, describe_row
 
@@ -93,7 +95,7 @@ class Finishing:
             alone = Alone("probe", float(probed.mean()), probed)
         later = Provenance(ModelFacts(str(output), "", None, True), DataFacts.of(self.test), versions())
         evaluation = Assessor(bench, self.scale, on_progress=self.on_progress).assess(
-            measured, later, count_costs(made.fused, self.scale.curve), alone=alone, warnings=self.warnings
+            measured, later, count_costs(made.fused, self.scale.curve, bench), alone=alone, warnings=self.warnings
         )
         data = describe_data(self.train, self.test, self.config.seed, output, evaluation.clean_base)
         made.fused.metadata_props[DATA_KEY] = data
@@ -111,7 +113,14 @@ class Finishing:
             evaluation=evaluation,
             float_generator=as_float,
             reason=reason,
+            answer=None if made.answer is None else self._answer(made, made.answer, evaluation.clean_base),
         )
+
+    def _answer(self, made: Shield, answer: FittedAnswer, unseen: float) -> AnswerFacts:
+        """What is said of the answer of both ends: its numbers, and its accuracy at the nominal voltage's trust."""
+        runner = Runner(with_trust(made.fused, answer.trusts[0.0]), level=self.level)
+        nominal = accuracy(runner, self.spec.encode(self.test.x), self.test.y)
+        return AnswerFacts(**answer.to_dict(), clean_at_nominal_trust=nominal, suspicion=answer.suspicion(unseen))
 
     def _measure_float(self, made: Shield, measured: Measurement) -> FloatGenerator | None:
         if made.unquantised is None:

@@ -21,6 +21,7 @@ from nfkit.outputs import check_writable
 from nfkit.plans.generator_choice import Choice, choose
 from nfkit.plans.operating_points import Scale, Strength
 from nfkit.progress import OnProgress, Progress, silent
+from nfkit.remedies.both_ends import TrustData, choose_answer
 from nfkit.remedies.neuralfuse import (
     CHECKPOINT_SUFFIX,
     GeneratorPrecision,
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
     from nfkit.learn.train import Progress as TrainingProgress
 
 DEFAULT_MINUTES = 10.0
+
+DEFAULT_EARLY_LOSS = 0.005
+FOR_LOOKING: dict[str, Any] = {"teaching": 0.7}
+"""Settings of a generator that only looks, where none are given."""
+SHIFT = 2
+"""Largest shift in pixels of its images, where they are large enough."""
+_LARGE = 24
 
 _SHARES = 1000  # training has no steps to count when its budget is time
 
@@ -75,6 +83,12 @@ def protect(
     generator_precision: GeneratorPrecision = "int8",
     chips: int = inputs.DEFAULT_CHIPS,
     around: bool = True,
+    answer: str = "auto",
+    residual: bool | None = None,
+    early: bool = False,
+    early_loss: float = DEFAULT_EARLY_LOSS,
+    trust_data: DataLike | None = None,
+    base_accuracy: float | None = None,
     level: Level = "all",
     input_layout: str | None = None,
     value_range: tuple[float, float] | None = None,
@@ -128,6 +142,14 @@ def protect(
         generator_precision: Whether the generator is quantised to int8 weights and activations, or kept in float.
         chips: How many unseen chips to measure on.
         around: Whether to measure at lower and higher rates as well, from a tenth to twice the trained one.
+        answer: Who answers: the `base`, as published, `both` base and generator, or auto for both where the generator
+            has evidence and the base's output takes an answer.
+        residual: Whether the generator changes the base's input where both answer; by default the published ones do.
+        early: Whether the base is spared where the generator is sure.
+        early_loss: Accuracy, a share, that this may cost.
+        trust_data: Labelled samples that neither generator nor base has seen, to fit the trust of both; what is held
+            out of `data` by default.
+        base_accuracy: Accuracy, a share, of the base on samples that it has not seen, where it has seen `data`.
         level: Optimisation level of the measurement.
         input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
         value_range: Valid range of the model's input.
@@ -169,10 +191,12 @@ def protect(
         choice = _choose(base, known, config, strengths[0], scale, energy_budget, allow_loss)
         config, reason = replace(config, generator=choice.name), choice.reason
         on_stage(reason)
+        config, why = _with_answer(config, answer, residual, base, known, early, training)
+        on_stage(why)
     else:
         scale, reason = inputs.scale_of(base, config.errors, curve, extrapolate=extrapolate), ""
         mirror = config.mirror
-    refuse_unprotectable(base, generator_precision)
+    refuse_unprotectable(base, generator_precision, gradients=not config.looks_only)
     taken = data_for_training(
         base, model, data, test, known, config.seed, labels=labels, allow_low_accuracy=allow_low_accuracy, level=level
     )
@@ -180,9 +204,14 @@ def protect(
         on_stage(sentence)
     train, held_back = taken.train, taken.test
     config = replace(config, mirror=train.mirror if mirror is None else mirror)
+    trust = TrustData(
+        None if trust_data is None else inputs.find_data(trust_data, "train", known),
+        base_accuracy,
+        early_loss if early else None,
+    )
     made = shield(
         model, train, held_back, known, config, checkpoint_of(path),
-        generator_precision=generator_precision, level=level, on_stage=on_stage,
+        generator_precision=generator_precision, level=level, trust=trust, on_stage=on_stage,
         on_training=_telling(on_training, on_progress),
     )  # fmt: skip
     on_stage(f"measuring on {len(held_back)} samples of {held_back.name} and {chips} unseen chips")
@@ -217,6 +246,27 @@ def configure(
         )
     budget = DEFAULT_MINUTES if minutes is None and epochs is None else minutes
     return TrainConfig(generator, errors, inputs.find_layout(layout), epochs=epochs, minutes=budget, **training)
+
+
+def _with_answer(
+    config: TrainConfig,
+    wanted: str,
+    residual: bool | None,
+    base: ir.Model,
+    spec: InputSpec,
+    early: bool,
+    given: dict[str, Any],
+) -> tuple[TrainConfig, str]:
+    """Settings for who answers, and why, with those that suit a generator that only looks where none are given."""
+    hint = config.generator.lower().startswith("hint")
+    who, why = choose_answer(wanted, base, spec, hint, early)
+    if who == "base":
+        return replace(config, answer="base", residual=True), why
+    config = replace(config, answer="both", residual=not hint if residual is None else residual)
+    if config.looks_only:
+        suited: dict[str, Any] = {**FOR_LOOKING, "shift": SHIFT if min(spec.image_shape[1:]) >= _LARGE else 0}
+        config = replace(config, **{name: value for name, value in suited.items() if name not in given})
+    return config, why
 
 
 def checkpoint_of(output: Path) -> Path:

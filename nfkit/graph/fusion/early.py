@@ -49,19 +49,9 @@ def run_if_needed(
         UnsupportedError: When the base has other outputs, which would be missing, or initializers that callers may
             override, which a branch cannot hold.
     """
-    if further:
-        names = ", ".join(str(value.name) for value in further)
-        raise UnsupportedError(
-            f"the base has further outputs ({names}), which an early answer would leave out: protect it without --early"
-        )
-    graph = stage.builder.graph
+    build, graph = stage.builder, stage.builder.graph
     own = [value for name, value in graph.initializers.items() if not name.startswith(PREFIX)]
-    if overridable := [str(value.name) for value in own if value.is_graph_input()]:
-        raise UnsupportedError(
-            f"initializer '{overridable[0]}' is listed as an input of the model, so that callers may override it, and "
-            "cannot go into a branch: take it off the inputs, or protect the model without --early"
-        )
-    build = stage.builder
+    check_branch(further, own)
     skipped, form = Builder(graph, build.opset, f"{build.prefix}skipped/"), stage.answer.form
     # Something of the right type and shape, which nobody looks at.
     empty = skipped.node("Reshape", shares, skipped.constant("output_shape", [-1, *form.shape], np.int64))
@@ -83,6 +73,28 @@ def run_if_needed(
     node.name = BASE_IF_NEEDED
     result.type, result.shape = scores.type, scores.shape
     return result
+
+
+def check_branch(further: list[ir.Value], initializers: list[ir.Value]) -> None:
+    """Refuses a base that cannot stand in a branch.
+
+    Args:
+        further: Its outputs but the first.
+        initializers: Its initializers.
+
+    Raises:
+        UnsupportedError: As `run_if_needed`.
+    """
+    if further:
+        names = ", ".join(str(value.name) for value in further)
+        raise UnsupportedError(
+            f"the base has further outputs ({names}), which an early answer would leave out: protect it without --early"
+        )
+    if overridable := [str(value.name) for value in initializers if value.is_graph_input()]:
+        raise UnsupportedError(
+            f"initializer '{overridable[0]}' is listed as an input of the model, so that callers may override it, and "
+            "cannot go into a branch: take it off the inputs, or protect the model without --early"
+        )
 
 
 def _marked(nodes: list[ir.Node]) -> list[ir.Node]:

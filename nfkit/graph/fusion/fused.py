@@ -43,6 +43,8 @@ GENERATOR_KEY = "nfkit.generator"
 GENERATOR_DIGEST_KEY = "nfkit.generator.sha256"
 ANSWER_KEY = "nfkit.answer"
 """How the file answers, where not by the base alone: form of the output, trust, threshold (JSON)."""
+FITS_KEY = "nfkit.answer.fits"
+"""Trust fitted for several bit error rates (JSON)."""
 
 
 def has_answer(model: ir.Model) -> bool:

@@ -1,0 +1,82 @@
+"""How good a generator is, on samples and chips that it is not trained on: what the best state is chosen by."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfkit.data import Dataset
+from nfkit.graph.input.spec import InputSpec
+from nfkit.learn.chips import PerturbedCopies
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.objective import ModelInput, protect
+from nfkit.models.generators.base import Generator
+
+HELD_OUT_SAMPLES = 512
+VALIDATION_COPIES = 4
+
+
+class Judge:
+    """Accuracy with the generator on held-out samples: clean, and on held-out chips."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        frozen: FrozenGraph,
+        entry: ModelInput,
+        copies: PerturbedCopies,
+        spec: InputSpec,
+        data: Dataset,
+    ) -> None:
+        data = data.take(min(len(data), HELD_OUT_SAMPLES))
+        self.generator, self.frozen, self.entry = generator, frozen, entry
+        images = torch.from_numpy(spec.normalise(spec.encode(data.x))).to(frozen.device)
+        self.x = images.contiguous(memory_format=torch.channels_last)
+        self.y = torch.from_numpy(data.y).to(frozen.device)
+        self.chips = copies.validation(VALIDATION_COPIES)
+        self.seconds = 0.0
+
+    @torch.no_grad()
+    def __call__(self) -> tuple[float, float]:
+        """(clean, under errors), shares of the samples."""
+        begun = time.monotonic()
+        self.generator.eval()
+        v = torch.cat([self.entry(protect(self.generator, part)) for part in torch.split(self.x, 128)])
+        self.generator.train()
+        clean, perturbed = self._accuracy(v, None), [self._accuracy(v, chip) for chip in self.chips]
+        self.seconds += time.monotonic() - begun
+        return clean, float(np.mean(perturbed))
+
+    def _accuracy(self, v: Tensor, weights: Any) -> float:
+        hits = [
+            (self.frozen(part, weights, scores=True).reshape(len(part), -1).argmax(1) == y).sum()
+            for part, y in zip(torch.split(v, 128), torch.split(self.y, 128), strict=True)
+        ]
+        return float(sum(hits)) / len(self.y)
+
+
+class LookingJudge:
+    """Accuracy of a generator's own evidence on held-out samples; no chip changes it."""
+
+    def __init__(self, generator: Generator, spec: InputSpec, data: Dataset, device: torch.device) -> None:
+        data = data.take(min(len(data), HELD_OUT_SAMPLES))
+        self.generator = generator
+        images = torch.from_numpy(spec.normalise(spec.encode(data.x))).to(device)
+        self.x = images.contiguous(memory_format=torch.channels_last)
+        self.y = torch.from_numpy(data.y).to(device)
+        self.seconds = 0.0
+
+    @torch.no_grad()
+    def __call__(self) -> tuple[float, float]:
+        """(clean, under errors), shares of the samples."""
+        begun = time.monotonic()
+        self.generator.eval()
+        scores = torch.cat([self.generator.look(part) for part in torch.split(self.x, 128)])
+        self.generator.train()
+        right = float((scores.argmax(1) == self.y).float().mean())
+        self.seconds += time.monotonic() - begun
+        return right, right
