@@ -6,11 +6,15 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nfkit.cli.interrupts import acknowledged
+from nfkit.cli.progress_display import ProgressDisplay
+from nfkit.cli.screen import show_overview, show_table
 from nfkit.cli.streams import note as note
 from nfkit.model import model_inputs
 from nfkit.outputs import check_outputs as check_all
@@ -20,7 +24,6 @@ if TYPE_CHECKING:
     from nfkit.measure.answering import Answering
     from nfkit.measure.device import DeviceEstimate
     from nfkit.measure.quantisation import Quantization
-    from nfkit.progress import Progress
     from nfkit.reports.rendering import Readable
 
 
@@ -71,7 +74,7 @@ def show(record: Readable, target: str | None) -> None:
     if target is not None:
         _write(encode(replace(record, command=command_line())), target)
     if target != "-":
-        print(record)
+        show_overview(record.overview())
 
 
 def _write(content: bytes, target: str) -> None:
@@ -82,13 +85,21 @@ def _write(content: bytes, target: str) -> None:
 
 
 def print_table(headers: list[str], rows: list[list[str]]) -> None:
-    """A plain table: the first column to the left, numbers to the right."""
-    widths = [max(len(line[i]) for line in (headers, *rows)) for i in range(len(headers))]
-    for line in (headers, ["-" * w for w in widths], *rows):
-        cells = [
-            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+    """A table: the first column to the left, the others to the right."""
+    from nfkit.reports.rendering import Table
+
+    show_table(Table(tuple(headers), tuple(map(tuple, rows))))
+
+
+@contextmanager
+def working(kept: str) -> Iterator[ProgressDisplay]:
+    """Shows progress for the length of a `with` block, in which an interrupt is acknowledged.
+
+    Args:
+        kept: What an interrupt leaves, or will still do: a sentence without its end.
+    """
+    with closing(ProgressDisplay()) as display, acknowledged(kept):
+        yield display
 
 
 def print_quantization(result: Quantization) -> None:
@@ -160,32 +171,3 @@ class AnswersDisplay:
         elif done >= self._next * wanted:
             self._next = done / wanted + 0.1
             note(line)
-
-
-class ProgressDisplay:
-    """Shows progress on stderr: a line every few percent, and in a terminal each step in between."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._stage, self._next = "", 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        """Shows the state after a step."""
-        share = progress.done / progress.total if progress.total else 0.0
-        if progress.stage != self._stage:
-            self._stage, self._next = progress.stage, 0.0
-        due = share >= self._next or progress.done == progress.total
-        if not (due or self._live) or not progress.done:
-            return
-        left = "" if progress.seconds_left is None else f"  {_duration(progress.seconds_left)} left"
-        line = f"{100 * share:3.0f} %  {progress.stage}{left}  {progress.detail}"
-        if due:
-            self._next = share + 0.05
-            note(f"{chr(13) * self._live}{line}")
-        else:
-            note(f"\r{line}", end="")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"

@@ -9,6 +9,8 @@ import typer
 
 from nfkit.cli.energy import energy
 from nfkit.cli.evaluate import evaluate
+from nfkit.cli.examples import epilog
+from nfkit.cli.explain import explain
 from nfkit.cli.fold import fold
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
@@ -27,13 +29,14 @@ from nfkit.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (quantize, protect, search, evaluate, energy, plot, inspect, inject, fold, split, transfer, tune, serve):
-    app.command()(command)
+for command in (
+    protect, evaluate, inspect, energy, search, quantize, inject, split, tune, transfer, serve, plot, fold, explain,
+):  # fmt: skip
+    app.command(epilog=epilog(command.__name__))(command)
 app.add_typer(models, name="models")
 
 
@@ -46,7 +49,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def nfkit(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("-V", "--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Protect frozen quantised ONNX models against the bit errors of low-voltage SRAM.

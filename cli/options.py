@@ -22,7 +22,11 @@ Data = Annotated[str, typer.Option("--data", help=f"{_DATA_HELP}.")]
 FoundData = Annotated[str | None, typer.Option("--data", help=f"{_DATA_HELP}; by default what lies beside the model.")]
 Labels = Annotated[
     str,
-    typer.Option("--labels", help="Whose: data (its own), or base (the clean base's answers; accuracy is agreement)."),
+    typer.Option(
+        "--labels",
+        metavar="data|base",
+        help="Whose: data (its own), or base (the clean base's answers; accuracy is agreement).",
+    ),
 ]
 AllowLowAccuracy = Annotated[
     bool, typer.Option("--allow-low-accuracy", help="Go on where the base without errors is no better than chance.")
@@ -52,6 +56,7 @@ Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuc
 LayoutName = Annotated[
     str,
     typer.Option(
+        "--memory-layout",
         "--layout-map",
         help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference, cluster[:BLOCK:SHAPE] or measured:FOLDER.",
     ),
@@ -89,7 +94,9 @@ Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Writ
 Level = Annotated[str, typer.Option("--optimization", help="ONNX Runtime's level: none, basic, extended or all.")]
 InputLayout = Annotated[
     str | None,
-    typer.Option("--layout", help="Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC."),
+    typer.Option(
+        "--input-layout", "--layout", help="Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC."
+    ),
 ]
 Range = Annotated[
     tuple[float, float] | None,

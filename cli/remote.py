@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
 
 from nfkit.cli import console, options
 from nfkit.errors import OptionError, OutputError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_EVIDENCE = "hint-32"
 """What looks at images for a base of unknown size."""
+
 Form = tuple[str | None, tuple[float, float] | None, str | None, str | None]
 """--layout, --range, --mean and --std."""
 
@@ -32,18 +35,15 @@ Form = tuple[str | None, tuple[float, float] | None, str | None, str | None]
 class Remote:
     """The options that a model behind an address takes."""
 
-    queries: int | None = None
-    call_batch: int | None = None
-    concurrency: int | None = None
-    timeout: float | None = None
-    answers: Path | None = None
-    input: str | None = None
-    output_tensor: str | None = None
-    classes: int | None = None
-    clean: Path | None = None
-    chip_behind: bool = False
-    early_loss: float | None = None
-    front: Path | None = None
+    TITLE: ClassVar[str] = "Behind an address"
+    queries: options.Queries = None
+    call_batch: options.CallBatch = None
+    concurrency: options.Concurrency = None
+    timeout: options.Timeout = None
+    answers: options.AnswersFile = None
+    input: options.EndpointInput = None
+    output_tensor: options.EndpointOutput = None
+    classes: options.Classes = None
 
     def refuse(self) -> None:
         """Says that they do not belong to a file.
@@ -81,6 +81,19 @@ class Remote:
             yield it
 
 
+@dataclass(frozen=True)
+class Device(Remote):
+    """The options that a device behind an address takes besides."""
+
+    clean: Annotated[Path | None, typer.Option("--clean", metavar="MODEL", help="The same model without errors.")] = (
+        None
+    )
+    chip_behind: Annotated[
+        bool, typer.Option("--chip-behind", help="Estimate the bit error rate of the device there.")
+    ] = False
+    front: Annotated[Path | None, typer.Option("--front", metavar="FILE", help="Measure it behind this front.")] = None
+
+
 def default_answers(address: str) -> Path:
     """Where answers of an address are kept unless a file is named: in the user's cache."""
     from nfkit.access.address import parse_address
@@ -100,7 +113,7 @@ def evaluate_address(
     address: str,
     data: str,
     samples: int | None,
-    remote: Remote,
+    remote: Device,
     rates: list[float] | None,
     errors: BitErrors,
     layout_map: Layout,
@@ -259,6 +272,7 @@ def protect_address(
     mirror: bool | None,
     shift: int,
     seed: int,
+    early_loss: float,
     level: Any,
     form: Form,
     force: bool,
@@ -287,11 +301,12 @@ def protect_address(
             epochs, 10.0 if epochs is None and minutes is None else minutes, batch,
             train.mirror if mirror is None else mirror, shift, seed,
         )  # fmt: skip
-        result = protect_answers(
-            endpoint, train, test, spec, config, target,
-            labels=labels, early_loss=0.01 if remote.early_loss is None else remote.early_loss,  # type: ignore[arg-type]
-            level=level, on_stage=console.note, on_progress=console.ProgressDisplay(),
-        )  # fmt: skip
+        with console.working("answers that were given are kept, and the same command goes on") as display:
+            result = protect_answers(
+                endpoint, train, test, spec, config, target,
+                labels=labels, early_loss=early_loss,  # type: ignore[arg-type]
+                level=level, on_stage=display.say, on_progress=display,
+            )  # fmt: skip
         usage = endpoint.record()
     console.write_json({**result.to_dict(), "base": usage}, json)
     if json != "-":

@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from nfkit.cli import options
+from nfkit.cli.grouped import grouped
+from nfkit.cli.groups import Batches, Budget, Faults, Measuring, ModelInput, Rate, Record
 from nfkit.errors import OptionError
 
 
-def search(
-    model: options.FrozenModel,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files, records and the front.")],
-    data: options.FoundData = None,
-    labels: options.Labels = "data",
-    allow_low_accuracy: options.AllowLowAccuracy = False,
+@dataclass(frozen=True)
+class Samples:
+    """What is learned from, and measured on."""
+
+    TITLE: ClassVar[str] = "Basic"
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files, records and the front.")]
+    data: options.FoundData = None
+    test_data: options.TestData = None
+    labels: options.Labels = "data"
+    allow_low_accuracy: options.AllowLowAccuracy = False
+    force: Annotated[bool, typer.Option("--force", help="Replace candidates of other settings.")] = False
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What is tried."""
+
+    TITLE: ClassVar[str] = "Generator"
     widths: Annotated[
         str | None,
         typer.Option("--widths", metavar="W[,W..]", help="Of hint generators; by default the widest and halves of it."),
-    ] = None,
+    ] = None
     generator: Annotated[
         list[str] | None, typer.Option("--generator", help="Another generator to try besides; repeat.")
-    ] = None,
-    energy_budget: options.EnergyBudget = None,
-    test_data: options.TestData = None,
-    minutes: options.Minutes = None,
-    epochs: options.Epochs = None,
-    seed: options.Seed = 0,
-    copies: options.Copies = 4,
-    batch: options.Batch = 128,
-    mirror: options.Mirror = None,
-    shift: options.Shift = 0,
-    precision: options.Precision = "auto",
-    ber: options.TrainedBer = None,
-    vdd: options.OneVdd = None,
-    curve: options.CurveName = "stutz-2021",
-    extrapolate: options.Extrapolate = False,
-    kind: options.Kind = "stuck",
-    layout_map: options.LayoutName = "iid",
-    set_share: options.SetShare = 0.5,
-    protect_bit: options.ProtectBits = None,
-    protect_top: options.ProtectTop = 0,
-    protect_site: options.ProtectSites = None,
-    storage: options.Storage = "as-stored",
-    ecc: options.Ecc = "none",
-    chips: options.Chips = 10,
-    optimization: options.Level = "all",
-    layout: options.InputLayout = None,
-    range_: options.Range = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace candidates of other settings.")] = False,
-    json: options.Json = None,
+    ] = None
+    energy_budget: options.EnergyBudget = None
+
+
+@grouped
+def search(
+    model: options.FrozenModel,
+    *,
+    samples: Samples,
+    rate: Rate,
+    budget: Budget,
+    candidates: Candidates,
+    batches: Batches,
+    faults: Faults,
+    measuring: Measuring,
+    model_input: ModelInput,
+    record: Record,
 ) -> None:
     """Train generators of several sizes, and show which give the most accuracy for the energy that they save.
 
@@ -63,23 +64,20 @@ def search(
     from nfkit.cli import console
     from nfkit.workflows.search import search as run
 
-    console.check_outputs(json, models={"the model": model}, files={"the data": data, "the test data": test_data})
-    result = run(
-        model, data, output, test=test_data,
-        labels=labels, allow_low_accuracy=allow_low_accuracy,  # type: ignore[arg-type]
-        widths=_parse_widths(widths), generators=generator or (),
-        energy_budget=options.parse_share(energy_budget), ber=ber, vdd=vdd, curve=curve, extrapolate=extrapolate,
-        kind=kind, set_share=set_share, protected_bits=tuple(protect_bit or ()), protected_top=protect_top,
-        protected_sites=tuple(protect_site or ()), storage=storage, ecc=ecc,
-        layout=layout_map, minutes=minutes, epochs=epochs, mirror=mirror,
-        copies=copies, batch=batch, shift=shift, seed=seed, precision=precision,
-        chips=chips, level=optimization, force=force,  # type: ignore[arg-type]
-        command=console.command_line(), on_stage=console.note, on_progress=console.ProgressDisplay(),
-        **options.input_settings(layout, range_, mean, std),
-    )  # fmt: skip
-    console.show(result, json)
-    if json != "-":
-        print(f"{output}: files, records and front.json of {len(result.points)} generators")
+    files = {"the data": samples.data, "the test data": samples.test_data}
+    console.check_outputs(record.json, models={"the model": model}, files=files)
+    with console.working("this candidate is finished as it is, and the search ends with it") as display:
+        result = run(
+            model, samples.data, samples.output, test=samples.test_data, labels=samples.labels,  # type: ignore[arg-type]
+            allow_low_accuracy=samples.allow_low_accuracy, widths=_parse_widths(candidates.widths),
+            generators=candidates.generator or (), energy_budget=options.parse_share(candidates.energy_budget),
+            force=samples.force, command=console.command_line(), on_stage=display.say, on_progress=display,
+            **rate.settings(), **budget.settings(), **batches.settings(), **faults.settings(), **measuring.settings(),
+            **model_input.settings(),
+        )  # fmt: skip
+    console.show(result, record.json)
+    if record.json != "-":
+        print(f"{samples.output}: files, records and front.json of {len(result.points)} generators")
 
 
 def _parse_widths(text: str | None) -> list[int]:

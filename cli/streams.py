@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,11 @@ def note(text: str, end: str = "\n") -> None:
     if sys.stderr is not None:
         with suppress(OSError):
             print(text, end=end, file=sys.stderr, flush=True)
+
+
+def width() -> int:
+    """Columns for a text: those of the terminal, at most 100, and 80 where there is none."""
+    return min(100, shutil.get_terminal_size((80, 24)).columns)
 
 
 @contextmanager

@@ -96,12 +96,13 @@ def transfer(
             result = transfer_as_it_is(fused, base, spec, target)
         else:
             dataset = load_data(data, "test", spec.image_shape)
-            result = transfer_to_file(
-                fused, base, spec, dataset.take(min(samples or len(dataset), len(dataset))), target,
-                BitErrors(0.01 if ber is None else ber, kind), parse_layout(layout_map),
-                chips=chips, early_loss=early_loss, level=optimization,  # type: ignore[arg-type]
-                on_progress=console.ProgressDisplay(),
-            )  # fmt: skip
+            with console.working("nothing is written") as display:
+                result = transfer_to_file(
+                    fused, base, spec, dataset.take(min(samples or len(dataset), len(dataset))), target,
+                    BitErrors(0.01 if ber is None else ber, kind), parse_layout(layout_map),
+                    chips=chips, early_loss=early_loss, level=optimization,  # type: ignore[arg-type]
+                    on_progress=display,
+                )  # fmt: skip
     console.write_json({**result.to_dict(), "from": str(protected), "base": model}, json)
     if json != "-":
         print("\n".join(result.sentences()))

@@ -39,7 +39,7 @@ def as_json(result):
 def test_help_lists_the_commands(program):
     result = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
     for command in COMMANDS:
-        assert f"  {command} " in result.stdout
+        assert f"│ {command} " in result.stdout
     assert result.stderr == ""
 
 
@@ -238,7 +238,7 @@ def test_inject_errors_that_crowd_and_errors_that_were_measured(invoke, files, t
     model = load(files.base)
     for name in ("cluster:4096:0.5", f"measured:{maps}"):
         faulty = tmp_path / "o.onnx"
-        invoke("inject", files.base, "-o", faulty, "--ber", 0.02, "--layout-map", name, "--force")
+        invoke("inject", files.base, "-o", faulty, "--ber", 0.02, "--memory-layout", name, "--force")
         chip = Chip(50_000, parse_layout(name))
         expected = inject_faults(model, fault_sites(model), chip, BitErrors(0.02))
         assert to_bytes(load(faulty)) == to_bytes(expected)
@@ -303,7 +303,7 @@ def test_evaluate_options_reach_the_measurement(invoke, files):
     record = as_json(
         invoke(
             "evaluate", files.fused, "--data", files.data, "--samples", 10, "--chips", 1, "--first-chip", 60_000,
-            "--kind", "asymmetric", "--set-share", 0.25, "--layout-map", "array:64x128", "--fault-generator",
+            "--kind", "asymmetric", "--set-share", 0.25, "--memory-layout", "array:64x128", "--fault-generator",
             "--optimization", "basic", "--protect-top", 1, "--storage", "sign-magnitude", "--ecc", "secded-32",
             "--json", "-",
         )
@@ -408,8 +408,8 @@ def test_protect_writes_beside_the_model_and_reports(run_all, tmp_path, parse):
     as_float = ["-o", "o.onnx", "--generator-precision", "float"]
     results = run_all(
         {
-            "text": (["protect", "small.onnx", *common, "--layout", "NCHW"], tmp_path),
-            "json": (["protect", "small.onnx", *common, "--layout", "NCHW", *as_float, "--json", "-"], tmp_path),
+            "text": (["protect", "small.onnx", *common, "--input-layout", "NCHW"], tmp_path),
+            "json": (["protect", "small.onnx", *common, "--input-layout", "NCHW", *as_float, "--json", "-"], tmp_path),
             "found": (["evaluate", "--data", "d.npz", "--chips", "1"], tmp_path),
         }
     )

@@ -12,7 +12,7 @@ from nfkit.faults.kinds import KINDS
 from nfkit.faults.layouts import LAYOUTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
-CHOICES = {"--kind": KINDS, "--storage": STORAGE_CODES, "--ecc": CORRECTIONS, "--layout-map": LAYOUTS}
+CHOICES = {"--kind": KINDS, "--storage": STORAGE_CODES, "--ecc": CORRECTIONS, "--memory-layout": LAYOUTS}
 
 
 @pytest.mark.parametrize("option", CHOICES)

@@ -1,0 +1,38 @@
+"""Two examples a command, at the foot of its help."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "protect": ("nfkit protect model.onnx", "nfkit protect model.onnx --data train.npz --ber 0.5% --minutes 20"),
+    "evaluate": ("nfkit evaluate --ber 0.01", "nfkit evaluate model.onnx --data test.npz --ber 1%,0.5% --chips 20"),
+    "inspect": ("nfkit inspect model.onnx", "nfkit inspect model.onnx --json -"),
+    "energy": ("nfkit energy model.onnx --vdd 0.85", "nfkit energy model.onnx --generator all --ber 1%"),
+    "search": (
+        "nfkit search model.onnx --data train.npz -o found",
+        "nfkit search model.onnx --data train.npz -o found --widths 16,32,64 --minutes 5",
+    ),
+    "inject": (
+        "nfkit inject model.onnx -o faulty.onnx --ber 1% --chip 7",
+        "nfkit inject faulty.onnx -o model.onnx --remove",
+    ),
+    "split": ("nfkit split model.nf.onnx", "nfkit split model.nf.onnx --base model.onnx --generator front.onnx"),
+    "tune": ("nfkit tune model.nf.onnx --caution 16 -o careful.nf.onnx",),
+    "transfer": (
+        "nfkit transfer model.nf.onnx other.onnx --data test.npz",
+        "nfkit transfer model.nf.onnx https://host/v2/models/other --data test.npz --queries 2000",
+    ),
+    "quantize": (
+        "nfkit quantize float.onnx -o int8.onnx --data train.npz",
+        "nfkit quantize float.onnx -o int4.onnx --data train.npz --bits 4",
+    ),
+    "fold": ("nfkit fold qat.onnx -o codes.onnx",),
+    "plot": ("nfkit plot record.json -o tradeoff.svg", "nfkit plot *.json -o tradeoff.png"),
+    "serve": ("nfkit serve model.onnx", "nfkit serve model.onnx --ber 1% --chip 7 --port 8000"),
+    "explain": ("nfkit explain", "nfkit explain bit error rate"),
+}
+"""Command lines by command."""
+
+
+def epilog(command: str) -> str:
+    """The foot of a command's help."""
+    return "\n\n".join(("Examples:", *EXAMPLES[command]))

@@ -1,0 +1,124 @@
+"""What a terminal shows, and a pipe: read from a real pseudo-terminal."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+WIDE = """
+from nfkit.cli.screen import show_overview
+from nfkit.reports.rendering import Overview, Table
+columns = tuple(f"a column called {name}" for name in "abcdefgh")
+rows = (tuple(f"{n}{n}.{n} ± {n}.0" for n in range(1, 9)),)
+show_overview(Overview("the first sentence, which matters most of all that are on this screen, and which is long",
+                       "what the numbers are", Table(columns, rows), ("a note [that] is no markup",)))
+"""
+
+STEPS = """
+from contextlib import closing
+from nfkit.cli.progress_display import ProgressDisplay
+from nfkit.progress import Counter
+with closing(ProgressDisplay()) as display:
+    count = Counter("measuring", 200, display)
+    for _ in range(200):
+        count("chip 50000")
+    display.say("a sentence")
+"""
+
+STOPPED = """
+import sys
+from nfkit.cli.interrupts import acknowledged
+try:
+    with acknowledged("what was measured is kept"):
+        try:
+            print("ready", flush=True)
+            sys.stdin.readline()
+        except KeyboardInterrupt:
+            print("finishing", flush=True)
+            sys.stdin.readline()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def in_terminal(script, columns=80, **environment):
+    """What a terminal of so many columns gets from a script."""
+    master, slave = pty.openpty()
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
+    env = {**kept, "TERM": "xterm", "COLUMNS": str(columns), **environment}
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=slave, stdout=slave, stderr=slave, env=env)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(master)
+    assert process.wait() == 0
+    return shown.decode()
+
+
+def in_pipe(script):
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+
+def plain(shown):
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "")
+
+
+@pytest.mark.parametrize("columns", [80, 132])
+def test_nothing_is_wider_than_the_terminal_and_nothing_is_left_out(columns):
+    shown = plain(in_terminal(WIDE, columns))
+    assert max(map(len, shown.splitlines())) <= columns
+    assert [value for value in ("1.1", "8.8") if value not in shown.replace("\n", "")] == []
+    assert "a note [that] is no markup" in shown
+    assert shown.startswith("the first sentence")
+
+
+def test_a_pipe_gets_one_line_a_sentence_and_one_a_row():
+    lines = in_pipe(WIDE).stdout.splitlines()
+    assert len(lines) == 6
+    assert lines[0].endswith("and which is long")
+    assert "\x1b" not in "".join(lines)
+
+
+def test_no_colour_where_none_is_wanted():
+    assert "\x1b[1m" in in_terminal(WIDE)
+    assert "\x1b[3" not in in_terminal(WIDE, NO_COLOR="1")
+    assert "\x1b" not in in_terminal(WIDE, TERM="dumb")
+
+
+def test_progress_is_a_bar_in_a_terminal_and_lines_in_a_pipe():
+    shown = in_terminal(STEPS)
+    assert "measuring" in plain(shown)
+    assert "a sentence" in plain(shown)
+    lines = in_pipe(STEPS).stderr.splitlines()
+    assert 15 <= len(lines) <= 25
+    assert lines[-2].startswith("100 %  measuring")
+    assert lines[-1] == "a sentence"
+
+
+def test_the_first_interrupt_is_acknowledged_and_the_second_ends():
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "finishing\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.count("Ctrl-C") == 1
+    assert "what was measured is kept; once more ends at once" in said
