@@ -72,9 +72,7 @@ class Answering:
         bool | None,
         typer.Option("--residual/--no-residual", help="Whether the generator changes the base's input too."),
     ] = None
-    early: Annotated[
-        bool, typer.Option("--early", help="Spare the base where the generator is sure of its answer.")
-    ] = False
+    early: Annotated[bool, typer.Option("--early", help="Spare the base where the generator is sure.")] = False
     early_loss: Annotated[
         str | None,
         typer.Option(
@@ -160,8 +158,8 @@ def protect(
             )
         protect_address(
             model, samples.data, samples.test_data, samples.labels, written.output, remote, generating.generator,
-            budget.epochs, budget.minutes, batches.batch, batches.mirror, batches.shift or 0, batches.seed, answering.loss(0.01),
-            measuring.optimization, model_input.form(), written.force, record.json,
+            budget.epochs, budget.minutes, batches.batch, batches.mirror, batches.shift or 0, batches.seed,
+            answering.loss(0.01), measuring.optimization, model_input.form(), written.force, record.json,
         )  # fmt: skip
         return
     remote.refuse()
