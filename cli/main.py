@@ -15,6 +15,7 @@ from nfkit.cli.fold import fold
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
 from nfkit.cli.models import models
+from nfkit.cli.plan import plan
 from nfkit.cli.plot import plot
 from nfkit.cli.protect import protect
 from nfkit.cli.quantize import quantize
@@ -34,7 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    protect, evaluate, inspect, energy, search, quantize, inject, split, tune, transfer, serve, plot, fold, explain,
+    plan, protect, evaluate, inspect, energy, search, quantize, inject, split, tune, transfer, serve, plot, fold,
+    explain,
 ):  # fmt: skip
     app.command(epilog=epilog(command.__name__))(command)
 app.add_typer(models, name="models")

@@ -17,6 +17,7 @@ import pytest
         "nfkit.measure",
         "nfkit.plans.energy_analysis",
         "nfkit.workflows.evaluation",
+        "nfkit.workflows.planning",
         "nfkit.workflows.protection",
         "nfkit.reports.reading",
     ],

@@ -16,6 +16,7 @@ from nfkit.errors import DataError
 from nfkit.outputs import write_atomically
 from nfkit.reports import version1
 from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.plan import Plan
 from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.protection import Protection
 from nfkit.reports.rendering import Readable
@@ -28,6 +29,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.evaluate-bits/2": PrecisionSweep,
     "nfkit.protect/2": Protection,
     "nfkit.search/2": Search,
+    "nfkit.plan/1": Plan,
 }
 """Records by the schema that their files state."""
 

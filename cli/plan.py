@@ -1,0 +1,101 @@
+"""`nfkit plan`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import typer
+
+from nfkit.cli import options
+from nfkit.cli.grouped import grouped, parse_share
+from nfkit.cli.groups import BASIC, Measuring, ModelInput, Record
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is asked for, and of what."""
+
+    TITLE: ClassVar[str] = BASIC
+    max_loss: Annotated[
+        str, typer.Option("--max-loss", metavar="SHARE", help="Accuracy that may be lost, such as 1% or 0.01.")
+    ] = "1%"
+    can: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--can",
+            metavar="robust-bits|storage|ecc|per-layer-voltage[,..]",
+            help="What the chip can do besides a lower voltage.",
+        ),
+    ] = None
+    data: options.FoundData = None
+    labels: options.Labels = "data"
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the workflow."""
+        can = [name.strip() for given in self.can or () for name in given.split(",") if name.strip()]
+        return {"max_loss": parse_share("--max-loss", self.max_loss), "can": can, "labels": self.labels}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What low voltage does to the weight memory; how that holds weights is for the plan to choose."""
+
+    TITLE: ClassVar[str] = "Faults"
+    kind: Annotated[str, typer.Option("--kind", metavar="stuck|flip|asymmetric", help="What a faulty cell does.")] = (
+        "stuck"
+    )
+    set_share: options.SetShare = 0.5
+    memory_layout: Annotated[
+        str,
+        typer.Option(
+            "--memory-layout",
+            metavar="LAYOUT",
+            help="Which cell holds what: iid, array[:ROWSxCOLUMNS], reference or cluster[:BLOCK:SHAPE].",
+        ),
+    ] = "iid"
+    curve: options.CurveName = "stutz-2021"
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the workflow."""
+        return {"kind": self.kind, "set_share": self.set_share, "layout": self.memory_layout, "curve": self.curve}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """On which samples."""
+
+    TITLE: ClassVar[str] = "Measuring"
+    samples: Annotated[int | None, typer.Option("--samples", min=4, help="Use only the first samples.")] = None
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the division into samples that choose and confirm.")] = 0
+
+
+@grouped
+def plan(
+    model: Annotated[Path, typer.Argument(help="Frozen ONNX file, or a protected model (*.nf.onnx); never changed.")],
+    *,
+    aim: Aim,
+    memory: Memory,
+    measuring: Measuring,
+    extent: Extent,
+    model_input: ModelInput,
+    record: Record,
+) -> None:
+    """Find the least energy at which the model loses no more than --max-loss, without any training.
+
+    One half of the samples and of the chips chooses a voltage for every remedy that the chip allows; the other half,
+    and other chips, confirm it. A file that nfkit protect made is planned with its base.
+    """
+    from nfkit.cli import console
+    from nfkit.workflows.planning import plan as run
+
+    settings = aim.settings()
+    files = {"the data": aim.data, "the curve": memory.curve}
+    console.check_outputs(record.json, models={"the model": model}, files=files)
+    with console.working("nothing was written, and the same command begins again") as display:
+        found = run(
+            model, aim.data, samples=extent.samples, seed=extent.seed, on_stage=display.say, on_progress=display,
+            **settings, **memory.settings(), **measuring.settings(), **model_input.settings(),
+        )  # fmt: skip
+    console.show(found, record.json)

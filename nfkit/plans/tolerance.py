@@ -1,0 +1,156 @@
+"""The lowest voltage at which no more accuracy is lost than is tolerated, chosen and then confirmed.
+
+Faults of one chip at a milder voltage are a part of those at a lower one, so accuracy falls with the voltage but for
+chance, and bisection finds the last voltage that holds; few chips steer it, all chips decide. What decides is the upper
+end of the paired two-way interval of the loss against the clean base, on images and chips that do the choosing.
+
+Chips and images that had no part in it confirm the choice, by fixed sequences of tests: from two steps of the grid
+above the chosen voltage downwards, until one fails; the last one that passed is the plan. So the order of tests is
+settled before the first, and a sequence errs no more often than a single test does, in 2.5 % of the cases (as in
+Angelopoulos et al., Learn then Test, 2021). Where its first test fails, a second begins five steps above the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from nfkit.errors import OptionError
+from nfkit.measure.statistics import accuracy_spread, difference_spread
+from nfkit.plans.ladder import Rung
+from nfkit.plans.rivals import Answers
+from nfkit.reports.figures import Spread
+
+STEERING_CHIPS = 3
+"""Chips that steer the bisection."""
+STEPS_BACK = (2, 5)
+"""Steps of the grid above the chosen voltage at which confirming begins, and begins again where it fails at once."""
+
+
+class Examiner(Protocol):
+    """What answers for one system on one set of chips and images."""
+
+    @property
+    def chips(self) -> Sequence[int]:
+        """Seeds of the chips."""
+
+    @property
+    def clean(self) -> Answers:
+        """Which images the clean base gets right, [1, images]."""
+
+    def answers(self, rung: Rung, chips: int) -> Answers:
+        """Which images the system gets right on the first so many chips, [chips, images]."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A system at one voltage.
+
+    Attributes:
+        step: Index of the voltage in the ladder.
+        accuracy: Its accuracy.
+        loss: What it is less accurate than the clean base; below 0 where it is more.
+    """
+
+    step: int
+    accuracy: Spread
+    loss: Spread
+
+    def holds(self, tolerance: float) -> bool:
+        """Whether the loss is surely within the tolerance: its whole interval is."""
+        return self.loss.ci95 is not None and self.loss.ci95[1] <= tolerance
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What a system's voltage came to.
+
+    Attributes:
+        chosen: Index of the lowest voltage that held where it was chosen; None where not even Vmin did.
+        found: The voltage that is reported, on chips and images that had no part in choosing: the lowest that was
+            confirmed, or the mildest that failed.
+        holds: Whether it was confirmed.
+    """
+
+    chosen: int | None
+    found: Finding
+    holds: bool
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuses a tolerance that is no share of the samples.
+
+    Raises:
+        OptionError: When it is below 0 or above 1.
+    """
+    if not 0 <= tolerance <= 1:
+        raise OptionError(f"a loss of {tolerance:g} cannot be kept to: give a share of the samples, such as 0.01 or 1%")
+
+
+def examine(examiner: Examiner, ladder: Sequence[Rung], step: int, chips: int | None = None) -> Finding:
+    """Measures one voltage.
+
+    Args:
+        examiner: The system on chips and images.
+        ladder: Its voltages.
+        step: Index of the voltage.
+        chips: How many chips; all by default.
+    """
+    answers = examiner.answers(ladder[step], len(examiner.chips) if chips is None else chips)
+    # The least loss of a chip is its best, so extremes are told of the accuracy alone.
+    loss = replace(difference_spread(examiner.clean, answers), worst=None, low=None)
+    return Finding(step, accuracy_spread(answers), loss)
+
+
+def choose(examiner: Examiner, ladder: Sequence[Rung], tolerance: float) -> int | None:
+    """Index of the lowest voltage whose loss is surely within the tolerance; None where not even that of Vmin is.
+
+    Args:
+        examiner: The system on the chips and images that choose.
+        ladder: Its voltages, by falling voltage.
+        tolerance: Largest loss of accuracy, as a share of the samples.
+    """
+    few = min(STEERING_CHIPS, len(examiner.chips))
+    good, bad = 0, len(ladder)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if examine(examiner, ladder, middle, few).loss.mean <= tolerance:
+            good = middle
+        else:
+            bad = middle
+    if not examine(examiner, ladder, good).holds(tolerance):
+        milder = range(good - 1, -1, -1)
+        return next((step for step in milder if examine(examiner, ladder, step).holds(tolerance)), None)
+    while good + 1 < len(ladder) and examine(examiner, ladder, good + 1).holds(tolerance):
+        good += 1
+    return good
+
+
+def confirm(examiner: Examiner, ladder: Sequence[Rung], chosen: int | None, tolerance: float) -> Confirmed:
+    """Confirms a choice, or what is left of it.
+
+    Args:
+        examiner: The system on chips and images that had no part in choosing.
+        ladder: Its voltages.
+        chosen: What `choose` chose.
+        tolerance: Largest loss of accuracy, as a share of the samples.
+    """
+    if chosen is None:
+        return Confirmed(None, examine(examiner, ladder, 0), False)
+    end = chosen + 1
+    for back in STEPS_BACK:
+        passed: Finding | None = None
+        for step in range(max(0, chosen - back), end):
+            found = examine(examiner, ladder, step)
+            if not found.holds(tolerance):
+                break
+            passed = found
+        if passed is not None:
+            return Confirmed(chosen, passed, True)
+        end = found.step
+        if not end:
+            break
+    return Confirmed(chosen, found, False)

@@ -1,0 +1,216 @@
+"""`nfkit.plan` on a model small enough to be computed again by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import nfkit
+from nfkit.energy import load_curve
+from nfkit.errors import DataError, OptionError
+from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Chip
+from nfkit.graph.fusion.fuse import fuse
+from nfkit.graph.memory.sites import codes, fault_sites
+from nfkit.measure.statistics import difference_spread
+from nfkit.plans.ladder import grid
+from nfkit.plans.means import CANDIDATES
+from nfkit.reports.reading import decode, encode
+
+# Images are codes already: 36 features, three classes.
+TINY = """
+<ir_version: 8, opset_import: ["" : 18]>
+tiny (float[N, 1, 6, 6] image) => (float[N, 3] scores)
+<float s = {0.0078125}, int8 z = {0}, float s_w = {0.015625}, int64[2] shape = {-1, 36}>
+{
+    q = QuantizeLinear (image, s, z)
+    f = DequantizeLinear (q, s, z)
+    v = Reshape (f, shape)
+    w_f = DequantizeLinear (w, s_w)
+    scores = MatMul (v, w_f)
+}
+"""
+COUNT, CHIPS = 400, 6
+VOLTS = grid(load_curve("stutz-2021"))
+
+
+@pytest.fixture(scope="module")
+def tiny(parse):
+    """A base, its data, and what it answers with weights of codes [36, 3], computed without ONNX Runtime."""
+    random = np.random.default_rng(0)
+    base = parse(TINY, w=random.integers(-90, 91, (36, 3), np.int8))
+    spec = nfkit.find_input(base)
+    x = random.integers(0, 256, (COUNT, 6, 6, 1), np.uint8)
+    pixels = np.clip(np.rint(spec.encode(x).reshape(COUNT, 36) / 0.0078125), -128, 127).astype(np.int64)
+    (site,) = fault_sites(base)
+    stored = codes(base, site)
+    y = np.where(random.random(COUNT) < 0.9, (pixels @ stored).argmax(1), random.integers(0, 3, COUNT))
+    data = nfkit.Dataset("tiny", x, y)
+
+    def right(weights, images=slice(None)):
+        return (pixels[images] @ weights.astype(np.int64)).argmax(1) == y[images]
+
+    return SimpleNamespace(base=base, spec=spec, data=data, site=site, stored=stored, right=right)
+
+
+@pytest.fixture(scope="module")
+def halves():
+    """Which images choose, and which confirm."""
+    index = nfkit.Dataset("index", np.arange(COUNT, dtype=np.float32)[:, None], np.zeros(COUNT, np.int64))
+    return [part.x[:, 0].astype(int) for part in index.hold_out(0.5, 0)]
+
+
+@pytest.fixture(scope="module")
+def planned(tiny):
+    return nfkit.plan(tiny.base, tiny.data, 0.05, ("robust-bits", "storage", "ecc", "per-layer-voltage"), chips=CHIPS)
+
+
+def on(record, name):
+    return next(option for option in record.options if option.name == name)
+
+
+def test_figures_are_those_of_an_independent_computation(tiny, halves, planned):
+    confirming = halves[1]
+    clean = tiny.right(tiny.stored, confirming)[None]
+    settings = {
+        "bare": {},
+        "storage:gray": {"storage": "gray"},
+        "robust-bits:2": {"protected_top": 2},
+        "ecc:secded-64": {"ecc": "secded-64"},
+    }
+    for name, how in settings.items():
+        option = on(planned, name)
+        errors = BitErrors(option.ber, **how)
+        answers = np.stack(
+            [
+                tiny.right(Chip(seed).faults(tiny.site, errors).apply(tiny.stored), confirming)
+                for seed in EVALUATION_CHIPS[:CHIPS]
+            ]
+        )
+        assert option.accuracy.mean == pytest.approx(answers.mean(), abs=1e-12)
+        assert option.accuracy.worst == answers.mean(1).min()
+        expected = difference_spread(clean, answers)
+        assert (option.loss.mean, option.loss.ci95) == (expected.mean, expected.ci95)
+        assert option.within == (expected.ci95[1] <= 0.05)
+    assert planned.confirming.clean.accuracy == clean.mean()
+
+
+def test_energy_is_that_of_the_remedy(planned):
+    curve = load_curve("stutz-2021")
+    low = {option.name: curve.at_volts(option.volts_over_vmin).energy for option in planned.options}
+    assert on(planned, "bare").energy == pytest.approx(low["bare"])
+    assert on(planned, "robust-bits:2").energy == pytest.approx(2 / 8 + 6 / 8 * low["robust-bits:2"])
+    assert on(planned, "ecc:secded-64").energy == pytest.approx(72 / 64 * low["ecc:secded-64"])
+    assert on(planned, "bare").flips == pytest.approx(curve.at_volts(on(planned, "bare").volts_over_vmin).rate)
+
+
+def test_the_plan_saves_most_of_what_is_within(planned):
+    within = [option for option in planned.options if option.within]
+    assert planned.chosen.saving == max(option.saving for option in within) > on(planned, "bare").saving
+    assert planned.chosen.sentence in planned.sentence
+    assert str(planned).startswith(planned.sentence)
+    order = [option.saving for option in planned.options if option.within]
+    assert order == sorted(order, reverse=True)
+
+
+def test_choosing_and_confirming_share_nothing(halves, planned):
+    assert not set(halves[0]) & set(halves[1])
+    assert planned.choosing.sha256 != planned.confirming.sha256
+    assert planned.choosing.images + planned.confirming.images == COUNT
+    assert all(chip in VALIDATION_CHIPS[5_000:] for chip in planned.choosing.chips)
+    assert all(chip in EVALUATION_CHIPS for chip in planned.confirming.chips)
+    assert not any(chip in TRAINING_CHIPS for chip in planned.choosing.chips)
+
+
+def test_halves_are_those_of_the_seed(tiny, halves, planned):
+    assert planned.choosing.sha256 == tiny.data.select(halves[0]).sha256
+    assert planned.confirming.sha256 == tiny.data.select(halves[1]).sha256
+    other = nfkit.plan(tiny.base, tiny.data, 1.0, chips=2, seed=1)
+    assert other.confirming.sha256 != planned.confirming.sha256
+
+
+def test_a_tolerance_of_everything_takes_the_lowest_voltage(tiny):
+    record = nfkit.plan(tiny.base, tiny.data, 1.0, chips=2)
+    assert on(record, "bare").volts_over_vmin == VOLTS[-1]
+    assert record.best == 0
+
+
+def test_a_tolerance_of_nothing_takes_only_what_loses_nothing(tiny, halves):
+    record = nfkit.plan(tiny.base, tiny.data, 0.0, chips=CHIPS)
+    option = on(record, "bare")
+    step = (1.0, *VOLTS).index(option.volts_over_vmin)
+    curve = load_curve("stutz-2021")
+
+    def loss(part, first, volts):
+        errors = BitErrors(2 * curve.at_volts(volts).rate)
+        chips = [
+            tiny.right(Chip(seed).faults(tiny.site, errors).apply(tiny.stored), part)
+            for seed in range(first, first + CHIPS)
+        ]
+        return difference_spread(tiny.right(tiny.stored, part)[None], np.stack(chips)).ci95[1]
+
+    assert loss(halves[0], VALIDATION_CHIPS[5_000], VOLTS[step]) > 0  # one step further
+    assert option.within
+    assert step == 0 or loss(halves[1], EVALUATION_CHIPS[0], option.volts_over_vmin) <= 0
+
+
+def test_only_what_is_allowed_is_tried(tiny, planned):
+    usual = nfkit.plan(tiny.base, tiny.data, 1.0, chips=2)
+    assert {option.name for option in usual.options} == {"bare", "storage:offset-binary"}
+    assert {entry.name for entry in usual.untried} == {
+        *CANDIDATES, "mixed-voltage", "neuralfuse"
+    } - {"bare", "storage:offset-binary"}  # fmt: skip
+    assert all("--can" in entry.reason for entry in usual.untried if entry.name != "neuralfuse")
+    robust = nfkit.plan(tiny.base, tiny.data, 1.0, "robust-bits", chips=2)
+    assert {o.name for o in robust.options} - {o.name for o in usual.options} == {f"robust-bits:{n}" for n in (1, 2, 3)}
+    assert {option.name for option in planned.options} >= set(CANDIDATES)
+    assert [entry.name for entry in planned.untried] == ["neuralfuse"]
+
+
+def test_what_a_file_does_anyway_is_not_tried(parse):
+    random = np.random.default_rng(3)
+    text = TINY.replace("w_f = DequantizeLinear (w, s_w)", "w_f = DequantizeLinear (w, s_w, z_w)")
+    text = text.replace("float s_w = {0.015625}", "float s_w = {0.015625}, uint8 z_w = {128}")
+    base = parse(text, w=random.integers(40, 216, (36, 3), np.uint8))
+    data = (random.integers(0, 256, (40, 6, 6, 1), np.uint8), random.integers(0, 3, 40))
+    record = nfkit.plan(base, data, 1.0, chips=2)
+    assert "held so as they are" in {e.name: e.reason for e in record.untried}["storage:offset-binary"]
+
+
+def test_the_same_seed_gives_the_same_plan(tiny, planned):
+    again = nfkit.plan(tiny.base, tiny.data, 0.05, planned.can and ("storage", "robust-bits"), chips=CHIPS)
+    for option in again.options:
+        assert option == on(planned, option.name)
+
+
+def test_a_fused_file_is_planned_with_its_base(tiny, residual_generator):
+    fused = fuse(residual_generator(1, 6, 6), tiny.base, tiny.spec, {})
+    record = nfkit.plan(fused, tiny.data, 1.0, chips=2)
+    assert on(record, "bare").volts_over_vmin == VOLTS[-1]
+    pair = next(option for option in record.options if option.name.startswith("neuralfuse:"))
+    assert pair.volts_over_vmin == VOLTS[-1]
+    assert pair.energy > on(record, "bare").energy  # by what the generator reads
+    assert record.model.protected
+    assert "neuralfuse" not in {entry.name for entry in record.untried}
+
+
+def test_a_record_is_whole_after_a_round_trip(planned):
+    assert decode(encode(planned), "plan.json") == planned
+    assert planned.to_dict()["schema"] == "nfkit.plan/1"
+    assert len(planned.table().rows) == len(planned.options)
+
+
+def test_what_cannot_be_planned_is_refused(tiny):
+    with pytest.raises(OptionError, match="unknown means 'magic'"):
+        nfkit.plan(tiny.base, tiny.data, 0.01, "magic")
+    with pytest.raises(OptionError, match="cannot be kept to"):
+        nfkit.plan(tiny.base, tiny.data, 1.1)
+    with pytest.raises(OptionError, match="at least 2 chips"):
+        nfkit.plan(tiny.base, tiny.data, 0.01, chips=1)
+    with pytest.raises(DataError, match="at least 4"):
+        nfkit.plan(tiny.base, tiny.data, 0.01, samples=3)
+
+
+def test_progress_ends(tiny):
+    seen = []
+    nfkit.plan(tiny.base, tiny.data, 1.0, chips=2, on_progress=seen.append)
+    assert (seen[-1].done, seen[-1].total) == (2, 2)
