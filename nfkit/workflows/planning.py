@@ -6,17 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import onnx_ir as ir
-from scipy.special import log_softmax
 
-from nfkit.access.runtime import Level, Runner
-from nfkit.data import Dataset
+from nfkit.access.runtime import Level
 from nfkit.energy import Curve, count, count_fused
 from nfkit.errors import DataError
 from nfkit.faults import BitErrors
-from nfkit.graph.fusion.metadata import read_answer
-from nfkit.graph.fusion.split import evidence_model
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench
 from nfkit.measure.statistics import share
@@ -117,10 +112,8 @@ def plan(
         Half(Bench(graph, half, form, layout=cells, level=level), seeds[:chips], display.row)
         for half, seeds in zip(halves, (CHOOSING_CHIPS, CONFIRMING_CHIPS), strict=True)
     )
-    means = find_means(can, choosing.bench)
-    search = _Search(
-        graph, errors, known, choosing, confirming, max_loss, _spared(graph, form, halves[1], level), display
-    )
+    means, early = find_means(can, choosing.bench), confirming.bench.early
+    search = _Search(graph, errors, known, choosing, confirming, max_loss, early.share if early else None, display)
     options = search.all_of(means)
     if means.per_site:
         options += search.with_sites(form, level)
@@ -236,18 +229,6 @@ def _option(remedy: Remedy, rungs: Sequence[Rung], confirmed: Confirmed) -> Opti
         accuracy=found.accuracy, loss=found.loss,
         chosen_volts=None if confirmed.chosen is None else rungs[confirmed.chosen].volts,
     )  # fmt: skip
-
-
-def _spared(model: ir.Model, spec: InputSpec, data: Dataset, level: Level) -> float | None:
-    """Share of the images that a fused file answers early, each by itself; None where it answers none so."""
-    answer = read_answer(model)
-    if answer is None or answer.threshold is None:
-        return None
-    evidence = evidence_model(model)
-    assert evidence is not None
-    scores = Runner(evidence, level=level)(spec.encode(data.x)).astype(np.float64)
-    certainty = np.exp(log_softmax(scores / answer.trust.temperature, axis=1).max(axis=1))
-    return float((certainty >= answer.threshold).mean())
 
 
 def _part(half: Half) -> Part:

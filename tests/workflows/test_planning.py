@@ -4,12 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 import nfkit
 from nfkit.energy import load_curve
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Chip
+from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.fuse import fuse
+from nfkit.graph.fusion.scores import find_form
+from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.measure.statistics import difference_spread
 from nfkit.plans.ladder import grid
@@ -191,6 +195,40 @@ def test_a_fused_file_is_planned_with_its_base(tiny, residual_generator):
     assert pair.energy > on(record, "bare").energy  # by what the generator reads
     assert record.model.protected
     assert "neuralfuse" not in {entry.name for entry in record.untried}
+
+
+# A generator that only looks, with the base's own weights: as sure and as right as the clean base.
+LOOKER = """
+<ir_version: 8, opset_import: ["" : 18]>
+generator (float[N, 1, 6, 6] image) => (float[N, 3] evidence)
+<float s = {0.015625}>
+{
+    flat = Flatten (image)
+    k_f = DequantizeLinear (k, s)
+    evidence = MatMul (flat, k_f)
+}
+"""
+
+
+def test_early_answers_spare_the_base(tiny, parse, execute, halves):
+    images = tiny.spec.encode(tiny.data.x)
+    form = find_form(tiny.base, execute(tiny.base, {"image": images})[0])
+    looker = parse(LOOKER, k=tiny.stored.reshape(36, 3))
+    certainty = softmax(images.reshape(COUNT, 36) @ (tiny.stored * 0.015625), axis=1).max(axis=1)
+    middle = np.sort(certainty)[COUNT // 2 - 20 : COUNT // 2 + 20]
+    widest = np.diff(middle).argmax()  # so that rounding makes nobody sure
+    threshold = float(middle[widest : widest + 2].mean())
+    fused = fuse(looker, tiny.base, tiny.spec, {}, Answer(form, Trust(), threshold))
+    record = nfkit.plan(fused, tiny.data, 0.05, chips=CHIPS)
+    pair = next(option for option in record.options if option.name.startswith("neuralfuse:"))
+    spared = float((certainty[halves[1]] >= threshold).mean())
+    assert 0.3 < spared < 0.7
+    assert record.spared == pytest.approx(spared)
+    # The generator reads as much as the base, always at Vmin.
+    low = load_curve("stutz-2021").at_volts(pair.volts_over_vmin).energy
+    assert pair.energy == pytest.approx(1 + (1 - spared) * low)
+    assert pair.volts_over_vmin < on(record, "bare").volts_over_vmin
+    assert f"the base does not run for {100 * spared:.1f} % of these images" in str(record)
 
 
 def test_a_record_is_whole_after_a_round_trip(planned):
