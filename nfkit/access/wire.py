@@ -171,12 +171,21 @@ def _tensor(entry: Mapping[str, Any], rest: memoryview) -> tuple[npt.NDArray[Any
             raise WireError(f"tensor {name!r} of {dtype} {shape} says {size} bytes, {len(rest)} are left")
         return np.frombuffer(rest[:size], dtype.newbyteorder("<")).astype(dtype).reshape(shape), rest[size:]
     try:
-        numbers = np.asarray(entry.get("data"))
+        stored = entry.get("data")
+        # NumPy alone would make floats of a list that holds numbers beyond int64.
+        numbers = np.asarray(stored, np.uint64) if dtype == np.uint64 and _all_whole(stored) else np.asarray(stored)
     except (ValueError, OverflowError, RecursionError) as error:  # ragged lists, numbers without end
         raise WireError(f"the data of tensor {name!r} is no array") from error
     if numbers.size != count:
         raise WireError(f"tensor {name!r} of shape {shape} holds {numbers.size} numbers")
     return _as_type(numbers.reshape(shape), dtype, name), rest
+
+
+def _all_whole(stored: object) -> bool:
+    """Whether nested lists hold whole numbers from 0 on alone."""
+    if isinstance(stored, list):
+        return all(map(_all_whole, stored))
+    return type(stored) is int and stored >= 0
 
 
 def _as_type(numbers: npt.NDArray[Any], dtype: np.dtype[Any], name: str) -> npt.NDArray[Any]:

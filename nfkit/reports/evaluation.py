@@ -264,6 +264,14 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             cells.append(f"{100 * point.saving.by_accesses:.1f} %" if point.saving else "–")
         return tuple(cells)
 
+    def _times(self) -> list[str]:
+        """How long base and protected model take, batch by batch."""
+        if not self.latency:
+            return []
+        threads = next(iter(self.latency.values()))["threads"]
+        said = "; ".join(_latency(batch, entry) for batch, entry in self.latency.items())
+        return [f"latency in ms, median / 95th percentile; runs by turns, threads: {threads}; {said}"]
+
     def _notes(self) -> list[str]:
         whose = "the protected model" if self.is_protected else "the base"
         over = "chips and images" if self.points[0].rows[0].base_correct is not None else "chips, on these images"
@@ -284,10 +292,21 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
                 f"the generator answers {share:.1f} % of the samples alone ({low:.1f} to {high:.1f}), for which "
                 "the base need not run: the energy saved is an expectation at batch 1"
             )
+        notes += self._times()
         if self.verdict is not None:
             notes += [f"not compared: {entry}" for entry in self.verdict.unchecked]
         notes += said_of(self.coverage)
         return notes + [f"warning: {entry}" for entry in self.warnings]
+
+
+def _latency(batch: str, entry: dict[str, Any]) -> str:
+    def said(times: dict[str, float]) -> str:
+        return f"{times['p50_ms']:.2f} / {times['p95_ms']:.2f}"
+
+    text = f"batch {batch}: base {said(entry['base'])}"
+    if entry.get("protected"):
+        text += f", protected {said(entry['protected'])}, {entry['ratio']:.2f} of the base"
+    return text
 
 
 def said_of(coverage: dict[str, Any] | None) -> list[str]:

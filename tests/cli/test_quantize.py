@@ -58,13 +58,15 @@ def test_evaluate_bits_prints_one_table(invoke, files, tmp_path):
         "--chips", 2, "--json", record_file,
     )  # fmt: skip
     record = json.loads(record_file.read_text())
-    header, rule, *rows = result.stdout.splitlines()[1:]
+    header, rule, *rest = result.stdout.splitlines()[1:]
+    rows = rest[:4]
     assert re.split(r"  +", header) == ["bits", "bit error rate", "CA", "CA (NF)", "PA", "PA (NF)", "RP"]
     assert set(rule) == {"-", " "}
     assert [row.split()[:2] for row in rows] == [["8", "0.5"], ["8", "1"], ["3", "0.5"], ["3", "1"]]
-    assert [entry["bits"] for entry in record["summary"]] == [8, 8, 3, 3]
-    assert f"{100 * record['summary'][2]['base']['mean']:.1f} ±" in rows[2]
-    assert len(record["rows"]) == 8
+    points = [(entry["bits"], point) for entry in record["sweep"] for point in entry["points"]]
+    assert [bits for bits, _ in points] == [8, 8, 3, 3]
+    assert f"{100 * points[2][1]['base']['mean']:.1f} ±" in rows[2]
+    assert sum(len(point["rows"]) for _, point in points) == 8
     assert "3 bits, 1 %, chip 50001" in result.stderr
 
 

@@ -17,7 +17,7 @@ def test_the_table_and_the_files(run_all, files, tmp_path):
     assert "beyond the energy budget, so left out: hint-64" in text.err
     assert "hint-8, made before" in again.err
     record = json.loads(again.out)
-    assert record["schema"] == "nfkit.search/1"
+    assert record["schema"] == "nfkit.search/2"
     assert [(p["generator"], p["on_front"], p["reused"]) for p in record["points"]] == [("hint-8", True, True)]
     assert record["left_out"] == ["hint-64"]
     names = {path.name for path in (tmp_path / "found").iterdir()} - {"front.svg"}

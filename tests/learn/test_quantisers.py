@@ -11,7 +11,7 @@ CODES = {"int8": torch.int8, "uint8": torch.uint8, "int16": torch.int16, "uint16
 
 
 def step(op, inputs, output, **attributes):
-    return Step(f"{op} {output}", find(op, 18), attributes, tuple(inputs), (output,))
+    return Step(f"{op} {output}", op, find(op, 18), attributes, tuple(inputs), (output,))
 
 
 def pair(second=("s", "z"), **attributes):

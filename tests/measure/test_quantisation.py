@@ -8,7 +8,7 @@ import pytest
 import nfkit
 from nfkit.access.runtime import Runner, accuracy
 from nfkit.data import Dataset
-from nfkit.errors import DataError, ModelError, OptionError
+from nfkit.errors import ModelError, OptionError
 from nfkit.faults import BitErrors
 from nfkit.graph.input.discovery import find_input
 from nfkit.graph.memory.bits import recorded_bits
@@ -194,7 +194,10 @@ def test_weights_that_are_computed(parse, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_few_samples_for_a_fixed_batch(task, tmp_path):
+def test_too_few_samples_for_a_fixed_batch_are_repeated(task, tmp_path):
+    """Ranges are those of the smallest and largest values, which a repeated sample does not move."""
     path, spec, data = task(batch=32)
-    with pytest.raises(DataError, match="takes 32 samples at once, the calibration array holds 8"):
-        quantize(path, data.take(8), data, spec, tmp_path / "out.onnx")
+    few = quantize(path, data.take(8), data, spec, tmp_path / "few.onnx")
+    whole = Dataset("repeated", np.concatenate([data.x[:8]] * 4), np.concatenate([data.y[:8]] * 4))
+    many = quantize(path, whole, data, spec, tmp_path / "many.onnx")
+    assert few.output.read_bytes() == many.output.read_bytes()
