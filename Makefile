@@ -41,7 +41,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed
-	$(PIP) build mypy ruff
+	$(PIP) build mypy ruff scipy-stubs
 	touch $@
 
 # For scripts: `make -s print-DEMO_MODEL`.
