@@ -37,20 +37,6 @@ EnergyBudget = Annotated[
     typer.Option("--energy-budget", metavar="SHARE", help="Largest share of the base's accesses, such as 2%."),
 ]
 OneBer = Annotated[float | None, typer.Option("--ber", help="Bit error rate per cell; 0.01 by default.")]
-TrainedBer = Annotated[
-    float | None, typer.Option("--ber", help="Bit error rate per cell to train against; 0.01 by default.")
-]
-Minutes = Annotated[float | None, typer.Option("--minutes", help="Training budget of a generator; 10 by default.")]
-Epochs = Annotated[float | None, typer.Option("--epochs", help="Budget in epochs instead: reproducible.")]
-Copies = Annotated[int, typer.Option("--copies", help="Perturbed copies a step (N).")]
-Batch = Annotated[int, typer.Option("--batch", help="Samples a step.")]
-Shift = Annotated[int, typer.Option("--shift", help="Augment: largest random shift in pixels.")]
-Mirror = Annotated[
-    bool | None,
-    typer.Option("--mirror/--no-mirror", help="Augment: mirror images; by default as the data set says."),
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-Precision = Annotated[str, typer.Option("--precision", help="Training: auto, float32 or bfloat16.")]
 Chips = Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure the result on.")]
 Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuck, flip or asymmetric.")]
 LayoutName = Annotated[
@@ -109,10 +95,6 @@ Mean = Annotated[
 Std = Annotated[str | None, typer.Option("--std", metavar="S[,S..]", help="Standard deviation to go with it.")]
 
 
-Vdd = Annotated[
-    list[float] | None,
-    typer.Option("--vdd", metavar="V", help="Supply voltage over Vmin in place of --ber, by the curve; repeat."),
-]
 OneVdd = Annotated[
     float | None, typer.Option("--vdd", metavar="V", help="Supply voltage over Vmin in place of --ber, by the curve.")
 ]

@@ -96,15 +96,6 @@ def fetch(
     return path
 
 
-def file_digest(path: Path, algorithm: str) -> str:
-    """The digest of a file as `<algorithm>:<hex>`."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return f"{algorithm}:{digest.hexdigest()}"
-
-
 class _Download:
     """A downloader for pooch that keeps limits of size and of total time.
 

@@ -95,8 +95,3 @@ def _odd(
         for what, where, fatal in kinds
         if where.any()
     ]
-
-
-def _is_offset(end: End) -> bool:
-    """Whether a quantiser of floats reads its zero point or bits there, which lie behind the scale."""
-    return facts_of(end.node).quantiser == "imitates" and end.index > 1
