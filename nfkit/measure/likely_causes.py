@@ -69,7 +69,7 @@ def other_channels(
     x, y, right = x[few], y[few], right[few]
     reversed_ = x[:, ::-1] if spec.layout == "NCHW" else x[..., ::-1]
     better = runner.classify(np.ascontiguousarray(reversed_)) == y
-    if not _clearly_better(better, right):
+    if not clearly_better(better, right):
         return []
     sentence = (
         f"the base without errors is right on {100 * better.mean():.1f} % with the channels in reverse, against "
@@ -99,7 +99,7 @@ def other_range(
             shifted = (data.x.astype(np.float32) - whole[0]) / (whole[1] - whole[0]) * (high - low) + low
             encoded = other.encode(shifted.astype(np.float32))
         better = runner.classify(encoded) == y
-        if _clearly_better(better, right) and (best is None or better.mean() > best[0]):
+        if clearly_better(better, right) and (best is None or better.mean() > best[0]):
             best = float(better.mean()), low, high
     if best is None:
         return []
@@ -111,8 +111,8 @@ def other_range(
     return [Doubt("value range", sentence + way)]
 
 
-def _clearly_better(better: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> bool:
-    """Whether one is right more often than the other on the same samples (exact McNemar test)."""
+def clearly_better(better: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> bool:
+    """Whether one is right more often on the same samples: by 3 points, and by the exact McNemar test."""
     from scipy.stats import binomtest
 
     gained, lost = int((better & ~right).sum()), int((right & ~better).sum())

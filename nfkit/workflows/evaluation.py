@@ -256,7 +256,7 @@ class _Work:
         for sentence in taken.sentences:
             on_stage(sentence)
         return cls(
-            graph, taken.test, known, given, scale, seeds, cells,
+            graph, taken.test, taken.spec, given, scale, seeds, cells,
             Provenance.of(model, graph, taken.test), (*warnings, *taken.warnings),
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ The one way in for everything that trains or measures: named or found, labelled 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,6 +21,7 @@ from nfkit.graph.fusion.split import split
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.labels import label_by
+from nfkit.measure.normalisation import tell_range
 from nfkit.measure.plausibility import Examination, class_names, examine, refuse_reconstruction
 from nfkit.model import ModelLike
 from nfkit.workflows import inputs
@@ -38,12 +39,14 @@ class Intake:
 
     Attributes:
         test: The data.
+        spec: The model's input; its range told by the data where neither graph nor user says.
         examination: How the clean base does on it.
         doubts: What is doubtful about it.
         sentences: What to say before the work begins: what was found, and how the base does.
     """
 
     test: Dataset
+    spec: InputSpec
     examination: Examination
     doubts: tuple[Doubt, ...]
     sentences: tuple[str, ...]
@@ -98,12 +101,13 @@ def data_for_measuring(
     else:
         data = inputs.find_data(source, "test", spec)
     data = data.take(min(samples, len(data))) if samples else data
+    spec, told = _with_range(model, data, spec, labels, level)
     data, doubts = _with_labels(model, data, spec, labels, level)
     examination = examine(model, data, spec, "measure", level=level)
     # A base at chance is measured, and the record says so.
     if not _in_memory(source):
         refuse(d for d in examination.doubts if d.kind not in _ACCURACY and not (samples and d.kind == "few samples"))
-    return Intake(data, examination, (*doubts, *examination.doubts), tuple(said))
+    return Intake(data, spec, examination, (*doubts, *examination.doubts), (*said, *told))
 
 
 def data_for_training(
@@ -142,13 +146,30 @@ def data_for_training(
         said = [sentence]
     else:
         train, held_back = inputs.find_training_data(source, test, seed, spec)
+    spec, told = _with_range(model, train, spec, labels, level)
     (train, first), (held_back, second) = (_with_labels(model, d, spec, labels, level) for d in (train, held_back))
     examination = examine(model, train, spec, "train", level=level)
     measured = examine(model, held_back, spec, "measure", level=level)
     doubts = tuple(dict.fromkeys((*first, *second, *examination.doubts, *measured.doubts)))
     if not _in_memory(source):
         _refuse_to_train(doubts, allow_low_accuracy)
-    return TrainingIntake(held_back, examination, doubts, (*said, examination.sentence()), train)
+    return TrainingIntake(held_back, spec, examination, doubts, (*said, *told, examination.sentence()), train)
+
+
+def range_by_data(
+    model: ir.Model, origin: ModelLike, source: DataLike | None, spec: InputSpec, seed: int, *, level: Level = "all"
+) -> InputSpec:
+    """The input with a range, told by the training data where neither graph nor user says.
+
+    For what has to know it before the data is taken; `data_for_training` says the same again, in a sentence.
+    """
+    if spec.stated:
+        return spec
+    if source is None:
+        train, _, _ = find_for_training(_file_of(origin), seed, spec.image_shape)
+    else:
+        train = inputs.find_data(source, "train", spec)
+    return _with_range(model, train, spec, "data", level)[0]
 
 
 def require_found(origin: ModelLike) -> None:
@@ -179,6 +200,19 @@ def _file_of(origin: ModelLike) -> Path:
 
 def _in_memory(source: DataLike | None) -> bool:
     return isinstance(source, (Dataset, tuple))
+
+
+def _with_range(
+    model: ir.Model, data: Dataset, spec: InputSpec, labels: LabelSource, level: Level
+) -> tuple[InputSpec, tuple[str, ...]]:
+    """The input, and a sentence where its range was told by data."""
+    if spec.stated or labels != "data" or is_fused(model):
+        return spec, ()
+    # Classes are numbered as the model does first; which range helps to find that out does not matter.
+    trial = spec if spec.low is not None else replace(spec, low=(-1.0,), high=(1.0,))
+    numbered, _ = _with_labels(model, data, trial, labels, level)
+    told = tell_range(Runner(model, level=level), numbered, spec)
+    return (spec, ()) if told is None else (told[0], (told[1],))
 
 
 def _with_labels(

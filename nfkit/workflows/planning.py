@@ -103,6 +103,7 @@ def plan(
     taken = data_for_measuring(graph, model, data, form, labels=labels, samples=samples, level=level)
     for sentence in taken.sentences:
         on_stage(sentence)
+    form = taken.spec
     if len(taken.test) < 4:
         raise DataError(f"{taken.test.name}: a plan needs images to choose by and others to confirm: give at least 4")
     halves = taken.test.hold_out(0.5, seed)

@@ -34,7 +34,7 @@ from nfkit.reports.protection import Protection
 from nfkit.workflows import inputs
 from nfkit.workflows.finishing import Finishing, write
 from nfkit.workflows.inputs import CurveLike, DataLike
-from nfkit.workflows.intake import LabelSource, data_for_training, require_found
+from nfkit.workflows.intake import LabelSource, data_for_training, range_by_data, require_found
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
@@ -181,6 +181,7 @@ def protect(
     if data is None:
         require_found(model)
     known = spec or inputs.find_spec(base, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
+    known = range_by_data(base, model, data, known, seed=0, level=level)
     if config is None:
         scale = inputs.find_scale(
             base, kind=kind, set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,

@@ -141,7 +141,7 @@ def search(
     taken = data_for_training(
         graph, source, data, test, known, config.seed, labels=labels, allow_low_accuracy=allow_low_accuracy, level=level
     )
-    train, held_back = taken.train, taken.test
+    train, held_back, known = taken.train, taken.test, taken.spec
     config = replace(config, mirror=train.mirror if mirror is None else mirror)
     for sentence in taken.sentences:
         on_stage(sentence)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from nfkit.errors import OptionError, UnsupportedError
-from nfkit.graph.input.spec import LAYOUTS, InputSpec
+from nfkit.graph.input.spec import CODES_OF, LAYOUTS, InputSpec
 from nfkit.graph.memory.storage import constant
 from nfkit.model import check_loaded
 
@@ -167,7 +167,7 @@ def _with_range(
     for a, b in _CUSTOMARY:
         if abs(low - a) <= 1.01 * step and abs(high - b) <= 1.01 * step:
             return replace(spec, low=(a,), high=(b,), source=f"'{node}' quantises {low:.4g} to {high:.4g}")
-    return replace(spec, low=(low,), high=(high,), source=f"codes of '{node}'")
+    return replace(spec, low=(low,), high=(high,), source=f"{CODES_OF}'{node}'")
 
 
 def _quantised_range(value: ir.Value) -> tuple[float, float, float, str] | None:

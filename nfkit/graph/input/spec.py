@@ -22,6 +22,9 @@ from nfkit.graph.input.affine import carry_out, image_to_levels, input_to_levels
 LAYOUTS = ("NCHW", "NHWC", "NHW", "NC")
 """Known layouts: images with channels first or last, one-channel images, and flat features."""
 
+CODES_OF = "codes of "
+"""How the source of a range begins that is no customary one, but that of the model's first quantiser."""
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -55,6 +58,11 @@ class InputSpec:
         if self.layout == "NHWC":
             return self.shape[2], self.shape[0], self.shape[1]
         return (1, *self.shape) if self.layout == "NHW" else (1, 1, self.shape[0])  # type: ignore[return-value]
+
+    @property
+    def stated(self) -> bool:
+        """Whether user or graph say which values are valid; the codes of a calibrated quantiser only hint at it."""
+        return self.low is not None and not self.source.startswith(CODES_OF)
 
     def bounds(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Centre and half width of the valid range, each [C, 1, 1] or [1, 1, 1]: x = (v - centre) / half_width.
