@@ -22,6 +22,7 @@ from nfkit.outputs import PathLike, check_outputs, check_writable, find_target, 
 from nfkit.rim.external import check_external, external_files, locations, set_base, with_data
 from nfkit.rim.failures import first_line, model_errors
 from nfkit.rim.gate import check_model
+from nfkit.rim.growth import check_growth
 from nfkit.rim.sparse import make_dense
 
 ModelLike = Union[str, "os.PathLike[str]", onnx.ModelProto, ir.Model]
@@ -66,6 +67,8 @@ def load(source: ModelLike) -> ir.Model:
             model.graph.sort()
         except ValueError as error:
             raise ModelError(f"the nodes of {name} read each other in a circle: export it again") from error
+    with model_errors(f"{name} is no valid model"):
+        check_growth(model, name)
     if not isinstance(source, onnx.ModelProto):
         model.meta[_PATH] = Path(source).absolute()
     return model

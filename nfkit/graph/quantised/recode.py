@@ -9,7 +9,7 @@ New codes on a coarser grid need a scale that has grown by the same factor. Two 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,15 +87,11 @@ def recode(
     for use in uses:
         _check_scale(name, use, growth, zero_point)
 
-    for use in uses:
-        _grow(model.graph, use.scale, growth, name)
-        _set_zero_point(model.graph, use.zero_point, zero_point, name)
-    for bias in biases:
-        stored = _array(bias.codes.value)
-        rounded = np.rint(stored / growth.reshape(-1 if growth.size > 1 else ()))
-        _assign(model.graph, bias.codes, rounded.astype(stored.dtype), name)
-        if bias.scale is not None:
-            _grow(model.graph, bias.scale, growth, name)
+    scales = [use.scale for use in uses] + [bias.scale for bias in biases if bias.scale is not None]
+    _assign(model.graph, scales, lambda stored: _grown(stored, growth), name)
+    zero_points = [use.zero_point for use in uses if use.zero_point.value is not None]
+    _assign(model.graph, zero_points, lambda stored: np.full_like(stored, zero_point), name)
+    _assign(model.graph, [bias.codes for bias in biases], lambda stored: _coarser(stored, growth), name)
     _store(value, codes.astype(_array(value).dtype))
 
 
@@ -184,33 +180,42 @@ def _check_scale(name: str, use: _Use, growth: npt.NDArray[np.float64], zero_poi
         raise UnsupportedError(f"the zero point of initializer '{name}' is computed by the graph: store it")
 
 
-def _grow(graph: ir.Graph, scale: _Operand, growth: npt.NDArray[np.float64], owner: str) -> None:
-    stored = _array(scale.value)
-    factor = growth.reshape(stored.shape) if growth.size == stored.size else growth.reshape(())
-    _assign(graph, scale, (stored.astype(np.float64) * factor).astype(stored.dtype), owner)
+def _grown(scales: npt.NDArray[Any], growth: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    factor = growth.reshape(scales.shape) if growth.size == scales.size else growth.reshape(())
+    grown: npt.NDArray[Any] = (scales.astype(np.float64) * factor).astype(scales.dtype)
+    return grown
 
 
-def _set_zero_point(graph: ir.Graph, operand: _Operand, zero_point: int, owner: str) -> None:
-    if operand.value is None:
-        return
-    stored = _array(operand.value)
-    if np.any(stored != zero_point):
-        _assign(graph, operand, np.full_like(stored, zero_point), owner)
+def _coarser(biases: npt.NDArray[Any], growth: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    rounded: npt.NDArray[Any] = np.rint(biases / growth.reshape(-1 if growth.size > 1 else ())).astype(biases.dtype)
+    return rounded
 
 
-def _assign(graph: ir.Graph, operand: _Operand, array: npt.NDArray[Any], owner: str) -> None:
-    """Changes a constant operand, for this node alone."""
-    old = operand.value
-    assert old is not None
-    if len(old.uses()) == 1:
-        _store(old, array)
-        return
-    name = f"{old.name}.of.{owner}"
-    while name in graph.initializers:
-        name += "_"
-    value = ir.Value(name=name, shape=old.shape, type=old.type, const_value=ir.tensor(array, old.dtype, name=name))
-    graph.register_initializer(value)
-    operand.node.replace_input_with(operand.index, value)
+def _assign(
+    graph: ir.Graph,
+    operands: Iterable[_Operand],
+    change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+    owner: str,
+) -> None:
+    """Changes constant operands, for their nodes alone: those that share a constant share the changed one."""
+    sharing: dict[ir.Value, set[_Operand]] = {}
+    for one in operands:
+        assert one.value is not None
+        sharing.setdefault(one.value, set()).add(one)
+    for old, mine in sharing.items():
+        array = change(_array(old))
+        if np.array_equal(array, _array(old)):
+            continue
+        if len(mine) == len(old.uses()):
+            _store(old, array)
+            continue
+        name = f"{old.name}.of.{owner}"
+        while name in graph.initializers:
+            name += "_"
+        value = ir.Value(name=name, shape=old.shape, type=old.type, const_value=ir.tensor(array, old.dtype, name=name))
+        graph.register_initializer(value)
+        for one in mine:
+            one.node.replace_input_with(one.index, value)
 
 
 def _store(value: ir.Value, array: npt.NDArray[Any]) -> None:

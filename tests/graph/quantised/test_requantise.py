@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -257,3 +258,16 @@ def test_external_data(convnet, tmp_path, serialised):
     model = requantise(ir.load(tmp_path / "m.onnx"), 4)
     for site in fault_sites(model):
         np.testing.assert_array_equal(codes(model, site), codes(requantise(convnet(), 4), site))
+
+
+def test_readers_of_a_weight_share_the_grown_scale():
+    """Two readers beside a reader of another weight: the two get one new scale, grown once, the other keeps the old."""
+    text = """<ir_version: 8, opset_import: ["" : 18]> net (float[N, 2] x) => (float[N, 2] y)
+        <int8[2, 2] v = {127, -127, 3, 5}, int8[2, 2] w = {1, 2, 3, -3}, float s = {0.5}> {
+            a = DequantizeLinear (v, s)  b = DequantizeLinear (v, s)  c = DequantizeLinear (w, s)
+            h = MatMul (x, a)  i = MatMul (h, b)  y = MatMul (i, c) }"""
+    model = requantise(ir.from_proto(onnx.parser.parse_model(text)), 3)
+    readers = {node.outputs[0].name: node.inputs[1].name for node in model.graph if node.op_type == "DequantizeLinear"}
+    assert readers["a"] == readers["b"] != readers["c"] == "s"
+    assert array(model, "s") == np.float32(0.5)
+    assert array(model, readers["a"]) == np.float32(0.5 * 127 / 3)
