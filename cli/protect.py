@@ -107,6 +107,25 @@ class Answering:
 
 
 @dataclass(frozen=True)
+class Limited:
+    """What helps where the base has no gradients."""
+
+    TITLE: ClassVar[str] = "Limited access"
+    surrogate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--surrogate",
+            metavar="MODEL",
+            help="A model of the same task to train through, where the base has no gradients; repeat.",
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the workflow."""
+        return {"surrogates": tuple(self.surrogate or ())}
+
+
+@dataclass(frozen=True)
 class Objective:
     """What training weighs."""
 
@@ -127,6 +146,7 @@ def protect(
     budget: Budget,
     written: Written,
     answering: Answering,
+    limited: Limited,
     generating: Generating,
     objective: Objective,
     batches: Batches,
@@ -152,6 +172,11 @@ def protect(
     from nfkit.workflows.protection import protect as run
 
     if is_address(model):
+        if limited.surrogate:
+            raise OptionError(
+                "--surrogate is for a base that is a file: behind an address the generator only looks, and its "
+                "evidence joins the base's answer"
+            )
         if rate.ber is not None or rate.vdd is not None or generating.energy_budget is not None:
             raise OptionError(
                 "--ber, --vdd and --energy-budget are for files: behind an address nothing is simulated or counted"
@@ -165,15 +190,14 @@ def protect(
     remote.refuse()
     output = written.output or default_output(Path(model))
     files = {"the data": samples.data, "the test data": samples.test_data, "the curve": faults.curve}
-    console.check_outputs(
-        record.json, {"-o": output}, models={"the model": Path(model)}, files=files, force=written.force
-    )
+    models = {"the model": Path(model)} | {f"surrogate {path}": path for path in limited.surrogate or ()}
+    console.check_outputs(record.json, {"-o": output}, models=models, files=files, force=written.force)
     with console.working("training ends where it is; what was learned is written and measured") as display:
         result = run(
             model, samples.data, samples.test_data, output=output, labels=samples.labels,  # type: ignore[arg-type]
             record=record.file(), force=written.force, command=console.command_line(),
             on_stage=display.say, on_progress=display,
-            early_loss=answering.loss(DEFAULT_EARLY_LOSS), **answering.settings(),
+            early_loss=answering.loss(DEFAULT_EARLY_LOSS), **answering.settings(), **limited.settings(),
             **rate.settings(), **budget.settings(), **generating.settings(), **vars(objective), **batches.settings(),
             **faults.settings(), **measuring.settings(), **model_input.settings(),
         )  # fmt: skip

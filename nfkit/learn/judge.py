@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,8 @@ from torch import Tensor
 
 from nfkit.data import Dataset
 from nfkit.graph.input.spec import InputSpec
-from nfkit.learn.chips import PerturbedCopies
-from nfkit.learn.gradients.frozen import FrozenGraph
-from nfkit.learn.objective import ModelInput, protect
+from nfkit.learn.objective import protect
+from nfkit.learn.subject import Answers, Subject
 from nfkit.models.generators.base import Generator
 
 HELD_OUT_SAMPLES = 512
@@ -23,21 +23,13 @@ VALIDATION_COPIES = 4
 class Judge:
     """Accuracy with the generator on held-out samples: clean, and on held-out chips."""
 
-    def __init__(
-        self,
-        generator: Generator,
-        frozen: FrozenGraph,
-        entry: ModelInput,
-        copies: PerturbedCopies,
-        spec: InputSpec,
-        data: Dataset,
-    ) -> None:
+    def __init__(self, generator: Generator, subject: Subject, spec: InputSpec, data: Dataset) -> None:
         data = data.take(min(len(data), HELD_OUT_SAMPLES))
-        self.generator, self.frozen, self.entry = generator, frozen, entry
-        images = torch.from_numpy(spec.normalise(spec.encode(data.x))).to(frozen.device)
+        self.generator, self.frozen, self.entry = generator, subject.frozen, subject.entry
+        images = torch.from_numpy(spec.normalise(spec.encode(data.x))).to(self.frozen.device)
         self.x = images.contiguous(memory_format=torch.channels_last)
-        self.y = torch.from_numpy(data.y).to(frozen.device)
-        self.chips = copies.validation(VALIDATION_COPIES)
+        self.y = torch.from_numpy(data.y).to(self.frozen.device)
+        self.chips = subject.copies.validation(VALIDATION_COPIES)
         self.seconds = 0.0
 
     @torch.no_grad()
@@ -57,6 +49,36 @@ class Judge:
             for part, y in zip(torch.split(v, 128), torch.split(self.y, 128), strict=True)
         ]
         return float(sum(hits)) / len(self.y)
+
+
+class AskingJudge:
+    """Accuracy with the generator of a model that only answers: without errors, and on its held-out chips."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        answers: Sequence[Answers],
+        spec: InputSpec,
+        data: Dataset,
+        device: torch.device,
+    ) -> None:
+        data = data.take(min(len(data), HELD_OUT_SAMPLES))
+        self.generator, self.answers, self.spec, self.y = generator, answers, spec, data.y
+        images = torch.from_numpy(spec.normalise(spec.encode(data.x))).to(device)
+        self.x = images.contiguous(memory_format=torch.channels_last)
+        self.seconds = 0.0
+
+    @torch.no_grad()
+    def __call__(self) -> tuple[float, float]:
+        """(clean, under errors), shares of the samples."""
+        begun = time.monotonic()
+        self.generator.eval()
+        images = torch.cat([protect(self.generator, part) for part in torch.split(self.x, 128)]).cpu().numpy()
+        self.generator.train()
+        v = self.spec.denormalise(images)
+        clean, *perturbed = (float((answer(v) == self.y).mean()) for answer in self.answers)
+        self.seconds += time.monotonic() - begun
+        return clean, float(np.mean(perturbed)) if perturbed else clean
 
 
 class LookingJudge:

@@ -17,17 +17,14 @@ to prepare and start with `eopm`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from nfkit.learn.chips import PerturbedCopies
-from nfkit.learn.gradients.frozen import FrozenGraph
 from nfkit.learn.objective import (
-    ModelInput,
     SampleLoss,
     bounded_cross_entropy,
     cross_entropy,
@@ -35,6 +32,7 @@ from nfkit.learn.objective import (
     protect,
 )
 from nfkit.learn.optimiser import Group, under_batch_norm
+from nfkit.learn.subject import Subject
 from nfkit.models.generators.base import Generator
 from nfkit.models.generators.hint import Hint
 
@@ -70,11 +68,13 @@ class Phase:
 class Losses(nn.Module):
     """The losses of all phases, and the parameters that only they need.
 
+    Attributes:
+        by_model: Running mean of the EOPM loss of each model that was driven.
+
     Args:
         generator: What is trained.
-        frozen: The frozen model.
-        entry: The way to its input.
-        copies: Source of perturbed copies.
+        subjects: The frozen models that it drives; where there are several they take turns, a step each.
+        image_shape: (channels, height, width) of the images.
         classes: Number of classes.
         per_step: Perturbed copies a step, N.
         passes: How many of them see each sample.
@@ -85,9 +85,8 @@ class Losses(nn.Module):
     def __init__(
         self,
         generator: Generator,
-        frozen: FrozenGraph,
-        entry: ModelInput,
-        copies: PerturbedCopies,
+        subjects: Sequence[Subject],
+        image_shape: tuple[int, int, int],
         *,
         classes: int,
         per_step: int,
@@ -96,11 +95,12 @@ class Losses(nn.Module):
         amplitude: float,
     ) -> None:
         super().__init__()
-        self.generator, self.frozen, self.entry, self.copies = generator, frozen, entry, copies
+        self.generator, self.subjects = generator, list(subjects)
+        self.by_model: dict[str, float] = {}
         self.per_step, self.passes, self.weight, self.amplitude = per_step, passes, weight, amplitude
         # The clean model's term weighs little: few samples are enough, unless the published loop is asked for.
         self.clean_share = min(1.0, passes * _CLEAN_SHARE)
-        self.pattern = nn.Parameter(torch.zeros(classes, *entry.spec.image_shape))
+        self.pattern = nn.Parameter(torch.zeros(classes, *image_shape))
         self.head = nn.Linear(max(1, generator.bottleneck_channels), classes)
 
     def schedule(self, warm_start: bool) -> list[Phase]:
@@ -183,10 +183,12 @@ class Losses(nn.Module):
         self, protected: Tensor, y: Tensor, step: int, kind: SampleLoss = cross_entropy, extra: Tensor | None = None
     ) -> float:
         """Gradients of the EOPM loss at F(x), and of an extra term."""
-        fresh = (self.copies.training(step * self.per_step + i) for i in range(self.per_step))
+        subject = self.subjects[step % len(self.subjects)]
+        fresh = (subject.copies.training(step * self.per_step + i) for i in range(self.per_step))
         gradient, loss = eopm_gradient(
-            self.frozen, self.entry, protected, y, fresh, self.weight, self.passes, self.clean_share, kind
+            subject.frozen, subject.entry, protected, y, fresh, self.weight, self.passes, self.clean_share, kind
         )
+        self.by_model[subject.name] = 0.9 * self.by_model.get(subject.name, loss) + 0.1 * loss
         if extra is None:
             protected.backward(gradient)  # type: ignore[no-untyped-call]
         else:
@@ -203,5 +205,5 @@ class Losses(nn.Module):
         return features[-1].mean(dim=(2, 3))
 
     def _fast(self) -> torch.autocast:
-        low = self.frozen.dtype == torch.bfloat16
-        return torch.autocast(self.frozen.device.type, torch.bfloat16, enabled=low)
+        frozen = self.subjects[0].frozen
+        return torch.autocast(frozen.device.type, torch.bfloat16, enabled=frozen.dtype == torch.bfloat16)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +14,18 @@ import onnx_ir as ir
 import torch
 
 from nfkit.data import Dataset
+from nfkit.faults.kinds import MAX_RATE
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import WeightSite
 from nfkit.learn.batches import Batches
 from nfkit.learn.checkpoint import Checkpoint
-from nfkit.learn.chips import PerturbedCopies
 from nfkit.learn.config import TrainConfig
-from nfkit.learn.gradients.frozen import FrozenGraph
-from nfkit.learn.judge import Judge, LookingJudge
+from nfkit.learn.judge import AskingJudge, Judge, LookingJudge
 from nfkit.learn.looking import Looking
 from nfkit.learn.memory import keep_freed_memory
-from nfkit.learn.objective import ModelInput
 from nfkit.learn.optimiser import Optimiser
 from nfkit.learn.phases import Losses
+from nfkit.learn.subject import SURROGATE_FACTOR, Subject, Surrogates, make_subject
 from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator
 
@@ -34,6 +33,7 @@ REPORTS = 20
 """How often a run measures itself on held-out data; each measurement may become the best so far."""
 SAVE_EVERY = 60.0
 """Seconds between checkpoints."""
+_ITSELF = "the model itself"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Progress:
         clean: Clean accuracy on held-out data with the generator; None between measurements.
         perturbed: The same on held-out chips.
         seconds_left: Estimated time to the end.
+        by_model: Running mean of the EOPM loss of each surrogate; empty without.
     """
 
     phase: str
@@ -57,6 +58,7 @@ class Progress:
     clean: float | None
     perturbed: float | None
     seconds_left: float
+    by_model: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Trained:
     perturbed: float
     interrupted: bool
     precision: str
+    by_model: Mapping[str, float] = field(default_factory=dict)
 
 
 def train(
@@ -84,6 +87,7 @@ def train(
     checkpoint: Path | None = None,
     identity: str = "",
     soft: npt.NDArray[np.float32] | None = None,
+    surrogates: Surrogates | None = None,
     on_start: Callable[[str], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Trained:
@@ -101,6 +105,8 @@ def train(
         identity: Digest of model and data, so that a checkpoint is not continued on others.
         soft: Log scores of the clean model for the training samples, [len(data), classes]; they teach a generator
             that only looks.
+        surrogates: What stands in for a model without gradients, with stronger errors; the model itself is asked only
+            which state is best.
         on_start: Called with a sentence where there is a checkpoint: that this run goes on from it, or why not.
         on_progress: Called after every step.
 
@@ -114,15 +120,15 @@ def train(
     dtype = _choose_dtype(config.precision, device)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    frozen = None if config.looks_only else FrozenGraph(model, sites, dtype=dtype, device=device)
+    subjects = _find_subjects(model, sites, spec, config, surrogates, dtype, device)
     channels, height, width = spec.image_shape
     generator = build(
         config.generator, channels, (height, width), classes, config.amplitude, config.caution, config.answer == "both"
     ).to(device)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     losses: Losses | Looking
-    judge: Judge | LookingJudge
-    if frozen is None:
+    judge: Judge | AskingJudge | LookingJudge
+    if not subjects:
         fast = torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
         labels = torch.from_numpy(data.y).to(device)
         opinions = None if soft is None else torch.from_numpy(soft).float().to(device)
@@ -130,15 +136,16 @@ def train(
         phases = losses.schedule()
         judge = LookingJudge(generator, spec, held_out, device)
     else:
-        entry = ModelInput(spec, device)
-        copies = PerturbedCopies(model, sites, frozen, config.errors, config.layout, config.seed)
         losses = Losses(
-            generator, frozen, entry, copies,
+            generator, subjects, spec.image_shape,
             classes=classes, per_step=config.copies, passes=config.passes, weight=config.weight,
             amplitude=config.amplitude,
         ).to(device)  # fmt: skip
         phases = losses.schedule(config.warm_start)
-        judge = Judge(generator, frozen, entry, copies, spec, held_out)
+        if surrogates is None:
+            judge = Judge(generator, subjects[0], spec, held_out)
+        else:
+            judge = AskingJudge(generator, surrogates.answers, spec, held_out, device)
     batches = Batches(
         data,
         spec,
@@ -185,7 +192,8 @@ def train(
                 if on_progress:
                     spent = time.monotonic() - started
                     left = budget - spent if config.minutes else spent / max(done, 1e-3) * (1 - done)
-                    on_progress(Progress(phase.name, state.step, done, loss, clean, perturbed, max(0.0, left)))
+                    so_far = _by_model(losses)
+                    on_progress(Progress(phase.name, state.step, done, loss, clean, perturbed, max(0.0, left), so_far))
             state.seconds = time.monotonic() - started
             state.phase, loss = state.phase + 1, math.nan
             state.save(losses, None)
@@ -199,8 +207,35 @@ def train(
     generator.eval()
     return Trained(
         generator.cpu(), state.step, time.monotonic() - started, state.clean, state.perturbed, interrupted,
-        str(dtype).removeprefix("torch."),
+        str(dtype).removeprefix("torch."), _by_model(losses),
     )  # fmt: skip
+
+
+def _by_model(losses: Losses | Looking) -> dict[str, float]:
+    """The loss of each surrogate so far; empty where the model itself is driven, or none."""
+    if isinstance(losses, Looking):
+        return {}
+    return {name: loss for name, loss in losses.by_model.items() if name != _ITSELF}
+
+
+def _find_subjects(
+    model: ir.Model,
+    sites: list[WeightSite],
+    spec: InputSpec,
+    config: TrainConfig,
+    surrogates: Surrogates | None,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> list[Subject]:
+    """What is driven: nothing where the generator only looks, else the model, or what stands in for it."""
+    if config.looks_only:
+        return []
+    if surrogates is None:
+        return [make_subject(_ITSELF, model, sites, spec, config.errors, config, dtype, device)]
+    # Which sites or bits of the base are robust says nothing of those of others.
+    stronger = config.errors.at(min(SURROGATE_FACTOR * config.errors.rate, MAX_RATE))
+    errors = replace(stronger, protected_sites=())
+    return [make_subject(s.name, s.model, s.sites, s.spec, errors, config, dtype, device) for s in surrogates.models]
 
 
 def _rate(part: float) -> float:

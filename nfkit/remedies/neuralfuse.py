@@ -7,7 +7,7 @@ The one place where the training half meets the graphs that are shipped. What it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -36,7 +36,8 @@ from nfkit.measure.plausibility import refuse_reconstruction
 from nfkit.model import ModelLike, load, sha256
 from nfkit.remedies.both_ends import FittedAnswer, TrustData, check_answer
 from nfkit.remedies.parity import check_parity
-from nfkit.reports.protection import HeldOut, Training
+from nfkit.remedies.surrogates import check_chain, stand_in_for
+from nfkit.reports.protection import HeldOut, SurrogateFacts, Training
 from nfkit.reports.provenance import DataFacts
 from nfkit.version import __version__
 
@@ -117,6 +118,7 @@ def shield(
     generator_precision: GeneratorPrecision = "int8",
     level: Level = "all",
     trust: TrustData | None = None,
+    surrogates: Sequence[ModelLike] = (),
     on_stage: Callable[[str], None] = lambda stage: None,
     on_training: Callable[[Progress], None] | None = None,
 ) -> Shield:
@@ -133,6 +135,8 @@ def shield(
         level: Optimisation level of the measurement.
         trust: What the trust of an answer of both ends is fitted on, and early answers; by default what is held out
             of `data`, and none.
+        surrogates: Models through which the generator is trained in place of the base, which may then have operators
+            without a gradient.
         on_stage: Called with a sentence when a new stage begins.
         on_training: Called after each training step.
 
@@ -145,20 +149,21 @@ def shield(
 
     base = load(source)
     refuse_protected(base)
-    refuse_unprotectable(base, generator_precision, gradients=not config.looks_only)
+    refuse_unprotectable(base, generator_precision, gradients=not (config.looks_only or surrogates))
     trust = trust or TrustData()
     trust.check(base, config.answer)
     sites = fault_sites(base)
     config.errors.check_sites([site.name for site in sites])
     spec.bounds()
 
-    if not config.looks_only:
+    driven = not (config.looks_only or surrogates)  # by gradients through the base itself
+    if driven:
         on_stage("comparing the model in torch with ONNX Runtime")
     size = max(_PARITY_SAMPLES, spec.batch if isinstance(spec.batch, int) else 0)
     sample = spec.encode(data.x[np.arange(size) % len(data)])
     runner = Runner(base, level=level)
     classes = refuse_reconstruction(runner, sample, data)
-    own = None if config.looks_only else check_parity(base, sample)
+    own = check_parity(base, sample) if driven else None
     if own is not None and own.nodes:
         on_stage(str(own))
     data.check_labels(classes)
@@ -168,13 +173,18 @@ def shield(
 
     on_stage(f"training {config.generator} on {len(data)} samples of {data.name}")
     rest, held_out = data.hold_out(0.1, config.seed)
+    stand_in, identity = None, f"{sha256(base)} {data.sha256}"
+    if surrogates:
+        stand_in = stand_in_for(base, surrogates, spec, rest, config, classes, level)
+        identity += "".join(f" {sha256(surrogate.model)}" for surrogate in stand_in.models)
+        on_stage(f"training through {', '.join(s.name for s in stand_in.models)}; the base chooses the best state")
     soft = None
     if form is not None and config.looks_only and config.teaching:
         on_stage(f"asking the clean base about {len(rest)} samples")
         soft = form.log_scores(np.concatenate([runner(part) for part in _encoded(spec, rest)])).astype(np.float32)
     trained = train(
         base, sites, spec, rest, held_out, config,
-        classes=classes, checkpoint=checkpoint, identity=f"{sha256(base)} {data.sha256}", soft=soft,
+        classes=classes, checkpoint=checkpoint, identity=identity, soft=soft, surrogates=stand_in,
         on_start=on_stage, on_progress=on_training,
     )  # fmt: skip
 
@@ -200,9 +210,12 @@ def shield(
         precision=trained.precision,
         held_out=HeldOut(trained.clean, trained.perturbed),
         seconds=round(trained.seconds, 1),
-    )
+        surrogates=[] if stand_in is None else [
+            SurrogateFacts(s.name, sha256(s.model), trained.by_model.get(s.name)) for s in stand_in.models
+        ],
+    )  # fmt: skip
     stated = msgspec.to_builtins(training)
-    del stated["seconds"]  # equal runs give equal bytes
+    stated.pop("seconds", None)  # equal runs give equal bytes
     metadata = {
         "nfkit.format": "1",
         "nfkit.version": __version__,
@@ -214,7 +227,7 @@ def shield(
     fitted = None
     if form is None:
         fused = fuse(prefix, base, spec, metadata)
-        parity = check_parity(fused, sample).largest
+        parity = check_parity(fused, sample).largest if driven else check_chain(fused, base, sample)
     else:
         fitted = trust.fit(
             fuse(prefix, base, spec, metadata, Answer(form, Trust())), form, held_out, spec, config.errors,

@@ -26,7 +26,21 @@ class HeldOut(msgspec.Struct, frozen=True):
     perturbed: float
 
 
-class Training(msgspec.Struct, frozen=True):
+class SurrogateFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model that a generator was trained through in place of the base.
+
+    Attributes:
+        name: What it is called.
+        sha256: Digest of its graph.
+        loss: Running mean of the EOPM loss at the end; None where training ended before it.
+    """
+
+    name: str
+    sha256: str
+    loss: float | None = None
+
+
+class Training(msgspec.Struct, frozen=True, omit_defaults=True):
     """Settings and course of a training run.
 
     Attributes:
@@ -36,6 +50,7 @@ class Training(msgspec.Struct, frozen=True):
         precision: What torch computed in.
         held_out: Accuracies of the best state.
         seconds: How long it took.
+        surrogates: What it went through in place of the base; empty where that has gradients, or none were needed.
     """
 
     config: dict[str, Any]
@@ -44,6 +59,7 @@ class Training(msgspec.Struct, frozen=True):
     precision: str
     held_out: HeldOut
     seconds: float = 0.0
+    surrogates: list[SurrogateFacts] = []
 
 
 class FloatGenerator(msgspec.Struct, frozen=True):
@@ -145,7 +161,13 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             f"{self.precision}; trained for {self.training.seconds / 60:.1f} minutes"
             + (", ended early" if self.interrupted else "")
         )
+        through = [
+            f"{surrogate.name} (loss {surrogate.loss:.2f})" if surrogate.loss is not None else surrogate.name
+            for surrogate in self.training.surrogates
+        ]
         notes = [*measured.notes, *(self.answer.sentences() if self.answer else [])]
+        if through:
+            notes.append(f"trained through {', '.join(through)} in place of the base, at 1.5 times the rate")
         if self.float_generator is not None and self.evaluation.points[0].protected is not None:
             clean = (self.evaluation.clean_protected or 0.0) - self.float_generator.clean
             faulty = self.evaluation.points[0].protected.mean - self.float_generator.protected.mean

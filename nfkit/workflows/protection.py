@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +89,7 @@ def protect(
     early_loss: float = DEFAULT_EARLY_LOSS,
     trust_data: DataLike | None = None,
     base_accuracy: float | None = None,
+    surrogates: Sequence[ModelLike] = (),
     level: Level = "all",
     input_layout: str | None = None,
     value_range: tuple[float, float] | None = None,
@@ -150,6 +151,7 @@ def protect(
         trust_data: Labelled samples that neither generator nor base has seen, to fit the trust of both; what is held
             out of `data` by default.
         base_accuracy: Accuracy, a share, of the base on samples that it has not seen, where it has seen `data`.
+        surrogates: Models of the same task to train through, where the base has operators without a gradient.
         level: Optimisation level of the measurement.
         input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
         value_range: Valid range of the model's input.
@@ -192,12 +194,15 @@ def protect(
         choice = _choose(base, known, config, strengths[0], scale, energy_budget, allow_loss)
         config, reason = replace(config, generator=choice.name), choice.reason
         on_stage(reason)
-        config, why = _with_answer(config, answer, residual, base, known, early, training)
+        changes = True if residual is None and surrogates else residual
+        config, why = _with_answer(config, answer, changes, base, known, early, training)
         on_stage(why)
+        if surrogates and config.looks_only:
+            raise OptionError("surrogates train what changes the base's input: leave out --no-residual, or --surrogate")
     else:
         scale, reason = inputs.scale_of(base, config.errors, curve, extrapolate=extrapolate), ""
         mirror = config.mirror
-    refuse_unprotectable(base, generator_precision, gradients=not config.looks_only)
+    refuse_unprotectable(base, generator_precision, gradients=not (config.looks_only or surrogates))
     taken = data_for_training(
         base, model, data, test, known, config.seed, labels=labels, allow_low_accuracy=allow_low_accuracy, level=level
     )
@@ -212,7 +217,7 @@ def protect(
     )
     made = shield(
         model, train, held_back, known, config, checkpoint_of(path),
-        generator_precision=generator_precision, level=level, trust=trust, on_stage=on_stage,
+        generator_precision=generator_precision, level=level, trust=trust, surrogates=surrogates, on_stage=on_stage,
         on_training=_telling(on_training, on_progress),
     )  # fmt: skip
     on_stage(f"measuring on {len(held_back)} samples of {held_back.name} and {chips} unseen chips")
@@ -308,6 +313,8 @@ def _telling(
         detail = f"step {progress.step}, loss {progress.loss:.3f}"
         if progress.clean is not None and progress.perturbed is not None:
             detail += f"; held out: clean {progress.clean:.1%}, faulty {progress.perturbed:.1%}"
+        if progress.by_model:
+            detail += "".join(f"; {name} {loss:.3f}" for name, loss in progress.by_model.items())
         done = round(_SHARES * progress.done)
         on_progress(Progress(f"training: {progress.phase}", done, _SHARES, progress.seconds_left, detail))
         if on_training:

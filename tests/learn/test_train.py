@@ -17,6 +17,7 @@ from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.gradients.frozen import FrozenGraph
 from nfkit.learn.objective import ModelInput, protect
+from nfkit.learn.subject import Surrogate, Surrogates
 from nfkit.learn.train import train
 
 CLASSIFIER = """
@@ -429,3 +430,36 @@ def test_settings_are_a_record():
     assert record["errors"]["rate"] == 0.02
     assert record["shift"] == 2
     assert record["version"] == 1
+
+
+# --- surrogates ---
+
+
+def through(subject, *names, answers):
+    models = [Surrogate(name, subject.model, subject.sites, subject.spec) for name in names]
+    return Surrogates(models, answers)
+
+
+def test_a_surrogate_is_driven_as_the_model_itself_would_be_at_one_and_a_half_times_the_rate(subject):
+    asked = []
+
+    def answer(x):
+        asked.append(x)
+        return np.zeros(len(x), np.int64)
+
+    stand_in, seen = run(subject, surrogates=through(subject, "twin", answers=[answer, answer]))
+    direct, expected = run(subject, configure(errors=BitErrors(0.03)))
+    assert [p.loss for p in seen] == [p.loss for p in expected]
+    # The model itself only chooses: what it says is what the state is worth.
+    share = float((subject.held_out.y == 0).mean())
+    assert (stand_in.clean, stand_in.perturbed) == (share, share)
+    assert asked[0].shape == (16, *subject.spec.shape)
+    assert asked[0].min() >= subject.spec.low[0]
+    assert list(stand_in.by_model) == ["twin"]
+    assert direct.by_model == {}
+
+
+def test_surrogates_take_turns(subject):
+    result, _ = run(subject, surrogates=through(subject, "one", "two", answers=[lambda x: np.zeros(len(x), np.int64)]))
+    assert set(result.by_model) == {"one", "two"}
+    assert result.by_model["one"] != result.by_model["two"]

@@ -239,8 +239,9 @@ def _refuse(unsupported: list[Unsupported]) -> None:
             for u in unsupported
         )
         raise UnsupportedError(
-            f"the model cannot be differentiated: {listed}. Evaluating and injecting still work; to protect it, "
-            "export a QDQ model of standard operators"
+            f"the model cannot be differentiated: {listed}. Evaluating and injecting still work; to protect it, let "
+            "the generator only look (--answer both), train through models of the same task (--surrogate), or export a "
+            "QDQ model of standard operators"
         )
 
 
