@@ -41,7 +41,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed
-	$(PIP) build mypy ruff scipy-stubs
+	$(PIP) build mypy ruff scipy-stubs playwright axe-playwright-python
 	touch $@
 
 # For scripts: `make -s print-DEMO_MODEL`.

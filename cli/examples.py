@@ -31,6 +31,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "fold": ("nfkit fold qat.onnx -o codes.onnx",),
     "plot": ("nfkit plot record.json -o tradeoff.svg", "nfkit plot *.json -o tradeoff.png"),
+    "page": (
+        "nfkit page model.nf.onnx -o page.html",
+        "nfkit page model.onnx --data test.npz --samples 40 --ber 1%,0.5% -o page.html",
+    ),
     "serve": ("nfkit serve model.onnx", "nfkit serve model.onnx --ber 1% --chip 7 --port 8000"),
     "explain": ("nfkit explain", "nfkit explain bit error rate"),
 }

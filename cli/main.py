@@ -15,6 +15,7 @@ from nfkit.cli.fold import fold
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
 from nfkit.cli.models import models
+from nfkit.cli.page import page
 from nfkit.cli.plan import plan
 from nfkit.cli.plot import plot
 from nfkit.cli.protect import protect
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    plan, protect, evaluate, inspect, energy, search, quantize, inject, split, tune, transfer, serve, plot, fold,
+    plan, protect, evaluate, inspect, energy, search, quantize, inject, split, tune, transfer, serve, plot, page, fold,
     explain,
 ):  # fmt: skip
     app.command(epilog=epilog(command.__name__))(command)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nfkit.model import load as load_model  # noqa: F401
     from nfkit.plans.energy_analysis import analyse as analyse
     from nfkit.workflows.evaluation import evaluate as evaluate
+    from nfkit.workflows.page import page as page
     from nfkit.workflows.planning import plan as plan
     from nfkit.workflows.protection import protect as protect
 
@@ -72,6 +73,8 @@ _HOMES = {
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
     # planning
     "plan": "nfkit.workflows.planning:plan",
+    # showing
+    "page": "nfkit.workflows.page:page",
     # bases that are no files
     "open_endpoint": "nfkit.access.remote:open_endpoint",
     "Guarded": "nfkit.access.guarded:Guarded",

@@ -21,6 +21,7 @@ LARGEST = 4 << 30
 """Bytes beyond which no published data set is read: the largest known by name has 0.27 GB."""
 LONGEST = 3600.0
 """Seconds that one file may take, however steadily it comes."""
+_OWN_DATA = "give your own data with --data FILE.npz"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def fetch(
     timeout: float = 30.0,
     longest: float = LONGEST,
     largest: int = LARGEST,
+    instead: str = _OWN_DATA,
 ) -> Path:
     """Returns the file at `url`, from the folder `cache` where it is there already.
 
@@ -64,6 +66,7 @@ def fetch(
         timeout: Seconds that the server may stay silent.
         longest: Seconds that the whole file may take.
         largest: Bytes that it may have.
+        instead: What a user without it can do, to go on after "get it elsewhere, or".
 
     Raises:
         DataError: The file cannot be fetched within the limits, is not the published one, or cannot be kept.
@@ -74,16 +77,16 @@ def fetch(
     name = urllib.parse.unquote(Path(urllib.parse.urlsplit(url).path).name)
     path = cache / name
     algorithm = checksum.partition(":")[0]
-    download = _Download(path, timeout, longest, largest, algorithm)
+    download = _Download(path, timeout, longest, largest, algorithm, instead)
     pooch.get_logger().setLevel(logging.ERROR)  # what it has to say, this module says
     try:
         # pooch writes under a temporary name beside it, and moves the file once its checksum holds.
         pooch.retrieve(url, checksum, fname=name, path=cache, downloader=download)
     except requests.RequestException as error:
-        raise _unfetched(url, path, _reason(error)) from error
+        raise _unfetched(url, path, _reason(error), instead) from error
     except ValueError as error:
         if download.found is None:
-            raise _unfetched(url, path, str(error)) from error
+            raise _unfetched(url, path, str(error), instead) from error
         raise DataError(
             f"{url} gave a file with checksum {download.found}, but the published one is {checksum}; "
             f"try again, or get the file elsewhere and put it at {path}."
@@ -103,9 +106,9 @@ class _Download:
         found: Digest of what came, once all of it has.
     """
 
-    def __init__(self, path: Path, timeout: float, longest: float, largest: int, algorithm: str) -> None:
+    def __init__(self, path: Path, timeout: float, longest: float, largest: int, algorithm: str, instead: str) -> None:
         self.path, self.timeout, self.longest, self.largest = path, timeout, longest, largest
-        self.algorithm = algorithm
+        self.algorithm, self.instead = algorithm, instead
         self.found: str | None = None
 
     def __call__(
@@ -143,16 +146,16 @@ class _Download:
 
     def _check(self, url: str, size: int, deadline: float) -> None:
         if size > self.largest:
-            raise _unfetched(url, self.path, f"it has more than {self.largest:,} bytes, too many for a data set")
+            raise _unfetched(url, self.path, f"it has more than {self.largest:,} bytes, too many", self.instead)
         if time.monotonic() > deadline:
-            raise _unfetched(url, self.path, f"it takes longer than {self.longest:,.0f} seconds")
+            raise _unfetched(url, self.path, f"it takes longer than {self.longest:,.0f} seconds", self.instead)
 
 
-def _unfetched(url: str, path: Path, reason: str) -> DataError:
+def _unfetched(url: str, path: Path, reason: str, instead: str) -> DataError:
     host = urllib.parse.urlsplit(url).netloc
     return DataError(
         f"Cannot fetch {path.name} from {host} ({reason}). Without a network, "
-        f"get {url} elsewhere and put it at {path}, or give your own data with --data FILE.npz."
+        f"get {url} elsewhere and put it at {path}, or {instead}."
     )
 
 

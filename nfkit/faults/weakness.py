@@ -109,11 +109,16 @@ class _Shell(NamedTuple):
     part: int | None
 
 
+def time_of(rate: float) -> float:
+    """The time tau = -log(1 - rate) until which a cell has been hit with probability `rate`."""
+    # Decimal's logarithm is correctly rounded everywhere; a C library's need not be.
+    return float(-(1 - Decimal(rate)).ln())
+
+
 @lru_cache(maxsize=1024)
 def _shells(cells: int, rate: float) -> tuple[_Shell, ...]:
     """The shells that begin before tau, when a cell has been hit with probability `rate`."""
-    # Decimal's logarithm is correctly rounded everywhere; a C library's need not be.
-    tau = float(-(1 - Decimal(rate)).ln())
+    tau = time_of(rate)
     shells = []
     for number in range(_SHELLS, -1, -1):  # from the weakest cells on
         low = 0.0 if number == _SHELLS else 2.0 ** -(number + 1)

@@ -16,6 +16,7 @@ from nfkit.errors import DataError
 from nfkit.outputs import write_atomically
 from nfkit.reports import version1
 from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.page import Page
 from nfkit.reports.plan import Plan
 from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.protection import Protection
@@ -30,6 +31,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.protect/2": Protection,
     "nfkit.search/2": Search,
     "nfkit.plan/1": Plan,
+    "nfkit.page/1": Page,
 }
 """Records by the schema that their files state."""
 
