@@ -71,6 +71,18 @@ class Extent:
     seed: Annotated[int, typer.Option("--seed", help="Seed of the division into samples that choose and confirm.")] = 0
 
 
+@dataclass(frozen=True)
+class Written:
+    """What is written besides the record."""
+
+    TITLE: ClassVar[str] = "Output"
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write the protected model with the trust and threshold of its plan."),
+    ] = None
+    force: options.Force = False
+
+
 @grouped
 def plan(
     model: Annotated[Path, typer.Argument(help="Frozen ONNX file, or a protected model (*.nf.onnx); never changed.")],
@@ -80,22 +92,30 @@ def plan(
     measuring: Measuring,
     extent: Extent,
     model_input: ModelInput,
+    written: Written,
     record: Record,
 ) -> None:
     """Find the least energy at which the model loses no more than --max-loss, without any training.
 
     One half of the samples and of the chips chooses a voltage for every remedy that the chip allows; the other half,
-    and other chips, confirm it. A file that nfkit protect made is planned with its base.
+    and other chips, confirm it. A file that nfkit protect made is planned with its base: together at every voltage,
+    with early answers, and each by itself.
     """
     from nfkit.cli import console
     from nfkit.workflows.planning import plan as run
+    from nfkit.workflows.planning import write_planned
 
     settings = aim.settings()
     files = {"the data": aim.data, "the curve": memory.curve}
-    console.check_outputs(record.json, models={"the model": model}, files=files)
+    outputs = {} if written.output is None else {"-o": written.output}
+    console.check_outputs(record.json, outputs, models={"the model": model}, files=files, force=written.force)
     with console.working("nothing was written, and the same command begins again") as display:
         found = run(
             model, aim.data, samples=extent.samples, seed=extent.seed, on_stage=display.say, on_progress=display,
             **settings, **memory.settings(), **measuring.settings(), **model_input.settings(),
         )  # fmt: skip
     console.show(found, record.json)
+    if written.output is not None:
+        option = write_planned(model, found, written.output, force=written.force)
+        if record.json != "-":
+            print(f"{written.output}: set to {option.name} at {option.volts_over_vmin:.3f} Vmin")

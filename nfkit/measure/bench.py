@@ -127,6 +127,11 @@ class Bench:
             self.early = _early(model, looking(self._x))
 
     @property
+    def images(self) -> npt.NDArray[Any]:
+        """The samples in the model's input space, [N, ...]."""
+        return self._x
+
+    @property
     def generator_faulted(self) -> bool:
         """Whether errors hit weights of the generator."""
         return bool(self._more)

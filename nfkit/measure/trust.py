@@ -27,9 +27,11 @@ from nfkit.graph.fusion.trust import Trust, combine
 Array = npt.NDArray[np.float64]
 
 _TEMPERATURES = (0.02, 50.0)
-_FACTOR = 3.0  # the search stays within e^-3 to e^3 of plain scores: beyond, ranks hardly change any more
+_SHARPEST = 1e3  # scores whose spread over classes is 1 say all or nothing at t = 1000, and nothing at 1 / 1000
+_FACTOR = 3.0  # common factors, which rank no class differently, stay within e^-3 to e^3
 _DOUBTS = (1e-4, 1 - 1e-4)
 _MOST = 3_000_000  # scores in a fit: four numbers need no more, and it stays a matter of seconds
+_CLOSE = 1e-7  # share of the likelihood below which nothing is gained any more
 _NONE = 1e-3  # a weight below which the evidence, or the base, has no part
 
 
@@ -82,6 +84,7 @@ def fit_trust(
     evidence: npt.NDArray[Any],
     y: npt.NDArray[np.int64],
     weights: npt.NDArray[Any] | None = None,
+    start: Trust | None = None,
 ) -> Fit:
     """Fits t, e, b and T.
 
@@ -90,6 +93,7 @@ def fit_trust(
         evidence: z, [N, C].
         y: Labels [N].
         weights: How much each image counts, [N]; all alike by default.
+        start: Where to look for them: the fit of a like voltage, say. By default the search begins in three places.
 
     Returns:
         The numbers, with what they and the two special cases score.
@@ -108,16 +112,29 @@ def fit_trust(
     temperature = fit_temperature(z, y)
     q = log_softmax(z / temperature, axis=1)
     problem = _Problem(s, q, y, share)
-    starts = [(0.0, -1.0, 0.0, 1.0), (0.0, 1.0, 0.0, 1.0), (-1.0, -3.0, 0.0, 0.5)]
-    low, high = -_FACTOR, _FACTOR
+    blunt, sharp = problem.sharpnesses
+    middle, plain = (blunt + sharp) / 2, float(np.clip(0.0, blunt, sharp))
+    starts = [(plain, -1.0, 0.0, 1.0), (plain, 1.0, 0.0, 1.0), (middle + 1, -3.0, 0.0, 0.5)]
     doubts = [float(np.log(d / (1 - d))) for d in _DOUBTS]
-    bounds: list[tuple[float, float]] = [(low, high), (doubts[0], doubts[1]), (low, high), (0.0, float(np.exp(high)))]
-    runs = [minimize(problem, np.array(start), jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
+    if start is not None:
+        kept = float(np.clip(start.doubt, *_DOUBTS))
+        starts = [(float(np.log(start.sharpness)), float(np.log(kept / (1 - kept))), 0.0, start.weight)]
+    bounds: list[tuple[float, float]] = [
+        (blunt, sharp), (doubts[0], doubts[1]), (-_FACTOR, _FACTOR), (0.0, float(np.exp(_FACTOR))),
+    ]  # fmt: skip
+    low, high = (np.array(ends) for ends in zip(*bounds, strict=True))
+    runs = [
+        minimize(
+            problem, np.clip(np.array(point), low, high), jac=True, method="L-BFGS-B", bounds=bounds,
+            options={"ftol": _CLOSE},
+        )
+        for point in starts
+    ]  # fmt: skip
     best = min(runs, key=lambda run: float(run.fun))
     log_t, logit_e, log_u, v = best.x
     found = Trust(float(np.exp(log_t)), float(expit(logit_e)), float(v / np.exp(log_u)), temperature)
-    base = problem.best_factor(log_softmax(s, axis=2))
-    alone = problem.best_factor(np.broadcast_to(q, s.shape))
+    base = problem.best_factor(log_softmax(s, axis=2), problem.sharpnesses)
+    alone = problem.best_factor(np.broadcast_to(q, s.shape), (-_FACTOR, _FACTOR))
     candidates = [
         (float(best.fun), found),
         (base, Trust(weight=0.0, temperature=temperature)),
@@ -187,14 +204,24 @@ class _Problem:
         ]  # fmt: skip
         return value, np.array(gradient)
 
-    def best_factor(self, logs: Array) -> float:
-        """Least NLL of some scores over a common factor."""
+    @property
+    def sharpnesses(self) -> tuple[float, float]:
+        """The least and the largest log t that tell scores apart, whatever unit they are in.
+
+        Relative to the spread of the scores over classes: logits of a base may be hundreds, or hundredths.
+        """
+        spread = float(np.sqrt(np.mean(np.var(self.s, axis=2))))
+        centre = -float(np.log(spread)) if spread > 0 else 0.0
+        return centre - float(np.log(_SHARPEST)), centre + float(np.log(_SHARPEST))
+
+    def best_factor(self, logs: Array, bounds: tuple[float, float]) -> float:
+        """Least NLL of some scores over a common factor, whose logarithm lies within bounds."""
 
         def loss(log_factor: float) -> float:
             likely = log_softmax(np.exp(log_factor) * logs, axis=2)
             return -float((self.weight * (likely * self.right).sum(2)).sum())
 
-        return float(minimize_scalar(loss, bounds=(-_FACTOR, _FACTOR), method="bounded").fun)
+        return float(minimize_scalar(loss, bounds=bounds, method="bounded").fun)
 
 
 def _checked(evidence: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> Array:

@@ -11,6 +11,7 @@ from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, VALIDATION_CHIPS
 from nfkit.measure.bench import Bench, Setting
 from nfkit.plans.ladder import Rung
+from nfkit.plans.looked import Looked
 from nfkit.plans.rivals import Answers
 from nfkit.reports.evaluation import Row
 from nfkit.reports.figures import unpack
@@ -28,15 +29,23 @@ class Half:
         bench: The model with these images.
         chips: Seeds of the chips, at least two: one says nothing of others.
         on_row: Called with each chip that was measured.
+        looked: The same for a fused file in which both ends answer; None for any other. Where the generator only
+            looks, its scores of the base are those of the bare base.
 
     Raises:
         OptionError: When there are too few chips or images for an interval.
     """
 
-    def __init__(self, bench: Bench, chips: Sequence[int], on_row: Callable[[Row], None] = lambda row: None) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        chips: Sequence[int],
+        on_row: Callable[[Row], None] = lambda row: None,
+        looked: Looked | None = None,
+    ) -> None:
         if len(chips) < 2 or len(bench.data) < 2:
             raise OptionError("a plan rests on intervals over chips and images: give at least 2 chips and 4 images")
-        self.bench, self.chips, self._on_row = bench, tuple(chips), on_row
+        self.bench, self.chips, self.looked, self._on_row = bench, tuple(chips), looked, on_row
         self._rows: dict[Setting, Row] = {}
 
     @property
@@ -54,17 +63,25 @@ class Half:
             clean = self.bench.clean_protected if protected else self.bench.clean_base
             assert clean is not None
             return np.tile(clean, (chips, 1))
-        settings = [(rung.strength.errors, chip) for chip in self.chips[:chips]]
-        for setting, row in self._missing(settings):
+        errors = rung.strength.errors
+        if not protected and self.looked is not None and self.looked.plain:
+            return self.looked.base(errors, chips)
+        settings = [(errors, chip) for chip in self.chips[:chips]]
+        for setting, row in self._missing(settings, protected):
             self._rows[setting] = row
             self._on_row(row)
         rows = [self._rows[setting] for setting in settings]
         packed = [row.protected_correct if protected else row.base_correct for row in rows]
         return np.stack([unpack(entry, self.images) for entry in packed if entry is not None])
 
-    def _missing(self, settings: Sequence[Setting]) -> Sequence[tuple[Setting, Row]]:
-        missing = [setting for setting in settings if setting not in self._rows]
-        return list(zip(missing, self.bench.run(missing), strict=True))
+    def _missing(self, settings: Sequence[Setting], protected: bool) -> Sequence[tuple[Setting, Row]]:
+        missing = [
+            setting
+            for setting in settings
+            if (row := self._rows.get(setting)) is None or (protected and row.protected_correct is None)
+        ]
+        known = {(errors.rate, chip): row for errors, chip in missing if (row := self._rows.get((errors, chip)))}
+        return list(zip(missing, self.bench.run(missing, protected=protected, known=known), strict=True))
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from nfkit.errors import OptionError
 from nfkit.measure.statistics import accuracy_spread, difference_spread
-from nfkit.plans.ladder import Rung
 from nfkit.plans.rivals import Answers
 from nfkit.reports.figures import Spread
 
@@ -30,7 +29,14 @@ STEPS_BACK = (2, 5)
 """Steps of the grid above the chosen voltage at which confirming begins, and begins again where it fails at once."""
 
 
-class Examiner(Protocol):
+Step = TypeVar("Step", contravariant=True)
+"""How a system is run: at a voltage, or at one with settings of its own."""
+
+
+S = TypeVar("S")
+
+
+class Examiner(Protocol[Step]):
     """What answers for one system on one set of chips and images."""
 
     @property
@@ -41,7 +47,7 @@ class Examiner(Protocol):
     def clean(self) -> Answers:
         """Which images the clean base gets right, [1, images]."""
 
-    def answers(self, rung: Rung, chips: int) -> Answers:
+    def answers(self, rung: Step, chips: int) -> Answers:
         """Which images the system gets right on the first so many chips, [chips, images]."""
 
 
@@ -90,7 +96,7 @@ def check_tolerance(tolerance: float) -> None:
         raise OptionError(f"a loss of {tolerance:g} cannot be kept to: give a share of the samples, such as 0.01 or 1%")
 
 
-def examine(examiner: Examiner, ladder: Sequence[Rung], step: int, chips: int | None = None) -> Finding:
+def examine(examiner: Examiner[S], ladder: Sequence[S], step: int, chips: int | None = None) -> Finding:
     """Measures one voltage.
 
     Args:
@@ -99,13 +105,17 @@ def examine(examiner: Examiner, ladder: Sequence[Rung], step: int, chips: int | 
         step: Index of the voltage.
         chips: How many chips; all by default.
     """
-    answers = examiner.answers(ladder[step], len(examiner.chips) if chips is None else chips)
+    return judge(step, examiner.clean, examiner.answers(ladder[step], len(examiner.chips) if chips is None else chips))
+
+
+def judge(step: int, clean: Answers, answers: Answers) -> Finding:
+    """What answers [chips, images] come to against those of the clean base, [1, images]."""
     # The least loss of a chip is its best, so extremes are told of the accuracy alone.
-    loss = replace(difference_spread(examiner.clean, answers), worst=None, low=None)
+    loss = replace(difference_spread(clean, answers), worst=None, low=None)
     return Finding(step, accuracy_spread(answers), loss)
 
 
-def choose(examiner: Examiner, ladder: Sequence[Rung], tolerance: float) -> int | None:
+def choose(examiner: Examiner[S], ladder: Sequence[S], tolerance: float) -> int | None:
     """Index of the lowest voltage whose loss is surely within the tolerance; None where not even that of Vmin is.
 
     Args:
@@ -129,19 +139,28 @@ def choose(examiner: Examiner, ladder: Sequence[Rung], tolerance: float) -> int 
     return good
 
 
-def confirm(examiner: Examiner, ladder: Sequence[Rung], chosen: int | None, tolerance: float) -> Confirmed:
+def confirm(
+    examiner: Examiner[S],
+    ladder: Sequence[S],
+    chosen: int | None,
+    tolerance: float,
+    last: int | None = None,
+    steps_back: Sequence[int] = STEPS_BACK,
+) -> Confirmed:
     """Confirms a choice, or what is left of it.
 
     Args:
         examiner: The system on chips and images that had no part in choosing.
-        ladder: Its voltages.
-        chosen: What `choose` chose.
+        ladder: Its voltages, or other steps that lose more and more.
+        chosen: What was chosen.
         tolerance: Largest loss of accuracy, as a share of the samples.
+        last: How far to go down while every test passes; to what was chosen by default.
+        steps_back: How far above the choice to begin, and to begin again.
     """
     if chosen is None:
         return Confirmed(None, examine(examiner, ladder, 0), False)
-    end = chosen + 1
-    for back in STEPS_BACK:
+    end = (chosen if last is None else last) + 1
+    for back in steps_back:
         passed: Finding | None = None
         for step in range(max(0, chosen - back), end):
             found = examine(examiner, ladder, step)

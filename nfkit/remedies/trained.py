@@ -30,7 +30,7 @@ class NeuralFuse(Remedy):
         if not is_fused(fused):
             raise ModelError("the model holds no generator: give a file that nfkit protect made")
         self.fused = fused
-        self._label = label or fused.metadata_props.get(GENERATOR_KEY, "generator")
+        self.label = label or fused.metadata_props.get(GENERATOR_KEY, "generator")
 
     @classmethod
     def parse(cls, text: str) -> NeuralFuse:
@@ -40,12 +40,12 @@ class NeuralFuse(Remedy):
     @property
     def name(self) -> str:
         """See `Remedy.name`."""
-        return f"neuralfuse:{self._label}"
+        return f"neuralfuse:{self.label}"
 
     @property
     def sentence(self) -> str:
         """See `Remedy.sentence`."""
-        return f"a trained generator ({self._label}) runs with the base, at the nominal voltage"
+        return f"a trained generator ({self.label}) runs with the base, at the nominal voltage"
 
     def graph(self, base: ir.Model) -> ir.Model:
         """See `Remedy.graph`.

@@ -269,8 +269,8 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         if not self.latency:
             return []
         threads = next(iter(self.latency.values()))["threads"]
-        said = "; ".join(_latency(batch, entry) for batch, entry in self.latency.items())
-        return [f"latency in ms, median / 95th percentile; runs by turns, threads: {threads}; {said}"]
+        said = "; ".join(describe_latency(batch, entry) for batch, entry in self.latency.items())
+        return [f"latency in ms, mean / median / 95th percentile; runs by turns, threads: {threads}; {said}"]
 
     def _notes(self) -> list[str]:
         whose = "the protected model" if self.is_protected else "the base"
@@ -299,13 +299,17 @@ class Evaluation(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         return notes + [f"warning: {entry}" for entry in self.warnings]
 
 
-def _latency(batch: str, entry: dict[str, Any]) -> str:
+def describe_latency(batch: str, entry: dict[str, Any]) -> str:
+    """Times at one batch size, of a base and of its protected model."""
+
     def said(times: dict[str, float]) -> str:
-        return f"{times['p50_ms']:.2f} / {times['p95_ms']:.2f}"
+        mean = [times["mean_ms"]] if "mean_ms" in times else []  # which old records lack
+        return " / ".join(f"{time:.2f}" for time in (*mean, times["p50_ms"], times["p95_ms"]))
 
     text = f"batch {batch}: base {said(entry['base'])}"
     if entry.get("protected"):
-        text += f", protected {said(entry['protected'])}, {entry['ratio']:.2f} of the base"
+        ratio = entry.get("mean_ratio") or entry["ratio"]
+        text += f", protected {said(entry['protected'])}, {ratio:.2f} of the base"
     return text
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from nfkit.reports.energy import CurveFacts
-from nfkit.reports.figures import Share, Spread
+from nfkit.reports.evaluation import describe_latency
+from nfkit.reports.figures import Interval, Share, Spread
 from nfkit.reports.provenance import DataFacts, ModelFacts
 from nfkit.reports.rendering import Overview, Readable, Table
 
 Outcome = Literal["within", "not confirmed", "beyond"]
 """Whether the loss is surely within the tolerance where it was confirmed; was so only where the voltage was chosen; or
 was so nowhere, Vmin included."""
+
+
+GENERATOR_NAMES = ("neuralfuse", "both-ends", "early", "early-at-vmin", "generator-alone")
+"""What the names of remedies with a generator begin with."""
 
 
 class Untried(msgspec.Struct, frozen=True):
@@ -28,7 +33,7 @@ class Untried(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Option(msgspec.Struct, frozen=True, kw_only=True):
+class Option(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A remedy at the lowest voltage that is within the tolerance, measured on chips and images that confirm it.
 
     Attributes:
@@ -43,6 +48,11 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         accuracy: Accuracy.
         loss: What it is less accurate than the clean base, paired by chip and image; below 0 where it is more.
         chosen_volts: The voltage that was chosen, before it was confirmed; None where none was within the tolerance.
+        trust: How far base and generator are trusted: numbers of `nfkit.graph.fusion.trust.Trust`; None where not both
+            answer.
+        threshold: Probability from which on the generator answers alone; None where it never does.
+        early: Share of the images that it does so for, with its interval; None without early answers.
+        energy_ci95: 95 % interval of the energy, which is an expectation over images where some need no base.
     """
 
     name: str
@@ -56,11 +66,20 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: Spread
     loss: Spread
     chosen_volts: float | None
+    trust: dict[str, float] | None = None
+    threshold: float | None = None
+    early: dict[str, float] | None = None
+    energy_ci95: Interval | None = None
 
     @property
     def saving(self) -> float:
         """Share of the weight memory's energy that it saves."""
         return 1 - self.energy
+
+    @property
+    def uses_generator(self) -> bool:
+        """Whether a generator has a part in it."""
+        return self.name.partition(":")[0] in GENERATOR_NAMES
 
     @property
     def within(self) -> bool:
@@ -102,7 +121,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         set_share: Share of the errors that write a 1.
         layout: How cells hold weights.
         seed: Seed of the division into halves.
-        spared: Share of the images for which a fused file does not run its base; None where it always does.
+        latency: Times at batch 1 of the best option, where both ends answer, and of the bare base.
         model: Which model it was.
         data: Which samples.
         versions: Versions that numbers depend on.
@@ -127,7 +146,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
     model: ModelFacts
     data: DataFacts
     versions: dict[str, str]
-    spared: float | None = None
+    latency: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     command: str | None = None
 
@@ -136,9 +155,17 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         """The plan; None where nothing saves energy within the tolerance."""
         return None if self.best is None else self.options[self.best]
 
+    @property
+    def of_file(self) -> Option | None:
+        """The plan, or the best way within the tolerance to run base and generator together; None where none is."""
+        ways = [option for option in self.options if option.within and option.trust is not None]
+        return self.chosen if self.chosen in ways else max(ways, key=lambda option: option.saving, default=None)
+
     def overview(self) -> Overview:
         """One row an option."""
-        columns = ("remedy", "V/Vmin", "BER", "accuracy", "worst chip", "loss", "95 % interval", "energy saved")
+        early = any(option.early for option in self.options)
+        columns = ["remedy", "V/Vmin", "BER", "accuracy", "worst chip", "loss", "95 % interval"]
+        columns += [*(["base runs"] if early else []), "energy saved"]
         rows = [
             (
                 option.name,
@@ -150,6 +177,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
                 "–"
                 if option.loss.ci95 is None
                 else "{:.2f} to {:.2f}".format(*(100 * end for end in option.loss.ci95)),
+                *([_runs(option)] if early else []),
                 f"{100 * option.saving:.1f} %",
                 option.outcome,
             )
@@ -165,15 +193,20 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         for entry in self.untried:
             reasons.setdefault(entry.reason, []).append(entry.name)
         notes = [f"not tried: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
-        if self.spared is not None:
-            notes.insert(0, f"the base does not run for {100 * self.spared:.1f} % of these images: that is counted")
+        if self.latency is not None:
+            said = "; ".join(describe_latency(batch, entry) for batch, entry in self.latency.items())
+            notes.insert(
+                0, f"latency of the plan in ms, mean / median / 95th percentile, by turns with the base; {said}"
+            )
+        if early:
+            notes.insert(0, "base runs: share of the images that need the base; energy is an expectation over images")
         return Overview(
             self.sentence, title, Table((*columns, "tolerance"), tuple(rows)), (*notes, *self.warnings)
         )  # fmt: skip
 
     def table(self) -> Table:
         """One row an option, unrounded."""
-        names = ("name", "outcome", "volts_over_vmin", "ber", "flips", "energy", "saving")
+        names = ("name", "outcome", "volts_over_vmin", "ber", "flips", "threshold", "energy", "saving")
         rows = [
             (
                 *(getattr(option, name) for name in names),
@@ -185,3 +218,10 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
             for option in self.options
         ]
         return Table((*names, "accuracy", "worst", "loss", "loss_low", "loss_high"), tuple(rows))
+
+
+def _runs(option: Option) -> str:
+    """For which share of the images the base runs."""
+    if option.early is not None:
+        return f"{100 * (1 - option.early['share']):.1f} %"
+    return "–" if option.name.startswith("generator-alone:") else "100 %"

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-import time
+import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
-from nfkit.access.runtime import Level
-from nfkit.energy import Curve, count, count_fused
-from nfkit.errors import DataError
-from nfkit.faults import BitErrors
+from nfkit.access.runtime import Level, Runner
+from nfkit.data import Dataset
+from nfkit.energy import Curve
+from nfkit.errors import DataError, ModelError, OptionError
+from nfkit.faults import BitErrors, Layout
+from nfkit.graph.fusion.answer import Answer
+from nfkit.graph.fusion.dial import answer_of
+from nfkit.graph.fusion.fused import PLAN_KEY
+from nfkit.graph.fusion.restage import with_answer
+from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench
+from nfkit.measure.early import NEVER
+from nfkit.measure.latency import Latency, measure_latency
 from nfkit.measure.statistics import share
-from nfkit.measure.vulnerability import SiteFaultBench
-from nfkit.model import ModelLike
+from nfkit.model import ModelLike, check_output, save
 from nfkit.plans.halves import CHOOSING_CHIPS, CONFIRMING_CHIPS, Half
-from nfkit.plans.ladder import Rung, grid, ladder
-from nfkit.plans.means import Means, find_means
-from nfkit.plans.operating_points import Scale, Strength
-from nfkit.plans.tolerance import STEERING_CHIPS, Confirmed, check_tolerance, choose, confirm
+from nfkit.plans.ladder import grid
+from nfkit.plans.looked import Looked
+from nfkit.plans.means import find_means
+from nfkit.plans.operating_points import Scale
+from nfkit.plans.tolerance import check_tolerance
 from nfkit.progress import OnProgress, Progress, silent
-from nfkit.remedies.bare import Bare
-from nfkit.remedies.base import Combined, Remedy
-from nfkit.remedies.site_choice import choose_sites
-from nfkit.remedies.trained import NeuralFuse
-from nfkit.reports.evaluation import Row
-from nfkit.reports.plan import Option, Outcome, Part, Plan, Untried
+from nfkit.reports.plan import Option, Part, Plan
 from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
-from nfkit.workflows.evaluation import describe_row
+from nfkit.workflows.evaluation import TIMED
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import LabelSource, data_for_measuring
+from nfkit.workflows.plan_search import Display, PlanSearch, untrained
 
-SITE_STEPS = (2, 4)
-"""Steps of the grid below the bare base's voltage at which sites are looked for that stay at the nominal one."""
+TIE = 0.002
+"""Energy, of the bare base's at Vmin, within which two plans save as much: the one that needs less is best."""
+NEAR = 0.01
+"""Saving that a generator has to add to what can be had without one, so that this is not recommended instead."""
+_CHECKED = 256  # images on which the file is compared with the formula
 
 
 def plan(
@@ -107,141 +115,182 @@ def plan(
     if len(taken.test) < 4:
         raise DataError(f"{taken.test.name}: a plan needs images to choose by and others to confirm: give at least 4")
     halves = taken.test.hold_out(0.5, seed)
-    display = _Display(on_progress)
+    return plan_on_halves(
+        graph, halves, form, errors, max_loss, can, curve=known, layout=cells, chips=chips, seed=seed, level=level,
+        provenance=Provenance.of(model, graph, taken.test), warnings=taken.warnings, on_progress=on_progress,
+    )  # fmt: skip
+
+
+def plan_on_halves(
+    graph: ir.Model,
+    halves: tuple[Dataset, Dataset],
+    form: InputSpec,
+    errors: BitErrors,
+    max_loss: float,
+    can: str | Iterable[str],
+    *,
+    curve: Curve,
+    layout: Layout,
+    chips: int,
+    seed: int,
+    level: Level,
+    provenance: Provenance,
+    warnings: Sequence[str] = (),
+    known: Plan | None = None,
+    on_progress: OnProgress = silent,
+) -> Plan:
+    """A plan on images that are divided already.
+
+    Args:
+        graph: The model.
+        halves: Images that choose, and images that confirm.
+        form: The model's input.
+        errors: Kind of the errors.
+        max_loss: Largest loss of accuracy.
+        can: What the chip can do besides a lower voltage.
+        curve: The voltage curve.
+        layout: How cells hold weights.
+        chips: How many chips choose, and how many confirm.
+        seed: Seed of the division, for the record.
+        level: Optimisation level of ONNX Runtime.
+        provenance: What the numbers depend on.
+        warnings: What is doubtful.
+        known: A plan of the base alone on the same halves, which is not made again.
+        on_progress: Told how far it is.
+
+    Raises:
+        NfkitError: As `plan`.
+    """
+    display = Display(on_progress)
     on_progress(Progress("measuring without errors", 0, 1))
     choosing, confirming = (
-        Half(Bench(graph, half, form, layout=cells, level=level), seeds[:chips], display.row)
+        _half(graph, half, form, layout, seeds[:chips], level, display)
         for half, seeds in zip(halves, (CHOOSING_CHIPS, CONFIRMING_CHIPS), strict=True)
     )
-    means, early = find_means(can, choosing.bench), confirming.bench.early
-    search = _Search(graph, errors, known, choosing, confirming, max_loss, early.share if early else None, display)
+    means = find_means(can, choosing.bench)
+    search = PlanSearch(graph, errors, curve, choosing, confirming, max_loss, display, known)
     options = search.all_of(means)
     if means.per_site:
         options += search.with_sites(form, level)
     options.sort(key=lambda option: (not option.within, -option.saving, len(option.needs)))
-    provenance = Provenance.of(model, graph, taken.test)
-    best = 0 if options[0].within and options[0].saving > 0 else None
+    best = _best(options)
+    times = None
+    if best is not None and options[best].trust is not None:
+        file = as_planned(graph, options[best])
+        _check(file, options[best], confirming)
+        times = _time(file, options[best], confirming, level)
     return Plan(
-        sentence=_sentence(options, best, max_loss), tolerance=max_loss, best=best, options=tuple(options),
-        untried=(*means.untried, *_untrained(choosing.bench.fused)), can=tuple(sorted(means.hardware.abilities)),
-        choosing=_part(choosing), confirming=_part(confirming), grid=grid(known),
-        curve=Scale(errors, 1.0, known).facts, kind=kind, set_share=set_share, layout=str(cells), seed=seed,
-        spared=search.spared, model=provenance.model, data=provenance.data, versions=provenance.versions,
-        warnings=taken.warnings,
+        sentence=_sentence(options, best, max_loss, times), tolerance=max_loss, best=best, options=tuple(options),
+        untried=(*means.untried, *search.untried, *untrained(choosing.bench.fused, graph)),
+        can=tuple(sorted(means.hardware.abilities)),
+        choosing=_part(choosing), confirming=_part(confirming), grid=grid(curve),
+        curve=Scale(errors, 1.0, curve).facts, kind=errors.kind, set_share=errors.set_share, layout=str(layout),
+        seed=seed, latency=None if times is None else {"1": times.to_dict()}, model=provenance.model,
+        data=provenance.data, versions=provenance.versions, warnings=tuple(warnings),
     )  # fmt: skip
 
 
-@dataclass
-class _Display:
-    """Tells how far a search is, whose number of steps is not known before its end: in remedies."""
+def write_planned(model: ModelLike, plan: Plan, output: str | Path, *, force: bool = False) -> Option:
+    """Writes a fused file with the numbers of its plan, and the operating point in its metadata.
 
-    on_progress: OnProgress
-    total: int = 1
-    done: int = 0
-    name: str = ""
-    begun: float = field(default_factory=time.monotonic)
+    Args:
+        model: The fused file that was planned; not changed.
+        plan: Its plan.
+        output: Where to write.
+        force: Whether to replace an existing output.
 
-    def begin(self, name: str) -> None:
-        self.name = name
-        self.row(None)
+    Returns:
+        The way to run it that the file is set to: the plan, or the best that uses the generator.
 
-    def end(self) -> None:
-        self.done = min(self.done + 1, self.total)
-        self.row(None)
-
-    def row(self, row: Row | None) -> None:
-        left = (time.monotonic() - self.begun) / self.done * (self.total - self.done) if self.done else None
-        detail = self.name if row is None else f"{self.name}, {describe_row(row)}"
-        self.on_progress(Progress("looking for the lowest voltage", self.done, self.total, left, detail))
-
-
-@dataclass
-class _Search:
-    """What all remedies of a plan share."""
-
-    graph: ir.Model
-    errors: BitErrors
-    curve: Curve
-    choosing: Half
-    confirming: Half
-    tolerance: float
-    spared: float | None
-    display: _Display
-    bare: int = 0
-
-    def all_of(self, means: Means) -> list[Option]:
-        """What every remedy comes to, of the base and, where the file is fused, of that."""
-        files = [None, NeuralFuse(self.graph)] if self.choosing.bench.fused else [None]
-        self.display.total = len(files) * len(means.remedies)
-        return [self._find(remedy, fused) for fused in files for remedy in means.remedies]
-
-    def with_sites(self, spec: InputSpec, level: Level) -> list[Option]:
-        """The best that a nominal voltage for some sites of the base comes to."""
-        base, rungs, options = self.choosing.bench.base, self._ladder(Bare(), None), []
-        for step in dict.fromkeys(min(self.bare + more, len(rungs) - 1) for more in SITE_STEPS):
-            at = rungs[step].strength
-            self.display.begin(f"sites at the nominal voltage, the others at {rungs[step].volts:.3f} Vmin")
-            bench = SiteFaultBench(
-                base, self.choosing.bench.data, spec, at.errors, self.choosing.chips[:STEERING_CHIPS],
-                self.choosing.bench.layout, level,
-            )  # fmt: skip
-            # Half of the tolerance: the whole interval has to lie below it, and not the mean alone.
-            remedy = choose_sites(bench, count(base), self.tolerance / 2).remedy
-            if not isinstance(remedy, Bare):
-                options.append(self._find(remedy, None))
-        return sorted(options, key=lambda option: (not option.within, option.energy))[:1]
-
-    def _find(self, remedy: Remedy, fused: NeuralFuse | None) -> Option:
-        rungs, whole = self._ladder(remedy, fused), _with(remedy, fused)
-        self.display.begin(whole.name)
-        chosen = choose(self.choosing.of(protected=fused is not None), rungs, self.tolerance)
-        if isinstance(whole, Bare):
-            self.bare = chosen or 0
-        confirmed = confirm(self.confirming.of(protected=fused is not None), rungs, chosen, self.tolerance)
-        self.display.end()
-        return _option(whole, rungs, confirmed)
-
-    def _ladder(self, remedy: Remedy, fused: NeuralFuse | None) -> tuple[Rung, ...]:
-        scale = inputs.scale_of(self.graph, remedy.errors(self.errors), self.curve)
-        if fused is None:
-            return ladder(scale, _energy)
-        base, generator = count_fused(self.graph)
-        added, runs = generator.accesses / base.accesses, 1 - (self.spared or 0.0)
-        return ladder(scale, lambda strength: added + runs * _energy(strength))
+    Raises:
+        OptionError: When nothing that uses the generator is within the tolerance, or has numbers to set.
+        NfkitError: When the file cannot be written.
+    """
+    path = inputs.as_path(output, "the output")
+    check_output(path, model, force)
+    graph, option = inputs.find_model(model), plan.of_file
+    if option is None:
+        raise OptionError(
+            "the plan sets nothing in a file: no way to run base and generator together is within the tolerance"
+        )
+    save(set_plan(graph, plan, option), path)
+    return option
 
 
-def _energy(strength: Strength) -> float:
-    assert strength.point is not None
-    return strength.point.energy
+def set_plan(fused: ir.Model, plan: Plan, option: Option) -> ir.Model:
+    """A copy of a fused file with the numbers of an option of its plan, and the operating point in its metadata."""
+    changed = as_planned(fused, option)
+    stated = {
+        "remedy": option.name, "tolerance": plan.tolerance, "outcome": option.outcome, "curve": plan.curve.name,
+        "volts_over_vmin": option.volts_over_vmin, "ber": option.ber, "accuracy": option.accuracy.mean,
+        "accuracy_ci95": option.accuracy.ci95, "loss": option.loss.mean, "loss_ci95": option.loss.ci95,
+        "saving": option.saving, "base_runs": 1 - option.early["share"] if option.early else 1.0,
+    }  # fmt: skip
+    changed.metadata_props[PLAN_KEY] = json.dumps(stated, sort_keys=True)
+    return changed
 
 
-def _with(remedy: Remedy, fused: NeuralFuse | None) -> Remedy:
-    if fused is None:
-        return remedy
-    return fused if isinstance(remedy, Bare) else Combined([fused, remedy])
+def as_planned(fused: ir.Model, option: Option) -> ir.Model:
+    """A copy of a fused file with the trust and the threshold of an option; the file itself where it has none."""
+    if option.trust is None:
+        return fused
+    threshold = NEVER if option.threshold is None and option.early is not None else option.threshold
+    return with_answer(fused, Answer(answer_of(fused).form, Trust(**option.trust), threshold))
 
 
-def _option(remedy: Remedy, rungs: Sequence[Rung], confirmed: Confirmed) -> Option:
-    found, rung = confirmed.found, rungs[confirmed.found.step]
-    outcome: Outcome = "within" if confirmed.holds else "beyond" if confirmed.chosen is None else "not confirmed"
-    return Option(
-        name=remedy.name, sentence=remedy.sentence, needs=tuple(sorted(remedy.needs)), outcome=outcome,
-        volts_over_vmin=rung.volts, ber=rung.strength.rate, flips=rung.strength.flips, energy=rung.energy,
-        accuracy=found.accuracy, loss=found.loss,
-        chosen_volts=None if confirmed.chosen is None else rungs[confirmed.chosen].volts,
-    )  # fmt: skip
+def _half(
+    graph: ir.Model,
+    data: Dataset,
+    form: InputSpec,
+    layout: Layout,
+    chips: Sequence[int],
+    level: Level,
+    display: Display,
+) -> Half:
+    bench = Bench(graph, data, form, layout=layout, level=level)
+    return Half(bench, chips, display.row, Looked.of(bench, graph, chips, display.say))
+
+
+def _best(options: Sequence[Option]) -> int | None:
+    """Of what is within the tolerance and saves energy as good as most, that which needs least."""
+    within = [index for index, option in enumerate(options) if option.within and option.saving > 0]
+    if not within:
+        return None
+    most = max(options[index].saving for index in within)
+    near = [index for index in within if options[index].saving >= most - TIE]
+    return min(near, key=lambda index: (len(options[index].needs), -options[index].saving))
+
+
+def _check(file: ir.Model, option: Option, half: Half) -> None:
+    """Compares the file, without errors, with the formula that the plan was computed by.
+
+    Raises:
+        ModelError: When they differ on more images than near ties explain.
+    """
+    looked, trust = half.looked, Trust(**(option.trust or {}))
+    assert looked is not None
+    right = looked.both(BitErrors(0.0), 1, trust)[0]
+    if option.threshold is not None:
+        right = np.where(looked.sure(trust, option.threshold), looked.alone, right)
+    images = half.bench.images[:_CHECKED]
+    got = Runner(file, level=half.bench.level).classify(images) == looked.labels[: len(images)]
+    if (different := float((got != right[: len(images)]).mean())) > 0.05:
+        raise ModelError(
+            f"the file with the numbers of the plan differs from their formula on {100 * different:.0f} % of the "
+            "samples: please report the model"
+        )
+
+
+def _time(file: ir.Model, option: Option, half: Half, level: Level) -> Latency:
+    (times,) = measure_latency(file, half.bench.images[:TIMED], batches=(1,), level=level)
+    return times
 
 
 def _part(half: Half) -> Part:
     return Part(half.chips, half.images, half.bench.data.sha256, share(half.bench.clean_base))
 
 
-def _untrained(fused: bool) -> tuple[Untried, ...]:
-    reason = "it has to be trained (nfkit protect, then nfkit plan on the file that this makes)"
-    return () if fused else (Untried("neuralfuse", reason),)
-
-
-def _sentence(options: Sequence[Option], best: int | None, tolerance: float) -> str:
+def _sentence(options: Sequence[Option], best: int | None, tolerance: float, times: Latency | None) -> str:
     points = f"{100 * tolerance:g} {'point' if tolerance == 0.01 else 'points'}"
     if best is None:
         return f"stay at Vmin: nothing that was tried saves energy and surely loses at most {points}"
@@ -249,9 +298,28 @@ def _sentence(options: Sequence[Option], best: int | None, tolerance: float) -> 
     low, high = at.loss.ci95 or (at.loss.mean, at.loss.mean)
     worst = "" if at.accuracy.worst is None else f", its worst chip {100 * at.accuracy.worst:.1f} %"
     interval = "" if at.accuracy.ci95 is None else f" ({at.accuracy.interval()})"
-    return (
-        f"run at {at.volts_over_vmin:.3f} Vmin (a bit error rate of {100 * at.ber:.2g} %): {at.sentence}; that saves "
-        f"{100 * at.saving:.1f} % of the weight memory's energy, is {100 * at.accuracy.mean:.1f} %{interval} accurate"
-        f"{worst}, and loses {100 * at.loss.mean:.2f} points ({100 * low:.2f} to {100 * high:.2f}) of the {points} "
-        "tolerated"
+    spared = "" if at.early is None else f" ({100 * at.early['share']:.0f} % of the images need no base)"
+    quick = (
+        ""
+        if times is None or times.mean_ratio is None
+        else f"; at batch 1 it takes {times.mean_ratio:.2f} of the bare base's mean time"
     )
+    return (
+        f"run at {at.volts_over_vmin:.3f} Vmin (a bit error rate of {100 * at.ber:.2g} %): {at.sentence}{spared}; that "
+        f"saves {100 * at.saving:.1f} % of the weight memory's energy, is {100 * at.accuracy.mean:.1f} %{interval} "
+        f"accurate{worst}, and loses {100 * at.loss.mean:.2f} points ({100 * low:.2f} to {100 * high:.2f}) of the "
+        f"{points} tolerated{quick}{_without(options, at)}"
+    )
+
+
+def _without(options: Sequence[Option], best: Option) -> str:
+    """What can be had without a generator, where the plan has one."""
+    if not best.uses_generator:
+        return "; no generator is needed for that" if any(option.uses_generator for option in options) else ""
+    rest = [option for option in options if option.within and not option.uses_generator and option.saving > 0]
+    if not rest:
+        return "; nothing without a generator saves energy within the tolerance"
+    rival = max(rest, key=lambda option: option.saving)
+    near = rival.saving >= best.saving - NEAR
+    advice = "nearly as much, and is simpler" if near else f"{100 * rival.saving:.1f} %"
+    return f"; without a generator, {rival.name} at {rival.volts_over_vmin:.3f} Vmin saves {advice}"

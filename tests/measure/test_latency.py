@@ -8,7 +8,7 @@ import pytest
 from nfkit.access.runtime import Runner
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.split import split
-from nfkit.measure.latency import WARM_UP, Latency, Percentiles, alternate, measure_latency
+from nfkit.measure.latency import WARM_UP, Latency, Percentiles, _in_turn, alternate, measure_latency
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,7 @@ def x(zoo):
 def test_percentiles(milliseconds, p50, p95):
     found = Percentiles.of(milliseconds)
     assert (found.p50_ms, found.p95_ms) == pytest.approx((p50, p95), rel=1e-12)
+    assert found.mean_ms == pytest.approx(sum(milliseconds) / len(milliseconds))
 
 
 def test_models_take_turns(zoo, fused, x):
@@ -56,6 +57,18 @@ def test_fused_model_is_measured_beside_its_base(fused, x):
         assert entry.ratio == entry.protected.p50_ms / entry.base.p50_ms
 
 
+def test_every_round_takes_the_next_samples():
+    class Seen(list):
+        def __call__(self, samples, batch):
+            self.append((samples[:, 0].tolist(), batch))
+
+    seen, x = Seen(), np.arange(5)[:, None]
+    turn = _in_turn(seen, x, 2)
+    for _ in range(4):
+        turn()
+    assert seen == [([0, 1], 2), ([2, 3], 2), ([4, 0], 2), ([0, 1], 2)]
+
+
 def test_bare_base_has_no_protected_figures(zoo, x):
     (entry,) = measure_latency(zoo.model, x, batches=(2,), threads=1, seconds=0)
     assert (entry.protected, entry.ratio) == (None, None)
@@ -63,13 +76,14 @@ def test_bare_base_has_no_protected_figures(zoo, x):
 
 
 def test_record():
-    entry = Latency(64, 20, 2, Percentiles(2.0, 3.0), Percentiles(5.0, 6.0))
+    entry = Latency(64, 20, 2, Percentiles(2.0, 3.0, 4.0), Percentiles(5.0, 6.0, 3.0))
     assert json.loads(json.dumps(entry.to_dict())) == {
         "rounds": 20,
         "threads": 2,
-        "base": {"p50_ms": 2.0, "p95_ms": 3.0},
-        "protected": {"p50_ms": 5.0, "p95_ms": 6.0},
+        "base": {"p50_ms": 2.0, "p95_ms": 3.0, "mean_ms": 4.0},
+        "protected": {"p50_ms": 5.0, "p95_ms": 6.0, "mean_ms": 3.0},
         "ratio": 2.5,
+        "mean_ratio": 0.75,
     }
 
 

@@ -64,6 +64,19 @@ def test_a_dead_base_is_left_out(made):
     assert answer_accuracy(dead, z, y, fit.trust) == pytest.approx((z.argmax(1) == y).mean(), abs=0.005)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 0.01, 50.0, 1e3])
+def test_sharpness_does_not_depend_on_the_unit_of_the_scores(made, unit):
+    # e^-3 to e^3 were the ends of the search: true sharpness is 0.5 over the unit, beyond both.
+    s, z, y = made[0][:2, :800], made[1][:800], made[2][:800]
+    plain, other = fit_trust(s, z, y), fit_trust(s * unit, z, y)
+    assert not np.exp(-3) <= other.trust.sharpness <= np.exp(3)
+    assert other.trust.sharpness * unit == pytest.approx(plain.trust.sharpness, rel=0.02)
+    assert other.trust.doubt == pytest.approx(plain.trust.doubt, abs=0.005)
+    assert other.nll == pytest.approx(plain.nll, abs=1e-4)
+    low, high = np.exp(_Problem(s * unit, z, y, np.full(len(y), 1 / len(y))).sharpnesses)
+    assert 10 * low < other.trust.sharpness < high / 10
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_never_less_likely_than_either_alone(seed):
     rng = np.random.default_rng(seed)

@@ -11,14 +11,19 @@ from nfkit.energy import load_curve
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Chip
 from nfkit.graph.fusion.answer import Answer
+from nfkit.graph.fusion.early import condition
 from nfkit.graph.fusion.fuse import fuse
+from nfkit.graph.fusion.metadata import read_answer
 from nfkit.graph.fusion.scores import find_form
-from nfkit.graph.fusion.trust import Trust
+from nfkit.graph.fusion.split import split
+from nfkit.graph.fusion.trust import Trust, combine
 from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.measure.statistics import difference_spread
+from nfkit.model import to_bytes
 from nfkit.plans.ladder import grid
 from nfkit.plans.means import CANDIDATES
 from nfkit.reports.reading import decode, encode
+from nfkit.workflows.planning import as_planned
 
 # Images are codes already: 36 features, three classes.
 TINY = """
@@ -210,25 +215,110 @@ generator (float[N, 1, 6, 6] image) => (float[N, 3] evidence)
 """
 
 
-def test_early_answers_spare_the_base(tiny, parse, execute, halves):
+@pytest.fixture(scope="module")
+def looking(tiny, parse, execute, halves):
+    """A file in which both ends answer, always, and its plan."""
     images = tiny.spec.encode(tiny.data.x)
     form = find_form(tiny.base, execute(tiny.base, {"image": images})[0])
-    looker = parse(LOOKER, k=tiny.stored.reshape(36, 3))
-    certainty = softmax(images.reshape(COUNT, 36) @ (tiny.stored * 0.015625), axis=1).max(axis=1)
-    middle = np.sort(certainty)[COUNT // 2 - 20 : COUNT // 2 + 20]
-    widest = np.diff(middle).argmax()  # so that rounding makes nobody sure
-    threshold = float(middle[widest : widest + 2].mean())
-    fused = fuse(looker, tiny.base, tiny.spec, {}, Answer(form, Trust(), threshold))
-    record = nfkit.plan(fused, tiny.data, 0.05, chips=CHIPS)
-    pair = next(option for option in record.options if option.name.startswith("neuralfuse:"))
-    spared = float((certainty[halves[1]] >= threshold).mean())
-    assert 0.3 < spared < 0.7
-    assert record.spared == pytest.approx(spared)
-    # The generator reads as much as the base, always at Vmin.
-    low = load_curve("stutz-2021").at_volts(pair.volts_over_vmin).energy
-    assert pair.energy == pytest.approx(1 + (1 - spared) * low)
-    assert pair.volts_over_vmin < on(record, "bare").volts_over_vmin
-    assert f"the base does not run for {100 * spared:.1f} % of these images" in str(record)
+    fused = fuse(parse(LOOKER, k=tiny.stored.reshape(36, 3)), tiny.base, tiny.spec, {}, Answer(form, Trust()))
+    seen = images[halves[1]].reshape(-1, 36) @ (tiny.stored * 0.015625)  # evidence on the half that confirms
+    record = nfkit.plan(fused, tiny.data, 0.05, "robust-bits", chips=4)
+    return SimpleNamespace(
+        fused=fused, evidence=seen, record=record, images=images[halves[1]], y=tiny.data.y[halves[1]]
+    )
+
+
+def answers(tiny, looking, option, **errors):
+    """What an option of the plan answers on the chips that confirm, by the formula: [chips, images]."""
+    trust = Trust(**option.trust)
+    sure = softmax(looking.evidence / trust.temperature, axis=1).max(axis=1) >= (option.threshold or 2)
+    pixels, rows = np.rint(looking.images.reshape(-1, 36) / 0.0078125), []
+    for seed in EVALUATION_CHIPS[:4]:
+        faulty = Chip(seed).faults(tiny.site, BitErrors(option.ber, **errors)).apply(tiny.stored)
+        both = combine(pixels @ faulty * 0.0078125 * 0.015625, looking.evidence, trust)
+        rows.append(np.where(sure, looking.evidence.argmax(1), both.argmax(1)) == looking.y)
+    return np.stack(rows), sure
+
+
+def test_rivals_of_a_file_in_which_both_ends_answer_are_in_one_table(looking):
+    names = {option.name for option in looking.record.options}
+    assert names >= {
+        "bare", "generator-alone:generator", "both-ends:generator", "early-at-vmin:generator", "robust-bits:2",
+        "early:generator+robust-bits:2",
+    }  # fmt: skip
+    assert not any(name.startswith("neuralfuse") for name in names)
+    needs = {option.name: set(option.needs) for option in looking.record.options}
+    assert needs["generator-alone:generator"] == needs["early-at-vmin:generator"] == set()
+    assert needs["early:generator+robust-bits:2"] == {"voltage", "robust-cells"}
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "robust"),
+    [
+        ("both-ends:generator", {}, 0),
+        ("early-at-vmin:generator", {}, 0),
+        ("early:generator", {}, 0),
+        ("early:generator+robust-bits:2", {"protected_top": 2}, 2),
+    ],
+)
+def test_answers_of_both_ends_are_those_of_the_formula(tiny, looking, halves, name, how, robust):
+    option = on(looking.record, name)
+    expected, sure = answers(tiny, looking, option, **how)
+    clean = tiny.right(tiny.stored, halves[1])[None]
+    assert option.accuracy.mean == pytest.approx(expected.mean(), abs=1e-12)
+    assert option.loss.ci95[1] == pytest.approx(difference_spread(clean, expected).ci95[1])
+    assert option.within == (option.loss.ci95[1] <= 0.05)
+    # The generator reads as much as the base, always at Vmin; the base only where it is needed.
+    low = 1.0 if option.ber == 0 else load_curve("stutz-2021").at_volts(option.volts_over_vmin).energy
+    low = robust / 8 + (1 - robust / 8) * low
+    assert option.energy == pytest.approx(1 + (1 - sure.mean()) * low)
+    if option.early is not None:
+        assert option.early["share"] == sure.mean() > 0.1
+        assert option.energy_ci95[0] < option.energy < option.energy_ci95[1]
+
+
+def test_a_lower_voltage_saves_more_than_early_answers_alone(looking):
+    early, nominal = on(looking.record, "early:generator"), on(looking.record, "early-at-vmin:generator")
+    assert early.saving > nominal.saving
+    assert (nominal.volts_over_vmin, nominal.ber) == (1.0, 0.0)
+    assert "base runs" in str(looking.record)
+
+
+def test_the_generator_alone_needs_no_base(looking):
+    option = on(looking.record, "generator-alone:generator")
+    assert option.energy == pytest.approx(1.0)
+    assert option.accuracy.mean == (looking.evidence.argmax(1) == looking.y).mean()
+
+
+def test_a_file_gets_the_numbers_of_an_option(tiny, looking, execute):
+    option = on(looking.record, "early:generator")
+    file = as_planned(looking.fused, option)
+    assert condition(file) is not None
+    assert read_answer(file).threshold == np.float32(option.threshold)
+    assert read_answer(file).trust.to_dict() == {n: np.float32(v) for n, v in option.trust.items()}
+    trust = Trust(**option.trust)
+    sure = softmax(looking.evidence / trust.temperature, axis=1).max(axis=1) >= option.threshold
+    pixels = np.rint(looking.images.reshape(-1, 36) / 0.0078125)
+    both = combine(pixels @ tiny.stored * 0.0078125 * 0.015625, looking.evidence, trust)
+    wanted = np.where(sure, looking.evidence.argmax(1), both.argmax(1))
+    assert (execute(file, {"image": looking.images})[0].argmax(1) == wanted).mean() >= 0.99
+    again = as_planned(file, on(looking.record, "both-ends:generator"))
+    assert condition(again) is None
+    assert to_bytes(split(again)[1]) == to_bytes(tiny.base)
+
+
+def test_a_base_with_further_outputs_is_planned_without_early_answers(parse, execute, tiny):
+    random = np.random.default_rng(1)
+    text = TINY.replace("(float[N, 3] scores)", "(float[N, 3] scores, float[N, 36] v)")
+    base = parse(text, w=random.integers(-90, 91, (36, 3), np.int8))
+    spec = nfkit.find_input(base)
+    form = find_form(base, execute(base, {"image": spec.encode(tiny.data.x)})[0])
+    fused = fuse(parse(LOOKER, k=tiny.stored.reshape(36, 3)), base, spec, {}, Answer(form, Trust()))
+    record = nfkit.plan(fused, tiny.data, 1.0, chips=2, samples=60)
+    assert "early" in {entry.name for entry in record.untried}
+    names = {option.name for option in record.options}
+    assert "both-ends:generator" in names
+    assert not any(name.startswith("early") for name in names)
 
 
 def test_a_record_is_whole_after_a_round_trip(planned):

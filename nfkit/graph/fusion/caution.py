@@ -11,10 +11,10 @@ import numpy as np
 import onnx_ir as ir
 
 from nfkit.errors import ModelError, OptionError
-from nfkit.graph.fusion.fused import GENERATOR_DIGEST_KEY, GENERATOR_PREFIX, is_fused
+from nfkit.graph.fusion.fused import GENERATOR_DIGEST_KEY, GENERATOR_PREFIX, PLAN_KEY, is_fused
 
 _NAME = GENERATOR_PREFIX + "generator.caution"
-_OUTDATED = ("nfkit.results", "nfkit.advice", GENERATOR_DIGEST_KEY)  # true of the file as it was
+_OUTDATED = ("nfkit.results", "nfkit.advice", PLAN_KEY, GENERATOR_DIGEST_KEY)  # true of the file as it was
 
 
 def read_caution(fused: ir.Model) -> float:

@@ -12,11 +12,12 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.answer import Answer
-from nfkit.graph.fusion.fused import ANSWER_KEY, ANSWER_PREFIX, FITS_KEY, THRESHOLD, is_fused
+from nfkit.graph.fusion.fused import ANSWER_KEY, ANSWER_PREFIX, FITS_KEY, PLAN_KEY, THRESHOLD, is_fused
 from nfkit.graph.fusion.metadata import read_answer
 from nfkit.graph.fusion.trust import Trust
 
-_OUTDATED = ("nfkit.results", "nfkit.advice")  # true of the file as it was
+OUTDATED = ("nfkit.results", "nfkit.advice", PLAN_KEY)
+"""Metadata that is true of a file as it was, and not when its answer was changed."""
 
 
 def answer_of(fused: ir.Model) -> Answer:
@@ -58,7 +59,7 @@ def with_trust(fused: ir.Model, trust: Trust, threshold: float | None = None) ->
         value = changed.graph.initializers[ANSWER_PREFIX + name]
         value.const_value = ir.tensor(np.array(number, np.float32), name=value.name)
     changed.metadata_props[ANSWER_KEY] = json.dumps(answer.with_trust(trust).to_dict(), sort_keys=True)
-    for key in _OUTDATED:
+    for key in OUTDATED:
         changed.metadata_props.pop(key, None)
     return changed
 

@@ -45,6 +45,8 @@ ANSWER_KEY = "nfkit.answer"
 """How the file answers, where not by the base alone: form of the output, trust, threshold (JSON)."""
 FITS_KEY = "nfkit.answer.fits"
 """Trust fitted for several bit error rates (JSON)."""
+PLAN_KEY = "nfkit.plan"
+"""The operating point that a plan chose for the file: voltage, expected accuracy and saving (JSON)."""
 
 
 def has_answer(model: ir.Model) -> bool:

@@ -123,7 +123,7 @@ def _without_prefix(model: ir.Model, entry: str) -> ir.Model:
     if joint is not None:
         joint.replace_all_uses_with(image)
     if has_answer(model):
-        _take_off_answer(model)
+        take_off_answer(model)
     ours = [n for n in graph if n.metadata_props.get(ROLE_KEY) == "generator"]
     graph.remove(ours, safe=True)
     for name in [n for n in graph.initializers if n.startswith(PREFIX)]:
@@ -142,7 +142,7 @@ def _without_base(model: ir.Model, entry: str) -> ir.Model:
     results = [] if joint is None else [joint]
     if has_answer(model):
         results += [v for n in graph for v in n.outputs if v.name == GENERATOR_PREFIX + EVIDENCE]
-        _take_off_answer(model)
+        take_off_answer(model)
     graph.outputs.clear()
     graph.outputs.extend(results)
     _discard(graph, [n for n in graph if n.metadata_props.get(ROLE_KEY) != "generator"])
@@ -173,7 +173,7 @@ def _discard(graph: ir.Graph, nodes: list[ir.Node]) -> None:
     graph.remove(nodes)
 
 
-def _take_off_answer(model: ir.Model) -> None:
+def take_off_answer(model: ir.Model) -> None:
     """Gives the base its first output back, and removes the answer stage."""
     graph = model.graph
     if condition(model) is not None:
