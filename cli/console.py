@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from nfkit.cli.interrupts import acknowledged
 from nfkit.cli.progress_display import ProgressDisplay
 from nfkit.cli.screen import show_overview, show_table
 from nfkit.cli.streams import note as note
+from nfkit.errors import OptionError
 from nfkit.model import model_inputs
 from nfkit.outputs import check_outputs as check_all
 from nfkit.outputs import write_atomically
@@ -31,6 +33,7 @@ def check_outputs(
     json: str | None,
     outputs: Mapping[str, Path | None] | None = None,
     *,
+    report: Path | None = None,
     models: Mapping[str, Path] | None = None,
     files: Mapping[str, str | Path | None] | None = None,
     force: bool = False,
@@ -40,6 +43,7 @@ def check_outputs(
     Args:
         json: Where the record goes; `-` for stdout.
         outputs: All other outputs, by option.
+        report: Where the record goes as a page.
         models: The models that the command reads, by what messages call them.
         files: Whatever else it reads; a name that is no file counts for nothing.
         force: Whether outputs that exist may be replaced.
@@ -49,7 +53,9 @@ def check_outputs(
         ((name, os.path.expanduser(path)) for name, path in (files or {}).items() if path is not None),
     )
     record = None if json == "-" else json
-    check_all({**(outputs or {}), "--json": record}, inputs, force=force)
+    if report is not None and find_spec("jinja2") is None:
+        raise OptionError("--report needs jinja2: pip install 'nfkit[report]'")
+    check_all({**(outputs or {}), "--json": record, "--report": report}, inputs, force=force)
 
 
 def command_line() -> str:
@@ -65,16 +71,24 @@ def write_json(record: dict[str, Any], target: str | None) -> None:
     _write((json.dumps(record, indent=1) + "\n").encode(), target)
 
 
-def show(record: Readable, target: str | None) -> None:
-    """Writes a record to a file, or to stdout for `-`; and unless stdout has it, prints what it says."""
+def show(record: Readable, target: str | None, page: Path | None = None) -> None:
+    """Writes a record to a file, or to stdout for `-`, and as a page; and unless stdout has it, prints what it says."""
     from msgspec.structs import replace
 
     from nfkit.reports.reading import encode
 
+    if target is not None or page is not None:
+        record = replace(record, command=command_line())
     if target is not None:
-        _write(encode(replace(record, command=command_line())), target)
-    if target != "-":
-        show_overview(record.overview())
+        _write(encode(record), target)
+    try:
+        if page is not None:
+            from nfkit.workflows.reporting import report
+
+            report(record, page)
+    finally:  # a page that cannot be written costs no result
+        if target != "-":
+            show_overview(record.overview())
 
 
 def _write(content: bytes, target: str) -> None:

@@ -79,7 +79,7 @@ def evaluate(
     address.refuse()
     path = Path(model) if model else _only_fused_file()
     files = {"the data": samples.data, "the curve": faults.curve}
-    console.check_outputs(record.json, models={"the model": path}, files=files)
+    console.check_outputs(record.json, report=record.report, models={"the model": path}, files=files)
     if extent.bits and (extent.latency or extent.latency_batch):
         raise OptionError("--bits changes weights, not times: give --latency in a run of its own")
     with console.working("rows that are measured are kept, and the same command goes on from them") as display:
@@ -94,7 +94,7 @@ def evaluate(
         else:
             batch = extent.latency_batch or (64 if extent.latency else None)
             result = run(path, samples.data, latency_batch=batch, **settings)
-    console.show(result, record.json)
+    console.show(result, record.json, record.report)
 
 
 def _ask(
@@ -120,6 +120,8 @@ def _ask(
     given = rates.settings()
     wanted = given["ber"] or given["vdd"]
     latency = extent.latency or extent.latency_batch
+    if record.report is not None:
+        raise OptionError("--report is for files: behind an address one accuracy is measured, and nothing to draw")
     if extent.bits or latency or extent.fault_generator or (wanted and not address.chip_behind):
         raise OptionError(
             "behind an address nothing is changed or injected: --bits, --latency, --fault-generator and, without "

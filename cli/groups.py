@@ -221,6 +221,9 @@ class Record:
     json: Annotated[
         str | None, typer.Option("--json", metavar="FILE|-", help="Write the record as JSON; - for stdout.")
     ] = None
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="HTML", help="Show it as a page too, as nfkit report does.")
+    ] = None
 
     def file(self) -> Path | None:
         """The file, if it is one."""

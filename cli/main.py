@@ -20,6 +20,7 @@ from nfkit.cli.plan import plan
 from nfkit.cli.plot import plot
 from nfkit.cli.protect import protect
 from nfkit.cli.quantize import quantize
+from nfkit.cli.report import report
 from nfkit.cli.search import search
 from nfkit.cli.serve import serve
 from nfkit.cli.split import split
@@ -36,8 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    plan, protect, evaluate, inspect, energy, search, quantize, inject, split, tune, transfer, serve, plot, page, fold,
-    explain,
+    plan, protect, evaluate, inspect, energy, search, quantize, inject, split, tune, transfer, serve, report, page,
+    plot, fold, explain,
 ):  # fmt: skip
     app.command(epilog=epilog(command.__name__))(command)
 app.add_typer(models, name="models")

@@ -108,13 +108,15 @@ def plan(
     settings = aim.settings()
     files = {"the data": aim.data, "the curve": memory.curve}
     outputs = {} if written.output is None else {"-o": written.output}
-    console.check_outputs(record.json, outputs, models={"the model": model}, files=files, force=written.force)
+    console.check_outputs(
+        record.json, outputs, report=record.report, models={"the model": model}, files=files, force=written.force
+    )
     with console.working("nothing was written, and the same command begins again") as display:
         found = run(
             model, aim.data, samples=extent.samples, seed=extent.seed, on_stage=display.say, on_progress=display,
             **settings, **memory.settings(), **measuring.settings(), **model_input.settings(),
         )  # fmt: skip
-    console.show(found, record.json)
+    console.show(found, record.json, record.report)
     if written.output is not None:
         option = write_planned(model, found, written.output, force=written.force)
         if record.json != "-":

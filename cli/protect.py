@@ -181,6 +181,8 @@ def protect(
             raise OptionError(
                 "--ber, --vdd and --energy-budget are for files: behind an address nothing is simulated or counted"
             )
+        if record.report is not None:
+            raise OptionError("--report is for files: behind an address there are no rates to draw")
         protect_address(
             model, samples.data, samples.test_data, samples.labels, written.output, remote, generating.generator,
             budget.epochs, budget.minutes, batches.batch, batches.mirror, batches.shift or 0, batches.seed,
@@ -191,7 +193,9 @@ def protect(
     output = written.output or default_output(Path(model))
     files = {"the data": samples.data, "the test data": samples.test_data, "the curve": faults.curve}
     models = {"the model": Path(model)} | {f"surrogate {path}": path for path in limited.surrogate or ()}
-    console.check_outputs(record.json, {"-o": output}, models=models, files=files, force=written.force)
+    console.check_outputs(
+        record.json, {"-o": output}, report=record.report, models=models, files=files, force=written.force
+    )
     with console.working("training ends where it is; what was learned is written and measured") as display:
         result = run(
             model, samples.data, samples.test_data, output=output, labels=samples.labels,  # type: ignore[arg-type]
@@ -201,4 +205,4 @@ def protect(
             **rate.settings(), **budget.settings(), **generating.settings(), **vars(objective), **batches.settings(),
             **faults.settings(), **measuring.settings(), **model_input.settings(),
         )  # fmt: skip
-    console.show(result, "-" if record.json == "-" else None)
+    console.show(result, "-" if record.json == "-" else None, record.report)

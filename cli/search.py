@@ -65,7 +65,7 @@ def search(
     from nfkit.workflows.search import search as run
 
     files = {"the data": samples.data, "the test data": samples.test_data}
-    console.check_outputs(record.json, models={"the model": model}, files=files)
+    console.check_outputs(record.json, report=record.report, models={"the model": model}, files=files)
     with console.working("this candidate is finished as it is, and the search ends with it") as display:
         result = run(
             model, samples.data, samples.output, test=samples.test_data, labels=samples.labels,  # type: ignore[arg-type]
@@ -75,7 +75,7 @@ def search(
             **rate.settings(), **budget.settings(), **batches.settings(), **faults.settings(), **measuring.settings(),
             **model_input.settings(),
         )  # fmt: skip
-    console.show(result, record.json)
+    console.show(result, record.json, record.report)
     if record.json != "-":
         print(f"{samples.output}: files, records and front.json of {len(result.points)} generators")
 

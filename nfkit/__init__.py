@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nfkit.workflows.page import page as page
     from nfkit.workflows.planning import plan as plan
     from nfkit.workflows.protection import protect as protect
+    from nfkit.workflows.reporting import report as report
 
 _HOMES = {
     # models and data
@@ -75,6 +76,7 @@ _HOMES = {
     "plan": "nfkit.workflows.planning:plan",
     # showing
     "page": "nfkit.workflows.page:page",
+    "report": "nfkit.workflows.reporting:report",
     # bases that are no files
     "open_endpoint": "nfkit.access.remote:open_endpoint",
     "Guarded": "nfkit.access.guarded:Guarded",

@@ -23,8 +23,11 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 NAME_LIMIT = 255
 """Bytes of one name, on every common file system."""
+REPORT_MARK = b"<!doctype html>\n<!-- nfkit report -->"
+"""How every report begins, by which an older one is known."""
 _LINKS_LIMIT = 40  # as Linux follows
 _OPENED = re.compile(r"/dev/(?:(stdin|stdout|stderr)|fd/(\d+))|/proc/self/fd/(\d+)")
+_REPLACEABLE = {"--json": (b"{", "record in JSON"), "--report": (REPORT_MARK, "report of nfkit")}
 _STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
 
 
@@ -160,8 +163,8 @@ def check_outputs(
     given = [(name, Path(path)) for name, path in inputs if path is not None and _exists(path)] if existing else []
     for option, (path, target) in existing.items():
         _check_inputs(path, target, given)
-        if option == "--json":
-            _check_record(path, target)
+        if option in _REPLACEABLE:
+            _check_kind(option, path, target)
         elif not force:
             raise OptionError(f"'{_shown(path)}' exists: choose another name, or give --force to replace it")
 
@@ -178,15 +181,16 @@ def _check_inputs(path: Path, target: Path, given: list[tuple[str, Path]]) -> No
             )
 
 
-def _check_record(path: Path, target: Path) -> None:
-    """Records are replaced without a question, as logs are; nothing else is replaced by a record."""
+def _check_kind(option: str, path: Path, target: Path) -> None:
+    """Records and reports are replaced without a question, as logs are; nothing else is replaced by them."""
+    begin, what = _REPLACEABLE[option]
     try:
         with open(target, "rb") as file:
             start = file.read(64).lstrip()
     except OSError as error:
         raise OutputError(f"cannot write '{_shown(path)}': {error.strerror}") from error
-    if start and not start.startswith(b"{"):
-        raise OptionError(f"'{_shown(path)}' exists and is no record in JSON: choose another name for --json")
+    if start and not start.startswith(begin):
+        raise OptionError(f"'{_shown(path)}' exists and is no {what}: choose another name for {option}")
 
 
 def _exists(path: PathLike) -> bool:

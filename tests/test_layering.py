@@ -25,7 +25,7 @@ FOUNDATION = {
 }
 BELOW_REMEDIES = FOUNDATION | {
     "nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.energy", "nfkit.access", "nfkit.measure", "nfkit.learn",
-    "nfkit.reports", "nfkit.models.generators",
+    "nfkit.reports", "nfkit.pictures", "nfkit.models.generators",
 }  # fmt: skip
 ROOMS: dict[str, set[str]] = {
     "nfkit.errors": set(),
@@ -43,7 +43,8 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.models.generators": FOUNDATION,
     "nfkit.learn": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.models.generators"},
     "nfkit.access": FOUNDATION | {"nfkit.faults", "nfkit.graph"},
-    "nfkit.reports": FOUNDATION | {"nfkit.graph", "nfkit.data"},
+    "nfkit.pictures": {"nfkit.errors", "nfkit.outputs"},
+    "nfkit.reports": FOUNDATION | {"nfkit.graph", "nfkit.data", "nfkit.pictures"},
     "nfkit.measure": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.access", "nfkit.reports"},
     "nfkit.remedies": BELOW_REMEDIES,
     "nfkit.pages": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data"},

@@ -20,6 +20,7 @@ import pytest
         "nfkit.workflows.planning",
         "nfkit.workflows.protection",
         "nfkit.reports.reading",
+        "nfkit.workflows.reporting",
     ],
 )
 def test_import_comes_without_torch(module: str) -> None:

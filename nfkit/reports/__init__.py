@@ -1,5 +1,5 @@
-"""What a measurement leaves behind: records, provenance, pictures.
+"""What a measurement leaves behind: records, provenance, and how both are read and seen.
 
-A new form of report is one module here. May import: `nfkit.data`, `nfkit.graph`, `nfkit.model`, `nfkit.errors`; it is
-given results and computes none.
+A new form of report is one module here. May import: `nfkit.data`, `nfkit.graph`, `nfkit.pictures`, `nfkit.model`,
+`nfkit.errors`; it is given results and computes none.
 """

@@ -16,6 +16,7 @@ from nfkit.errors import DataError
 from nfkit.outputs import write_atomically
 from nfkit.reports import version1
 from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.inspection import EnergyCount, Inspection
 from nfkit.reports.page import Page
 from nfkit.reports.plan import Plan
 from nfkit.reports.precision import PrecisionSweep
@@ -32,6 +33,8 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.search/2": Search,
     "nfkit.plan/1": Plan,
     "nfkit.page/1": Page,
+    "nfkit.inspect/1": Inspection,
+    "nfkit.energy/1": EnergyCount,
 }
 """Records by the schema that their files state."""
 

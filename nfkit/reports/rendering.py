@@ -64,10 +64,10 @@ class Overview:
         parts = [self.first, self.title, str(self.table), *self.notes]
         return "\n".join(part for part in parts if part)
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self, picture: str = "") -> str:
         first = f"<p><strong>{escape(self.first)}</strong></p>" if self.first else ""
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"<div>{first}<p>{escape(self.title)}</p>{self.table._repr_html_()}{notes}</div>"
+        return f"<div>{first}{picture}<p>{escape(self.title)}</p>{self.table._repr_html_()}{notes}</div>"
 
 
 class Readable(msgspec.Struct, frozen=True):
@@ -100,4 +100,7 @@ class Readable(msgspec.Struct, frozen=True):
         return f"<{type(self).__name__}: {self.overview().first or self.overview().title}>"
 
     def _repr_html_(self) -> str:
-        return self.overview()._repr_html_()
+        from nfkit.pictures.figures import sketch
+        from nfkit.reports.seen import chart_of
+
+        return self.overview()._repr_html_(sketch(chart_of(self)))

@@ -23,7 +23,8 @@ COMMANDS = {
         ["transfer", "fused.nf.onnx", "base.onnx", "--keep-patterns"], ["--json", "-o"], ["fused.nf.onnx", "base.onnx"],
     ),
     "plot": (["plot", "record.json"], ["-o"], ["record.json"]),
-    "evaluate": (["evaluate", "base.onnx", "--data", "data.npz"], ["--json"], ["base.onnx", "data.npz"]),
+    "report": (["report", "record.json"], ["-o", "--json"], ["record.json"]),
+    "evaluate": (["evaluate", "base.onnx", "--data", "data.npz"], ["--json", "--report"], ["base.onnx", "data.npz"]),
     "quantize": (["quantize", "base.onnx", "--data", "data.npz", "-o", "new.onnx"], ["--json"], ["data.npz"]),
     "protect": (
         ["protect", "base.onnx", "--data", "data.npz", "-o", "new.onnx", *FAST],
@@ -39,7 +40,9 @@ COMMANDS = {
     "models": (["models", "export", "tiny", "-o", "new.onnx"], ["--json"], ["new.onnx"]),
 }  # fmt: skip
 CASES = {
-    f"{name}: {option} {target}": ([*arguments, option, target, *(["--force"] if option != "--json" else [])])
+    f"{name}: {option} {target}": (
+        [*arguments, option, target, *(["--force"] if option not in ("--json", "--report") else [])]
+    )
     for name, (arguments, options, targets) in COMMANDS.items()
     for option in options
     for target in targets

@@ -1,0 +1,146 @@
+"""What a report says of one record: the verdict, the numbers, the pictures, and what they depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from nfkit.errors import DataError
+from nfkit.pictures.figures import Picture
+from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.protection import Protection
+from nfkit.reports.rendering import Readable, Table
+from nfkit.reports.seen import pictures_of
+
+Facts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Small images in a grid, one row a sample.
+
+    Attributes:
+        title: What they are.
+        caption: How they are to be read.
+        columns: What each column shows.
+        rows: A name, one image a column as a data URI, and what a reader who sees none of them is told of each.
+    """
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a report says of one record or file.
+
+    Attributes:
+        name: What it is of.
+        kind: What that is, in a word or two.
+        verdict: The sentence that matters most; empty where there is none.
+        lead: What the numbers are, one paragraph each.
+        table: The numbers; None where there are none.
+        pictures: Pictures of them.
+        galleries: Images.
+        notes: What else a reader needs.
+        facts: What the numbers depend on, by name, in groups with a title.
+        command: How to do it again; empty where that is not known.
+    """
+
+    name: str
+    kind: str
+    verdict: str = ""
+    lead: tuple[str, ...] = ()
+    table: Table | None = None
+    pictures: tuple[Picture, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
+    notes: tuple[str, ...] = ()
+    facts: tuple[tuple[str, Facts], ...] = field(default=())
+    command: str = ""
+
+
+_KINDS = {
+    "Evaluation": "measurement",
+    "Protection": "protection",
+    "Search": "search",
+    "Plan": "plan",
+    "PrecisionSweep": "measurement at several precisions",
+    "Inspection": "inspection",
+    "EnergyCount": "energy",
+    "Page": "page",
+}
+_PROVENANCE = ("model", "data", "curve", "versions")
+_SETTINGS = ("faults", "level", "kind", "set_share", "layout", "seed", "can", "tolerance", "energy", "memory", "ber")
+
+
+def section_of(record: Readable, name: str) -> Section:
+    """The section of a record.
+
+    Args:
+        record: The record.
+        name: What the report calls it.
+
+    Raises:
+        DataError: When the record is not whole, so that it says nothing.
+    """
+    try:
+        overview, pictures = record.overview(), pictures_of(record)
+        facts = _facts(record)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise DataError(f"'{name}' is no whole record ({type(error).__name__}: {error})") from error
+    measured = record.evaluation if isinstance(record, Protection) else record
+    command = getattr(record, "command", None) or getattr(measured, "command", None)
+    return Section(
+        name=name,
+        kind=_KINDS.get(type(record).__name__, "record"),
+        verdict=overview.first,
+        lead=tuple(overview.title.split("\n")),
+        table=overview.table if overview.table.rows else None,
+        pictures=pictures,
+        notes=overview.notes,
+        facts=facts,
+        command=command or "",
+    )
+
+
+def _facts(record: Readable) -> tuple[tuple[str, Facts], ...]:
+    measured = record.evaluation if isinstance(record, Protection) else record
+    groups = []
+    if isinstance(record, Protection):
+        training = _plain(record.training)
+        groups.append(("training", _flat(training)))
+    plain = _plain(measured)
+    groups += [(key, _flat({key: plain[key]})) for key in _PROVENANCE if plain.get(key)]
+    settings = {key: plain[key] for key in _SETTINGS if plain.get(key) is not None}
+    if isinstance(measured, Evaluation):
+        settings["chips"] = ", ".join(map(str, measured.chips))
+    if settings:
+        groups.append(("settings", _flat(settings)))
+    return tuple(groups)
+
+
+def _plain(record: msgspec.Struct) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    return plain
+
+
+def _flat(plain: dict[str, Any], prefix: str = "", depth: int = 4) -> Facts:
+    """Nested values as names and texts."""
+    facts: list[tuple[str, str]] = []
+    for key, value in plain.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and depth:
+            facts += _flat(value, f"{name} ", depth - 1)
+        elif value not in (None, "", [], ()):
+            facts.append((name.replace("_", " "), _said(value)))
+    return tuple(facts)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
