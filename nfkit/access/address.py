@@ -19,6 +19,10 @@ from nfkit.errors import OptionError
 TOKEN_VARIABLE = "NFKIT_TOKEN"
 """Environment variable whose value is sent as `Authorization: Bearer VALUE`."""
 
+SCHEMES = ("http", "https", "grpc", "grpcs")
+"""HTTP and gRPC, in the open and encrypted."""
+_ENCRYPTED = ("https://", "grpcs://")
+
 _PATH = re.compile(r"(?P<prefix>.*?)/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?/?")
 
 
@@ -81,13 +85,17 @@ def parse_address(text: str) -> Address:
             "the address goes on behind '?' or '#', and addresses are recorded: leave that out, and set "
             f"{TOKEN_VARIABLE} in the environment if it is a key"
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in SCHEMES or not parts.hostname:
         raise OptionError(f"'{parts.scheme}://' is no address of a model: give https://HOST/v2/models/NAME")
     match = _PATH.fullmatch(parts.path)
     if match is None:
         raise OptionError(
             f"'{text}' names no model: the Open Inference Protocol has it at {parts.scheme}://{parts.netloc}/v2/models/"
             "NAME[/versions/VERSION]"
+        )
+    if parts.scheme.startswith("grpc") and match["prefix"]:
+        raise OptionError(
+            f"'{text}': over gRPC nothing comes before /v2: give {parts.scheme}://HOST:PORT/v2/models/NAME"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     server = f"{parts.scheme}://{host}{f':{port}' if port is not None else ''}{match['prefix']}"
@@ -127,9 +135,10 @@ class Credential:
             return cls()
         if not (token.isascii() and token.isprintable()):
             raise OptionError(f"{TOKEN_VARIABLE} holds characters that no HTTP header can: copy the token again")
-        if not address.server.startswith("https://") and not is_loopback(address.server):
+        if not address.server.startswith(_ENCRYPTED) and not is_loopback(address.server):
             raise OptionError(
-                f"{TOKEN_VARIABLE} is set, and {address.server} is not encrypted: give an https address, or unset it"
+                f"{TOKEN_VARIABLE} is set, and {address.server} is not encrypted: give an https or grpcs address, or "
+                "unset it"
             )
         return cls(token)
 

@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nfkit.access.address import Credential, parse_address
+from nfkit.access.address import Address, Credential, parse_address
 from nfkit.errors import OptionError
 
 if TYPE_CHECKING:
     from nfkit.access.endpoint import Asking, Endpoint
-    from nfkit.access.transport import Limits
+    from nfkit.access.transport import Limits, Transport
 
 
 def require_client() -> None:
@@ -39,7 +39,7 @@ def open_endpoint(
     """A base behind an address, for the length of a `with` block.
 
     Args:
-        address: `https://HOST/v2/models/NAME[/versions/VERSION]`.
+        address: `https://HOST/v2/models/NAME[/versions/VERSION]`, or the same with `grpc://` or `grpcs://`.
         asking: How it is asked.
         limits: What a call may take.
         answers: File to keep answers in; in memory by default.
@@ -54,15 +54,26 @@ def open_endpoint(
     require_client()
     from nfkit.access.endpoint import Asking, Endpoint
     from nfkit.access.store import AnswerStore
-    from nfkit.access.transport import Transport
 
     parsed, asking = parse_address(address), asking or Asking()
     store = AnswerStore(answers)
-    transport = Transport(
-        parsed.server, Credential.for_address(parsed), limits, seed=seed, connections=asking.concurrency
-    )
+    kind = _transport_for(parsed)
+    transport = kind(parsed.server, Credential.for_address(parsed), limits, seed=seed, connections=asking.concurrency)
     try:
         yield Endpoint(parsed, transport, store, asking, on_progress=on_progress)
     finally:
         transport.close()
         store.close()
+
+
+def _transport_for(address: Address) -> type[Transport]:
+    """How a server is called, by the scheme of its address."""
+    from nfkit.access.transport import Transport
+
+    if not address.server.startswith("grpc"):
+        return Transport
+    if find_spec("grpc") is None:
+        raise OptionError("asking a model over gRPC needs grpcio: pip install 'nfkit[grpc]'")
+    from nfkit.access.grpc_transport import GrpcTransport
+
+    return GrpcTransport

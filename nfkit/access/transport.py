@@ -112,8 +112,11 @@ class Transport:
         self._stopped, self._lock, self._not_before = threading.Event(), threading.Lock(), float("-inf")
         self._sleep = sleep or self._stopped.wait
         self._deadline = Deadline(clock)
-        self._pool = _pool(server, self._deadline, connections)
         self.retries = 0
+        self._open(connections)
+
+    def _open(self, connections: int) -> None:
+        self._pool = _pool(self._server, self._deadline, connections)
 
     def call(
         self,
@@ -178,8 +181,11 @@ class Transport:
         self._pool.close()
 
     def _once(self, method: str, url: str, read: Callable[[Reply], T], headers: Mapping[str, str], body: bytes) -> T:
-        with self._deadline.within(self.limits.total), _translated(self.limits):
-            reply = self._send(method, url, headers, body)
+        try:
+            with self._deadline.within(self.limits.total), _translated(self.limits):
+                reply = self._send(method, url, headers, body)
+        except WireError as error:
+            raise _PassingError(f"the reply cannot be read: {error}") from error
         if reply.status == 200:
             try:
                 return read(reply)

@@ -178,7 +178,7 @@ def _tensor(entry: Mapping[str, Any], rest: memoryview) -> tuple[npt.NDArray[Any
         raise WireError(f"the data of tensor {name!r} is no array") from error
     if numbers.size != count:
         raise WireError(f"tensor {name!r} of shape {shape} holds {numbers.size} numbers")
-    return _as_type(numbers.reshape(shape), dtype, name), rest
+    return as_type(numbers.reshape(shape), dtype, name), rest
 
 
 def _all_whole(stored: object) -> bool:
@@ -188,8 +188,12 @@ def _all_whole(stored: object) -> bool:
     return type(stored) is int and stored >= 0
 
 
-def _as_type(numbers: npt.NDArray[Any], dtype: np.dtype[Any], name: str) -> npt.NDArray[Any]:
-    """JSON's numbers in a tensor's own type, none of them changed by more than its precision."""
+def as_type(numbers: npt.NDArray[Any], dtype: np.dtype[Any], name: str) -> npt.NDArray[Any]:
+    """Numbers as JSON or protobuf hold them in a tensor's own type, none changed by more than its precision.
+
+    Raises:
+        WireError: When one does not fit it.
+    """
     if numbers.size == 0:
         return numbers.astype(dtype)
     if numbers.dtype.kind not in ("biuf" if dtype.kind == "f" else "biu"):
