@@ -9,6 +9,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "protect": ("nfkit protect model.onnx", "nfkit protect model.onnx --data train.npz --ber 0.5% --minutes 20"),
     "evaluate": ("nfkit evaluate --ber 0.01", "nfkit evaluate model.onnx --data test.npz --ber 1%,0.5% --chips 20"),
+    "campaign": ("nfkit campaign init model.onnx > plan.toml", "nfkit campaign plan.toml -o results --until 1%"),
     "inspect": ("nfkit inspect model.onnx", "nfkit inspect model.onnx --json -"),
     "energy": ("nfkit energy model.onnx --vdd 0.85", "nfkit energy model.onnx --generator all --ber 1%"),
     "search": (

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nfkit.cli.campaign import campaign
 from nfkit.cli.energy import energy
 from nfkit.cli.evaluate import evaluate
 from nfkit.cli.examples import epilog
@@ -41,6 +42,7 @@ for command in (
     plot, fold, explain,
 ):  # fmt: skip
     app.command(epilog=epilog(command.__name__))(command)
+app.add_typer(campaign, name="campaign", epilog=epilog("campaign"))
 app.add_typer(models, name="models")
 
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from nfkit.measure.quantisation import quantize as quantize
     from nfkit.model import load as load_model  # noqa: F401
     from nfkit.plans.energy_analysis import analyse as analyse
+    from nfkit.workflows.campaigning import campaign as campaign
+    from nfkit.workflows.campaigning import campaign_measurements as campaign_measurements
     from nfkit.workflows.evaluation import evaluate as evaluate
     from nfkit.workflows.page import page as page
     from nfkit.workflows.planning import plan as plan
@@ -72,6 +74,8 @@ _HOMES = {
     # measuring
     "evaluate": "nfkit.workflows.evaluation:evaluate",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
+    "campaign": "nfkit.workflows.campaigning:campaign",
+    "campaign_measurements": "nfkit.workflows.campaigning:campaign_measurements",
     # planning
     "plan": "nfkit.workflows.planning:plan",
     # showing

@@ -12,8 +12,19 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
+_pinned: int | None = None
+
+
+def pin(threads: int) -> None:
+    """Lets this process use so many cores: for workers that share a machine with others of their kind."""
+    global _pinned
+    _pinned = threads
+
+
 def cores() -> int:
     """Cores this process may use."""
+    if _pinned is not None:
+        return _pinned
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 

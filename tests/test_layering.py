@@ -49,7 +49,8 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.remedies": BELOW_REMEDIES,
     "nfkit.pages": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data"},
     "nfkit.plans": BELOW_REMEDIES | {"nfkit.remedies"},
-    "nfkit.workflows": BELOW_REMEDIES | {"nfkit.remedies", "nfkit.plans", "nfkit.pages"},
+    "nfkit.campaigns": BELOW_REMEDIES | {"nfkit.remedies"},
+    "nfkit.workflows": BELOW_REMEDIES | {"nfkit.remedies", "nfkit.plans", "nfkit.pages", "nfkit.campaigns"},
     "nfkit.models.zoo": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.measure", "nfkit.access"},
     "nfkit.models.catalogue": FOUNDATION
     | {"nfkit.energy", "nfkit.learn", "nfkit.models.bases", "nfkit.models.generators", "nfkit.models.zoo"},

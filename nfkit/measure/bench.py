@@ -178,14 +178,14 @@ class Bench:
     def _row(self, setting: Setting, known: Row | None, threads: int, protected: bool) -> Row:
         errors, seed = setting
         chip = Chip(seed, self.layout)
-        read, cells, bits = _read(chip, errors, self.sites, self._stored)
+        read, cells, bits = read_codes(chip, errors, self.sites, self._stored)
         if known is None:
             correct = self._correct(Runner(with_codes(self.base, read), level=self.level, threads=threads))
             known = Row(errors.rate, seed, cells, bits, float(correct.mean()), base_correct=pack(correct))
         row = Row(errors.rate, seed, cells, bits, known.base, base_correct=known.base_correct)
         if not protected:
             return row
-        read_more, _, _ = _read(chip, errors, self._more, self._stored_more)
+        read_more, _, _ = read_codes(chip, errors, self._more, self._stored_more)
         runner = Runner(with_codes(self._model, {**read, **read_more}), level=self.level, threads=threads)
         correct = self._correct(runner)
         return Row(
@@ -236,8 +236,18 @@ def _generator_sites(model: ir.Model) -> list[WeightSite]:
     return [site for site in fault_sites(model, generator=True) if site.part == "generator"]
 
 
-def _read(chip: Chip, errors: BitErrors, sites: list[WeightSite], stored: Codes) -> tuple[Codes, int, int]:
-    """The codes that a chip returns, its faulty cells, and how many bits flipped."""
+def read_codes(chip: Chip, errors: BitErrors, sites: Sequence[WeightSite], stored: Codes) -> tuple[Codes, int, int]:
+    """What a chip returns for weight sites.
+
+    Args:
+        chip: The chip.
+        errors: Rate and kind of its errors.
+        sites: The sites.
+        stored: Their codes by name.
+
+    Returns:
+        Codes by site, faulty cells, and how many stored bits come back wrong.
+    """
     read, cells, bits = {}, 0, 0
     for site in sites:
         faults = chip.faults(site, errors)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,14 +34,15 @@ LOW_QUANTILE = 0.1
 _LEVEL = 0.95
 
 
-def wilson(correct: int, count: int) -> Interval:
-    """Wilson's 95 % interval of a share (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927).
+def wilson(correct: int, count: int, level: float = _LEVEL) -> Interval:
+    """Wilson's interval of a share, of 95 % by default (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927).
 
     Args:
         correct: Samples that were right.
         count: All samples, at least one.
+        level: Confidence level.
     """
-    z = float(special.ndtri((1 + _LEVEL) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     mean, weight = correct / count, z**2 / count
     centre = (mean + weight / 2) / (1 + weight)
     reach = z / (1 + weight) * math.sqrt(mean * (1 - mean) / count + weight / (4 * count))
@@ -78,12 +80,77 @@ def accuracy_interval(correct: npt.NDArray[np.bool_]) -> Interval | None:
     Args:
         correct: Whether each chip is right about each image, [chips, images].
     """
-    mean, variance, degrees = _two_way(correct)
+    return _accuracy_interval(_sums(correct), _LEVEL)
+
+
+class Tally:
+    """Answers of chip after chip, of which no more is kept than what an interval needs.
+
+    Args:
+        images: Samples of each chip.
+    """
+
+    def __init__(self, images: int) -> None:
+        self._by_image = np.zeros(images, np.int64)
+        self._by_chip: list[int] = []
+
+    @property
+    def chips(self) -> int:
+        """Chips so far."""
+        return len(self._by_chip)
+
+    @property
+    def images(self) -> int:
+        """Samples of each."""
+        return len(self._by_image)
+
+    def add(self, correct: npt.NDArray[np.bool_]) -> None:
+        """Counts a chip in.
+
+        Args:
+            correct: Whether it is right about each image, [images].
+        """
+        self._by_image += correct
+        self._by_chip.append(int(correct.sum()))
+
+    def interval(self, level: float = _LEVEL) -> Interval | None:
+        """The interval of `accuracy_interval`, of a confidence level."""
+        return _accuracy_interval(self._all(), level)
+
+    def spread(self, level: float = _LEVEL) -> Spread:
+        """The accuracy over chips, with the interval of a confidence level."""
+        return _describe(self._all().by_chip, self.interval(level))
+
+    def variances(self) -> tuple[float, float, float]:
+        """Variance of a single answer between chips, between images, and of the rest: estimates, at least 0.
+
+        The variance of a mean over n chips and m images is chip / n + image / m + rest / (n m).
+
+        Raises:
+            ValueError: When there are fewer than two chips or images.
+        """
+        sums = self._all()
+        squares = _mean_squares(sums)
+        if squares is None:
+            raise ValueError("variances take two chips and two images")
+        of_chips, of_images, rest = squares
+        chips, images = len(sums.by_chip), len(sums.by_image)
+        return max(0.0, (of_chips - rest) / images), max(0.0, (of_images - rest) / chips), rest
+
+    def _all(self) -> _Sums:
+        by_chip, images = np.array(self._by_chip, np.float64), len(self._by_image)
+        mean = float(by_chip.sum()) / max(1, images * self.chips)
+        return _Sums(mean, by_chip / images, self._by_image / max(1, self.chips), float(by_chip.sum()))
+
+
+def _accuracy_interval(sums: _Sums, level: float) -> Interval | None:
+    mean, variance, degrees = _two_way(sums)
     if degrees is None:
         return None
     if not 0 < mean < 1:  # nothing varies: what is left is what so many images could have missed
-        return wilson(int(mean) * correct.shape[1], correct.shape[1])
-    reach = _quantile(degrees) * math.sqrt(variance) / (mean * (1 - mean))
+        images = len(sums.by_image)
+        return wilson(int(mean) * images, images, level)
+    reach = _quantile(degrees, level) * math.sqrt(variance) / (mean * (1 - mean))
     centre = math.log(mean / (1 - mean))
     return _logistic(centre - reach), _logistic(centre + reach)
 
@@ -94,10 +161,10 @@ def difference_interval(difference: npt.NDArray[np.number]) -> Interval | None:
     Args:
         difference: -1, 0 or 1 for each chip and image, [chips, images].
     """
-    mean, variance, degrees = _two_way(difference)
+    mean, variance, degrees = _two_way(_sums(difference))
     if degrees is None:
         return None
-    reach = _quantile(degrees) * math.sqrt(variance)
+    reach = _quantile(degrees, _LEVEL) * math.sqrt(variance)
     return max(-1.0, mean - reach), min(1.0, mean + reach)
 
 
@@ -106,19 +173,43 @@ def chip_spread(values: Sequence[float]) -> Spread:
     return _describe(np.asarray(values, np.float64), None)
 
 
-def _two_way(answers: npt.NDArray[np.generic]) -> tuple[float, float, float | None]:
-    """Mean of a matrix [chips, images], variance of that mean, and its degrees of freedom; None where undefined."""
-    chips, images = answers.shape
-    mean = float(answers.mean(dtype=np.float64))
+class _Sums(NamedTuple):
+    """What the analysis of variance needs of a matrix [chips, images]: means, and the sum of its squares."""
+
+    mean: float
+    by_chip: npt.NDArray[np.float64]
+    by_image: npt.NDArray[np.float64]
+    squares: float
+
+
+def _sums(answers: npt.NDArray[np.generic]) -> _Sums:
+    """The sums of a matrix whose entries are all -1, 0 or 1."""
+    return _Sums(
+        float(answers.mean(dtype=np.float64)),
+        answers.mean(axis=1, dtype=np.float64),
+        answers.mean(axis=0, dtype=np.float64),
+        float(np.count_nonzero(answers)),
+    )
+
+
+def _mean_squares(sums: _Sums) -> tuple[float, float, float] | None:
+    """Mean squares of chips, of images and of the rest; None for a single chip or image."""
+    chips, images = len(sums.by_chip), len(sums.by_image)
     if chips < 2 or images < 2:
+        return None
+    of_chips = images * float(np.square(sums.by_chip - sums.mean).sum())
+    of_images = chips * float(np.square(sums.by_image - sums.mean).sum())
+    rest = max(0.0, sums.squares - chips * images * sums.mean**2 - of_chips - of_images)
+    return of_chips / (chips - 1), of_images / (images - 1), rest / ((chips - 1) * (images - 1))
+
+
+def _two_way(sums: _Sums) -> tuple[float, float, float | None]:
+    """Mean of a matrix [chips, images], variance of that mean, and its degrees of freedom; None where undefined."""
+    mean, chips, images = sums.mean, len(sums.by_chip), len(sums.by_image)
+    squares = _mean_squares(sums)
+    if squares is None:
         return mean, math.nan, None
-    by_chip, by_image = answers.mean(axis=1, dtype=np.float64), answers.mean(axis=0, dtype=np.float64)
-    of_chips = images * float(np.square(by_chip - mean).sum())
-    of_images = chips * float(np.square(by_image - mean).sum())
-    squares = float(np.count_nonzero(answers))  # every entry is -1, 0 or 1
-    rest = max(0.0, squares - answers.size * mean**2 - of_chips - of_images)
-    square_chips, square_images = of_chips / (chips - 1), of_images / (images - 1)
-    square_rest = rest / ((chips - 1) * (images - 1))
+    square_chips, square_images, square_rest = squares
     # By chance the estimate may fall far below what the rest alone would give, or below zero. All of the rest as a
     # floor makes intervals too wide (98 % hold the truth), none too narrow; with half of it they are right.
     total = max(square_chips + square_images - square_rest, square_rest / 2)
@@ -126,7 +217,7 @@ def _two_way(answers: npt.NDArray[np.generic]) -> tuple[float, float, float | No
         return mean, 0.0, float(chips - 1)
     parts = square_chips**2 / (chips - 1) + square_images**2 / (images - 1)
     parts += square_rest**2 / ((chips - 1) * (images - 1))
-    return mean, total / answers.size, max(total**2 / parts, float(min(chips, images) - 1))
+    return mean, total / (chips * images), max(total**2 / parts, float(min(chips, images) - 1))
 
 
 def _describe(by_chip: npt.NDArray[np.float64], interval: Interval | None) -> Spread:
@@ -137,8 +228,8 @@ def _describe(by_chip: npt.NDArray[np.float64], interval: Interval | None) -> Sp
     return Spread(mean, float(by_chip.std(ddof=1)), interval, worst, low)
 
 
-def _quantile(degrees: float) -> float:
-    return float(special.stdtrit(degrees, (1 + _LEVEL) / 2))
+def _quantile(degrees: float, level: float) -> float:
+    return float(special.stdtrit(degrees, (1 + level) / 2))
 
 
 def _logistic(x: float) -> float:

@@ -15,6 +15,7 @@ import msgspec
 from nfkit.errors import DataError
 from nfkit.outputs import write_atomically
 from nfkit.reports import version1
+from nfkit.reports.campaign import Campaign
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.inspection import EnergyCount, Inspection
 from nfkit.reports.page import Page
@@ -35,6 +36,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.page/1": Page,
     "nfkit.inspect/1": Inspection,
     "nfkit.energy/1": EnergyCount,
+    "nfkit.campaign/1": Campaign,
 }
 """Records by the schema that their files state."""
 

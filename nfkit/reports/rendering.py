@@ -38,6 +38,12 @@ class Table:
             for line in text
         )
 
+    def to_pandas(self) -> Any:
+        """The rows as a pandas DataFrame; the table itself where pandas is not installed."""
+        if find_spec("pandas") is None:
+            return self
+        return import_module("pandas").DataFrame(list(self.rows), columns=list(self.columns))
+
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
         body = "".join(f"<tr>{''.join(f'<td>{escape(str(v))}</td>' for v in row)}</tr>" for row in self.rows)
@@ -83,10 +89,7 @@ class Readable(msgspec.Struct, frozen=True):
 
     def to_pandas(self) -> Any:
         """The measured numbers as a pandas DataFrame; as a `Table` where pandas is not installed."""
-        numbers = self.table()
-        if find_spec("pandas") is None:
-            return numbers
-        return import_module("pandas").DataFrame(list(numbers.rows), columns=list(numbers.columns))
+        return self.table().to_pandas()
 
     def to_dict(self) -> dict[str, Any]:
         """The record in plain values, as its JSON file holds it."""

@@ -60,7 +60,7 @@ def test_a_missing_field_is_named(whole):
 
 
 def test_other_schemas_are_refused(whole):
-    refused(whole | {"schema": "nfkit.protect/9"}, r"its schema is 'nfkit\.protect/9', and not one of nfkit\.energy")
+    refused(whole | {"schema": "nfkit.protect/9"}, r"its schema is 'nfkit\.protect/9', and not one of nfkit\.campaign")
     refused([1], "its schema is None")
     refused({"schema": ["x"]}, "its schema is")
 

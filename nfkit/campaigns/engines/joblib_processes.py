@@ -1,0 +1,99 @@
+"""Processes of joblib on this machine: for models whose graphs keep the interpreter busy, and for isolation.
+
+The kit is written to a file, and read once by each process. A process that dies takes its pool with it; what was not
+done yet is given to a new one.
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from nfkit.campaigns.kit import Kit, Measurement, Task
+from nfkit.campaigns.workbench import Workbench
+from nfkit.errors import AccessError, OptionError
+from nfkit.parallel import cores, pin
+
+_PATIENCE = 3
+"""Pools that may break one after the other without a single measurement."""
+
+
+class JoblibProcesses:
+    """Processes of joblib's own backend.
+
+    Args:
+        workers: How many; one a core by default.
+
+    Raises:
+        OptionError: When joblib is not installed.
+    """
+
+    name = "joblib"
+
+    def __init__(self, workers: int | None = None) -> None:
+        if find_spec("joblib") is None:
+            raise OptionError("the engine joblib takes joblib: pip install 'nfkit[joblib]'")
+        self.workers = workers or cores()
+
+    @contextmanager
+    def open(self, kit: Kit) -> Iterator[_Processes]:
+        """See `Engine.open`."""
+        from joblib.externals.loky import get_reusable_executor
+
+        with tempfile.TemporaryDirectory(prefix="nfkit.") as folder:
+            path = Path(folder, "kit")
+            path.write_bytes(pickle.dumps(kit, protocol=5))
+            try:
+                yield _Processes(str(path), self.workers)
+            finally:
+                get_reusable_executor(self.workers).shutdown(kill_workers=True)
+
+
+class _Processes:
+    def __init__(self, kit: str, workers: int) -> None:
+        self._kit, self._workers = kit, workers
+
+    def measure(self, tasks: Iterable[Task]) -> Iterator[Measurement]:
+        missing, broken = dict.fromkeys(tasks), 0
+        while missing:
+            before = len(missing)
+            for made in self._until_broken(list(missing)):
+                del missing[made.task]
+                yield made
+            broken = broken + 1 if len(missing) == before else 0
+            if broken == _PATIENCE:
+                raise AccessError(
+                    f"{_PATIENCE} times a worker process died before it had measured anything: memory may be short; "
+                    "give fewer --workers"
+                )
+
+    def _until_broken(self, tasks: list[Task]) -> Iterator[Measurement]:
+        """Measurements up to the end, or to that of one of the processes."""
+        from joblib import Parallel, delayed, parallel_config
+        from joblib.externals.loky import BrokenProcessPool
+
+        with parallel_config(backend="loky", inner_max_num_threads=1):
+            pool = Parallel(
+                n_jobs=self._workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+            )  # fmt: skip
+            results: Iterator[Measurement] = pool(delayed(_measure)(self._kit, task) for task in tasks)
+        with suppress(BrokenProcessPool):
+            yield from results
+
+
+@lru_cache(maxsize=1)
+def _bench(kit: str) -> Workbench:
+    pin(1)
+    # Written by the process that gives the tasks, into a folder that it alone may write.
+    held: Any = pickle.loads(Path(kit).read_bytes())
+    return Workbench(held, threads=1)
+
+
+def _measure(kit: str, task: Task) -> Measurement:
+    return _bench(kit).measure(task)

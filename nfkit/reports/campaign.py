@@ -1,0 +1,185 @@
+"""The record of a campaign: what each cell came to, over its chips and images."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+
+import msgspec
+
+from nfkit.reports.figures import Spread
+from nfkit.reports.rendering import Overview, Readable, Table
+
+
+class Cell(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """What is measured, but for the chip.
+
+    Attributes:
+        model: What results call the model.
+        data: What results call the samples.
+        remedy: What is done against errors.
+        kind: What a faulty cell does.
+        set_share: Share of the errors that write a 1.
+        layout: Which cell holds what.
+        storage: How memory holds a code.
+        rate: Bit error rate.
+        volts: Supply voltage over Vmin, where the plan gives voltages.
+    """
+
+    model: str
+    data: str
+    remedy: str
+    kind: str
+    set_share: float
+    layout: str
+    storage: str
+    rate: float
+    volts: float | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """What tells it from all others, in a store: 16 hexadecimal digits of its attributes."""
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.astuple(self))).hexdigest()[:16]
+
+    @property
+    def kind_text(self) -> str:
+        """Its kind, as a plan says it."""
+        return self.kind if self.set_share == 0.5 else f"{self.kind}:{self.set_share:g}"
+
+    def __str__(self) -> str:
+        volts = "" if self.volts is None else f" ({self.volts:g} Vmin)"
+        parts = [self.model, self.data, self.remedy, self.kind_text, self.layout, self.storage]
+        return f"{', '.join(parts)} at {100 * self.rate:.3g} %{volts}"
+
+
+class CellResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a cell came to; shares are of the samples.
+
+    Attributes:
+        cell: The cell.
+        chips: How many were measured.
+        images: Samples of each.
+        clean: Accuracy of the same file without errors.
+        accuracy: Accuracy over chips; None before the first. Its interval holds at whichever look the cell ended.
+        top5: Share of the samples whose label is among the five highest scores; None where there are no more classes.
+        changed: Share of the answers that are others than without errors (silent corruption).
+        right_to_wrong: Share that is right without errors and wrong with them.
+        wrong_to_right: The reverse.
+        faulty_cells: Cells that err, on average over chips.
+        flipped_bits: Stored bits that come back wrong, on average over chips.
+        settled: Whether the interval is as narrow as the plan asks for; None where it asks for none.
+        looks: How often it was looked at.
+    """
+
+    cell: Cell
+    chips: int
+    images: int
+    clean: float
+    accuracy: Spread | None = None
+    top5: Spread | None = None
+    changed: Spread | None = None
+    right_to_wrong: Spread | None = None
+    wrong_to_right: Spread | None = None
+    faulty_cells: float = 0.0
+    flipped_bits: float = 0.0
+    settled: bool | None = None
+    looks: int = 1
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the accuracy's interval."""
+        interval = None if self.accuracy is None else self.accuracy.ci95
+        return None if interval is None else (interval[1] - interval[0]) / 2
+
+
+class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="nfkit.campaign/1"):
+    """What a campaign measured.
+
+    Attributes:
+        folder: Where its measurements are.
+        cells: What each cell came to.
+        planned: Measurements that the plan asks for at most; None where only the store was read.
+        until: Half width at which a cell is settled; None where the plan gives a number of chips.
+        fingerprint: What the measurements depend on, by name.
+        versions: Versions that numbers depend on.
+        warnings: What is doubtful.
+        command: The command line behind the record, if there was one.
+    """
+
+    folder: str
+    cells: tuple[CellResult, ...]
+    planned: int | None = None
+    until: float | None = None
+    fingerprint: dict[str, str] = msgspec.field(default_factory=dict)
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    command: str | None = None
+
+    @property
+    def measured(self) -> int:
+        """Measurements in all."""
+        return sum(result.chips for result in self.cells)
+
+    def overview(self) -> Overview:
+        """One row a cell, without what is the same in all of them."""
+        names = {"model": "model", "data": "data", "remedy": "remedy", "kind_text": "kind", "layout": "layout",
+                 "storage": "storage"}  # fmt: skip
+        varying = [name for name in names if len({getattr(r.cell, name) for r in self.cells}) > 1] or ["model"]
+        volts = any(result.cell.volts is not None for result in self.cells)
+        columns = [names[name] for name in varying] + (["V/Vmin"] if volts else [])
+        columns += ["BER", "chips", "accuracy", "95 % interval", "worst", "changed", "right>wrong", "wrong>right"]
+        rows = tuple((*(getattr(r.cell, name) for name in varying), *_figures(r, volts)) for r in self.cells)
+        same = [f"{names[name]} {getattr(self.cells[0].cell, name)}" for name in names if name not in varying]
+        images = sorted({result.images for result in self.cells})
+        title = (
+            f"accuracy over chips, and answers that errors change, in % of {' or '.join(map(str, images))} samples; "
+            f"{', '.join(same)}"
+        )
+        return Overview(self._first(), title, Table(tuple(columns), rows), (*self._unsettled(), *self.warnings))
+
+    def table(self) -> Table:
+        """One row a cell, unrounded."""
+        attributes = Cell.__struct_fields__
+        names = (
+            *attributes, "chips", "images", "clean", "accuracy", "std", "low", "high", "worst", "top5", "changed",
+            "right_to_wrong", "wrong_to_right", "faulty_cells", "flipped_bits", "settled",
+        )  # fmt: skip
+        return Table(names, tuple((*msgspec.structs.astuple(r.cell), *_plain(r)) for r in self.cells))
+
+    def _first(self) -> str:
+        planned = "" if self.planned is None else f" of {self.planned:,} planned" + (" at most" if self.until else "")
+        cells = "1 cell" if len(self.cells) == 1 else f"{len(self.cells):,} cells"
+        return f"{self.folder}: {self.measured:,} measurements{planned} in {cells}"
+
+    def _unsettled(self) -> list[str]:
+        open_ = [result for result in self.cells if result.settled is False]
+        if not open_ or self.until is None:
+            return []
+        widest = max(open_, key=lambda result: result.half_width or 1.0)
+        reached = "" if widest.half_width is None else f"; the widest is within ± {100 * widest.half_width:.2g} points"
+        return [f"{len(open_)} of {len(self.cells)} cells are not within ± {100 * self.until:g} points yet{reached}"]
+
+
+def _figures(result: CellResult, volts: bool) -> tuple[str, ...]:
+    at, first = result.cell, ()
+    if volts:
+        first = ("–" if at.volts is None else f"{at.volts:.3f}",)  # type: ignore[assignment]
+    accuracy = result.accuracy
+    if accuracy is None:
+        return (*first, f"{100 * at.rate:.3g} %", "0", *("–",) * 6)
+    shares = (result.changed, result.right_to_wrong, result.wrong_to_right)
+    return (
+        *first, f"{100 * at.rate:.3g} %", f"{result.chips:,}", accuracy.percent(), accuracy.interval(),
+        "–" if accuracy.worst is None else f"{100 * accuracy.worst:.1f}",
+        *("–" if share is None else f"{100 * share.mean:.1f}" for share in shares),
+    )  # fmt: skip
+
+
+def _plain(r: CellResult) -> tuple[object, ...]:
+    spread = r.accuracy or Spread(float("nan"))
+    low, high = spread.ci95 or (None, None)
+    means = [None if s is None else s.mean for s in (r.top5, r.changed, r.right_to_wrong, r.wrong_to_right)]
+    return (
+        r.chips, r.images, r.clean, None if r.accuracy is None else spread.mean, spread.std, low, high, spread.worst,
+        *means, r.faulty_cells, r.flipped_bits, r.settled,
+    )  # fmt: skip

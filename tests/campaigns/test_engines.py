@@ -1,0 +1,177 @@
+"""Whoever works, the measurements are the same; and a worker that is lost loses none."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import nfkit
+from nfkit.campaigns.engines import ENGINES, find_engine
+from nfkit.campaigns.store import TRUTH, MeasurementStore
+from nfkit.errors import AccessError, OptionError
+
+NEEDS = {"threads": "nfkit", "joblib": "joblib", "dask": "distributed"}
+
+
+@pytest.fixture(autouse=True)
+def _no_main(monkeypatch):
+    """New processes shall not begin by importing the program that runs the tests."""
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+
+
+def require(engine):
+    if find_spec(NEEDS[engine]) is None:
+        pytest.skip(f"the engine {engine} takes {NEEDS[engine]}, which is not installed")
+
+
+def rows(folder):
+    with MeasurementStore(folder) as store:
+        return store.rows(f"SELECT {', '.join(TRUTH)} FROM measurements ORDER BY cell, chip")
+
+
+@pytest.fixture(scope="module")
+def wanted(tiny):
+    return {
+        "models": str(tiny.base),
+        "data": str(tiny.data),
+        "remedies": ["bare", f"neuralfuse:{tiny.fused}"],
+        "rates": [0.02, 0.05],
+        "chips": 8,
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(wanted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("threads")
+    nfkit.campaign(wanted, folder, workers=1)
+    return rows(folder)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_two_workers_measure_what_one_thread_does(engine, wanted, expected, tmp_path):
+    require(engine)
+    nfkit.campaign(wanted, tmp_path, engine=engine, workers=2)
+    assert rows(tmp_path) == expected
+    with MeasurementStore(tmp_path) as store:
+        assert store.rows("SELECT engine FROM runs") == [(engine,)]
+
+
+def test_a_process_of_joblib_that_dies_loses_nothing(wanted, expected, tmp_path):
+    require("joblib")
+    killed = []
+
+    def kill(progress):
+        if progress.stage == "measuring" and progress.done == 3 and not killed:
+            killed.append(next(pid for pid, line in children() if "loky" in line))
+            os.kill(killed[0], signal.SIGKILL)
+
+    nfkit.campaign(wanted, tmp_path, engine="joblib", workers=2, on_progress=kill)
+    assert killed
+    assert rows(tmp_path) == expected
+
+
+def test_a_worker_of_dask_that_dies_loses_nothing(wanted, expected, tmp_path):
+    require("dask")
+    from distributed import LocalCluster
+
+    killed = []
+    with LocalCluster(2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+
+        def kill(progress):
+            if progress.stage == "measuring" and progress.done == 3 and not killed:
+                killed.append(cluster.workers[0].pid)
+                os.kill(killed[0], signal.SIGKILL)
+
+        nfkit.campaign(wanted, tmp_path, engine="dask", scheduler=cluster.scheduler_address, on_progress=kill)
+    assert killed
+    assert rows(tmp_path) == expected
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_error_of_a_measurement_comes_as_it_was(engine, tiny, tmp_path):
+    """A pattern of columns that the reference layout does not know, found by a worker alone."""
+    require(engine)
+    from nfkit.campaigns.kit import Job, Kit, Subject, Task
+    from nfkit.data import Dataset
+    from nfkit.faults import BitErrors, parse_layout
+
+    subject = Subject(tiny.model, Dataset("tiny", tiny.x, tiny.y), tiny.spec, tiny.y)
+    job = Job("tiny", BitErrors(0.01, "asymmetric"), parse_layout("reference"))
+    kit = Kit({"tiny": subject}, {"cell": job}, "all")
+    with (
+        find_engine(engine, 2).open(kit) as team,
+        pytest.raises(OptionError, match="the reference layout knows the kinds"),
+    ):
+        list(team.measure([Task("cell", 50_000)]))
+
+
+INTERRUPTED = """
+import sys, nfkit
+from pathlib import Path
+done = []
+def tell(progress):
+    if progress.detail:
+        print(progress.done, flush=True)
+try:
+    nfkit.campaign(eval(sys.argv[1]), sys.argv[2], engine=sys.argv[3], workers=2, on_progress=tell)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ctrl_c_ends_cleanly_and_keeps_what_is_done(engine, wanted, expected, tmp_path):
+    require(engine)
+    many = {**wanted, "chips": 4000}
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(INTERRUPTED), repr(many), str(tmp_path), engine],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    for _ in range(12):
+        process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the workers, too
+    out, err = process.communicate(timeout=60)
+    assert out.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in err
+    assert process.returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # no worker is left
+    assert len(rows(tmp_path)) >= 12
+
+
+def test_engines_that_make_no_sense_are_refused():
+    with pytest.raises(OptionError, match="unknown engine 'ray': choose one of threads, joblib, dask"):
+        find_engine("ray")
+    with pytest.raises(OptionError, match="belongs to the engine dask, not to joblib"):
+        find_engine("joblib", scheduler="tcp://host:8786")
+    with pytest.raises(OptionError, match="0 workers"):
+        find_engine("threads", 0)
+
+
+def test_an_address_without_a_scheduler_is_said(monkeypatch, wanted, tmp_path):
+    require("dask")
+    from nfkit.campaigns.engines import dask_cluster
+
+    monkeypatch.setattr(dask_cluster, "_CONNECT", 0.5)
+    with pytest.raises(AccessError, match=r"no dask scheduler answers at 'tcp://127.0.0.1:9'"):
+        nfkit.campaign(wanted, tmp_path, engine="dask", scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(OptionError, match="leave --workers out beside --scheduler"):
+        find_engine("dask", 2, "tcp://127.0.0.1:9")
+
+
+def children():
+    """Processes that this one started, with their command lines."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
+            line = path.with_name("cmdline").read_text()
+        except OSError:  # ended in between
+            continue
+        if parent == os.getpid():
+            yield int(path.parent.name), line
