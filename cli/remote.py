@@ -285,7 +285,7 @@ def protect_address(
     from nfkit.workflows.inputs import find_training_data
 
     require_torch()
-    from nfkit.learn.evidence import EvidenceConfig
+    from nfkit.learn.config import EvidenceConfig
 
     if not data:
         raise OptionError("nothing to train on: give --data, such as --data train.npz")
@@ -298,9 +298,13 @@ def protect_address(
         train, test = find_training_data(data, test_data, seed, spec)
         config = EvidenceConfig(
             DEFAULT_EVIDENCE if generator == "auto" else generator,
-            epochs, 10.0 if epochs is None and minutes is None else minutes, batch,
-            train.mirror if mirror is None else mirror, shift, seed,
-        )  # fmt: skip
+            epochs=epochs,
+            minutes=10.0 if epochs is None and minutes is None else minutes,
+            batch=batch,
+            mirror=train.mirror if mirror is None else mirror,
+            shift=shift,
+            seed=seed,
+        )
         with console.working("answers that were given are kept, and the same command goes on") as display:
             result = protect_answers(
                 endpoint, train, test, spec, config, target,

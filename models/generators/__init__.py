@@ -13,7 +13,7 @@ from nfkit.errors import OptionError
 if TYPE_CHECKING:
     from nfkit.models.generators.base import Generator
 
-__all__ = ["GENERATORS", "HINTS", "PUBLISHED", "build", "count_parameters"]
+__all__ = ["GENERATORS", "HINTS", "PUBLISHED", "build", "count_parameters", "is_hint"]
 
 PUBLISHED: tuple[str, ...] = ("conv-l", "conv-s", "deconv-l", "deconv-s", "unet-l", "unet-s")
 """The generators of the paper, large before small."""
@@ -23,6 +23,8 @@ HINTS: tuple[str, ...] = ("hint-128", "hint-96", "hint-64", "hint-48", "hint-32"
 
 GENERATORS: tuple[str, ...] = (*PUBLISHED, *HINTS, "pattern")
 """Names that `build` knows; `pattern` is the baseline without a network."""
+
+_HINT = re.compile(r"hint(\d+)")
 
 
 def build(
@@ -52,8 +54,8 @@ def build(
         OptionError: There is no generator of this name, `channels` is below 1, or it needs a size or the classes
             and got none.
     """
-    key = name.lower().replace("-", "").replace("_", "")
-    hint = re.fullmatch(r"hint(\d+)", key)
+    key = _key(name)
+    hint = _HINT.fullmatch(key)
     if not hint and key not in {known.replace("-", "") for known in GENERATORS}:
         raise OptionError(f"There is no generator {name!r}: choose one of {', '.join(GENERATORS)}.")
     if channels < 1:
@@ -86,6 +88,15 @@ def build(
                 generator.add_head(classes)
             return generator
     raise AssertionError(f"{name!r} is listed, but has no class")
+
+
+def is_hint(name: str) -> bool:
+    """Whether a name is that of a hint, which tells classes apart by itself."""
+    return _HINT.fullmatch(_key(name)) is not None
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def count_parameters(name: str, channels: int = 3, size: tuple[int, int] = (32, 32), classes: int = 10) -> int:

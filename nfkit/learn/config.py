@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from nfkit.errors import OptionError
-from nfkit.faults import BitErrors, Layout
+from nfkit.faults import BitErrors, Iid, Layout
+from nfkit.models.generators import is_hint
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,7 @@ class TrainConfig:
     version: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
-        if not self.errors.rate:
-            raise OptionError(
-                "a bit error rate of 0 has no errors to protect against: give --ber above 0, such as 0.01, or --vdd "
-                "below 1; nfkit evaluate measures without errors"
-            )
+        self._check_errors()
         if (self.epochs is None) == (self.minutes is None):
             raise OptionError("give the training budget either as --epochs or as --minutes")
         positive = {
@@ -96,6 +93,13 @@ class TrainConfig:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise OptionError(f"unknown precision {self.precision!r}: choose auto, float32 or bfloat16")
 
+    def _check_errors(self) -> None:
+        if not self.errors.rate:
+            raise OptionError(
+                "a bit error rate of 0 has no errors to protect against: give --ber above 0, such as 0.01, or --vdd "
+                "below 1; nfkit evaluate measures without errors"
+            )
+
     @property
     def looks_only(self) -> bool:
         """Whether the generator leaves the base's input alone, so that nothing of the base is run in training."""
@@ -105,3 +109,21 @@ class TrainConfig:
         """The configuration for records and checkpoints."""
         errors = {"rate": self.errors.rate, **self.errors.to_dict()}
         return asdict(self) | {"errors": errors, "layout": str(self.layout)}
+
+
+@dataclass(frozen=True)
+class EvidenceConfig(TrainConfig):
+    """What a run depends on where the base only answers: nothing is known of its errors, so the generator only looks.
+
+    The attributes are those of `TrainConfig` without errors, layout, and who answers.
+    """
+
+    errors: BitErrors = field(default=BitErrors(0.0), init=False)
+    layout: Layout = field(default_factory=Iid, init=False)
+    precision: str = field(default="float32", init=False)
+    answer: Literal["base", "both"] = field(default="both", init=False)
+    residual: bool = field(default=False, init=False)
+
+    def _check_errors(self) -> None:
+        if not is_hint(self.generator):
+            raise OptionError(f"{self.generator} has no evidence of its own: choose a hint, such as hint-32")

@@ -28,12 +28,14 @@ from nfkit.learn.phases import Losses
 from nfkit.learn.subject import SURROGATE_FACTOR, Subject, Surrogates, make_subject
 from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator
+from nfkit.progress import Progress as Stage
 
 REPORTS = 20
 """How often a run measures itself on held-out data; each measurement may become the best so far."""
 SAVE_EVERY = 60.0
 """Seconds between checkpoints."""
 _ITSELF = "the model itself"
+_SHARES = 1000  # in which it is told how far a run has come, since a budget in minutes has no steps to count
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ class Progress:
     seconds_left: float
     by_model: Mapping[str, float] = field(default_factory=dict)
 
+    def stage(self) -> Stage:
+        """The same for a display that knows no training."""
+        detail = f"step {self.step}, loss {self.loss:.3f}"
+        if self.clean is not None and self.perturbed is not None:
+            detail += f"; held out: clean {self.clean:.1%}, faulty {self.perturbed:.1%}"
+        detail += "".join(f"; {name} {loss:.3f}" for name, loss in self.by_model.items())
+        return Stage(f"training: {self.phase}", round(_SHARES * self.done), _SHARES, self.seconds_left, detail)
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -76,7 +86,7 @@ class Trained:
 
 
 def train(
-    model: ir.Model,
+    model: ir.Model | None,
     sites: list[WeightSite],
     spec: InputSpec,
     data: Dataset,
@@ -94,7 +104,7 @@ def train(
     """Trains a generator by EOPM, or, where it only looks at the image, as `nfkit.learn.looking` says.
 
     Args:
-        model: The frozen model.
+        model: The frozen model; None where there is none to read, and the generator only looks.
         sites: Weight sites that err.
         spec: The model's input.
         data: Samples to train on.
@@ -219,7 +229,7 @@ def _by_model(losses: Losses | Looking) -> dict[str, float]:
 
 
 def _find_subjects(
-    model: ir.Model,
+    model: ir.Model | None,
     sites: list[WeightSite],
     spec: InputSpec,
     config: TrainConfig,
@@ -228,7 +238,7 @@ def _find_subjects(
     device: torch.device,
 ) -> list[Subject]:
     """What is driven: nothing where the generator only looks, else the model, or what stands in for it."""
-    if config.looks_only:
+    if config.looks_only or model is None:
         return []
     if surrogates is None:
         return [make_subject(_ITSELF, model, sites, spec, config.errors, config, dtype, device)]

@@ -34,7 +34,7 @@ from nfkit.workflows.fitting import split_in_two
 from nfkit.workflows.guarding import Guarding, guard
 
 if TYPE_CHECKING:
-    from nfkit.learn.evidence import EvidenceConfig
+    from nfkit.learn.config import EvidenceConfig
 
 Labels = Literal["data", "base"]
 """Whose labels the evidence is trained on: the data's own, or the answers of the base."""
@@ -119,8 +119,8 @@ def protect_answers(
         NfkitError: When something does not fit, or the base does not answer; nothing is written then.
     """
     require_torch()
-    from nfkit.learn.evidence import train_evidence
     from nfkit.learn.export import export_generator
+    from nfkit.learn.train import train
 
     on_stage(WHY)
     fitting, measuring = split_in_two(test)
@@ -134,9 +134,11 @@ def protect_answers(
     data.check_labels(classes)
     rest, held_out = data.hold_out(0.1, config.seed)
     on_stage(f"training the evidence of {config.generator} on {len(rest)} samples of {data.name}")
-    hint, accuracy = train_evidence(spec, rest, held_out, config, classes, on_progress=on_progress)
+    trained = train(
+        None, [], spec, rest, held_out, config, classes=classes, on_progress=lambda now: on_progress(now.stage())
+    )
     x = spec.normalise(spec.encode(rest.x[:_CALIBRATION_SAMPLES]))
-    generator = export_generator(hint, spec.image_shape, opset=_OPSET, batch=spec.batch, calibration=x)
+    generator = export_generator(trained.generator, spec.image_shape, opset=_OPSET, batch=spec.batch, calibration=x)
     metadata = {
         "nfkit.format": "1",
         "nfkit.version": __version__,
@@ -152,4 +154,4 @@ def protect_answers(
         lambda answer: build_front(generator, spec, metadata, answer, transform=False),
         output, early_loss=early_loss, level=level,
     )  # fmt: skip
-    return Fronted(config.generator, count_macs(looking), accuracy, labels, front)
+    return Fronted(config.generator, count_macs(looking), trained.clean, labels, front)

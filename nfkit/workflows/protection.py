@@ -20,7 +20,7 @@ from nfkit.model import ModelLike, check_output, default_output
 from nfkit.outputs import check_writable
 from nfkit.plans.generator_choice import Choice, choose
 from nfkit.plans.operating_points import Scale, Strength
-from nfkit.progress import OnProgress, Progress, silent
+from nfkit.progress import OnProgress, silent
 from nfkit.remedies.both_ends import TrustData, choose_answer
 from nfkit.remedies.neuralfuse import (
     CHECKPOINT_SUFFIX,
@@ -48,8 +48,6 @@ FOR_LOOKING: dict[str, Any] = {"teaching": 0.7}
 SHIFT = 2
 """Largest shift in pixels of its images, where they are large enough."""
 _LARGE = 24
-
-_SHARES = 1000  # training has no steps to count when its budget is time
 
 
 def protect(
@@ -310,13 +308,7 @@ def _telling(
     on_training: Callable[[TrainingProgress], None] | None, on_progress: OnProgress
 ) -> Callable[[TrainingProgress], None]:
     def tell(progress: TrainingProgress) -> None:
-        detail = f"step {progress.step}, loss {progress.loss:.3f}"
-        if progress.clean is not None and progress.perturbed is not None:
-            detail += f"; held out: clean {progress.clean:.1%}, faulty {progress.perturbed:.1%}"
-        if progress.by_model:
-            detail += "".join(f"; {name} {loss:.3f}" for name, loss in progress.by_model.items())
-        done = round(_SHARES * progress.done)
-        on_progress(Progress(f"training: {progress.phase}", done, _SHARES, progress.seconds_left, detail))
+        on_progress(progress.stage())
         if on_training:
             on_training(progress)
 

@@ -11,7 +11,8 @@ from nfkit.data import Dataset
 from nfkit.errors import AccessError, DataError, OptionError
 from nfkit.graph.fusion.fused import JOINT
 from nfkit.graph.input.spec import InputSpec
-from nfkit.learn.evidence import EvidenceConfig, train_evidence
+from nfkit.learn.config import EvidenceConfig
+from nfkit.learn.train import train
 from nfkit.model import load
 from nfkit.workflows.answering import protect_answers
 
@@ -94,7 +95,7 @@ def test_it_is_a_record(made):
 def test_the_same_seed_gives_the_same_evidence():
     rest, held_out = TRAIN.hold_out(0.1, 1)
     config = EvidenceConfig("hint-8", epochs=1.0, batch=32)
-    first, second = (train_evidence(SPEC, rest, held_out, config, 4)[0].state_dict() for _ in range(2))
+    first, second = (train(None, [], SPEC, rest, held_out, config, classes=4).generator.state_dict() for _ in range(2))
     assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(first.values(), second.values(), strict=True))
 
 
