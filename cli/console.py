@@ -71,8 +71,15 @@ def write_json(record: dict[str, Any], target: str | None) -> None:
     _write((json.dumps(record, indent=1) + "\n").encode(), target)
 
 
-def show(record: Readable, target: str | None, page: Path | None = None) -> None:
-    """Writes a record to a file, or to stdout for `-`, and as a page; and unless stdout has it, prints what it says."""
+def show(record: Readable, target: str | None, page: Path | None = None, chart: bool | None = None) -> None:
+    """Writes a record to a file, or to stdout for `-`, and as a page; and unless stdout has it, prints what it says.
+
+    Args:
+        record: The record.
+        target: Where it goes as JSON.
+        page: Where it goes as a page.
+        chart: Whether a chart is printed; None for wherever a terminal can.
+    """
     from msgspec.structs import replace
 
     from nfkit.reports.reading import encode
@@ -88,7 +95,9 @@ def show(record: Readable, target: str | None, page: Path | None = None) -> None
             report(record, page)
     finally:  # a page that cannot be written costs no result
         if target != "-":
-            show_overview(record.overview())
+            from nfkit.reports.seen import chart_of
+
+            show_overview(record.overview(), chart_of(record), chart)
 
 
 def _write(content: bytes, target: str) -> None:

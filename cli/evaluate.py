@@ -10,7 +10,7 @@ import typer
 
 from nfkit.cli import options
 from nfkit.cli.grouped import grouped
-from nfkit.cli.groups import Faults, Measuring, ModelInput, Rates, Record
+from nfkit.cli.groups import Faults, Measuring, ModelInput, Rates, SeenRecord
 from nfkit.cli.remote import Device
 from nfkit.errors import OptionError
 
@@ -60,7 +60,7 @@ def evaluate(
     faults: Faults,
     model_input: ModelInput,
     address: Device,
-    record: Record,
+    record: SeenRecord,
 ) -> None:
     """Measure accuracy under bit errors: rates x chips, of the base and of the protected model.
 
@@ -94,7 +94,7 @@ def evaluate(
         else:
             batch = extent.latency_batch or (64 if extent.latency else None)
             result = run(path, samples.data, latency_batch=batch, **settings)
-    console.show(result, record.json, record.report)
+    console.show(result, record.json, record.report, record.chart)
 
 
 def _ask(
@@ -106,7 +106,7 @@ def _ask(
     faults: Faults,
     model_input: ModelInput,
     address: Device,
-    record: Record,
+    record: SeenRecord,
 ) -> None:
     """Measures a base behind an address as it is."""
     from nfkit.cli.remote import evaluate_address

@@ -221,13 +221,23 @@ class Record:
     json: Annotated[
         str | None, typer.Option("--json", metavar="FILE|-", help="Write the record as JSON; - for stdout.")
     ] = None
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="HTML", help="Show it as a page too, as nfkit report does.")
-    ] = None
 
     def file(self) -> Path | None:
         """The file, if it is one."""
         return None if self.json in (None, "-") else Path(str(self.json))
+
+
+@dataclass(frozen=True)
+class SeenRecord(Record):
+    """Where the record goes, and how it is seen."""
+
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="HTML", help="Show it as a page too, as nfkit report does.")
+    ] = None
+    chart: Annotated[
+        bool | None,
+        typer.Option("--chart/--no-chart", help="Draw accuracy in the terminal; by default where there is one."),
+    ] = None
 
 
 def _renamed(old: str, given: str | None, new: str, value: str | None) -> str | None:

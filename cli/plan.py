@@ -10,7 +10,7 @@ import typer
 
 from nfkit.cli import options
 from nfkit.cli.grouped import grouped, parse_share
-from nfkit.cli.groups import BASIC, Measuring, ModelInput, Record
+from nfkit.cli.groups import BASIC, Measuring, ModelInput, SeenRecord
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def plan(
     extent: Extent,
     model_input: ModelInput,
     written: Written,
-    record: Record,
+    record: SeenRecord,
 ) -> None:
     """Find the least energy at which the model loses no more than --max-loss, without any training.
 
@@ -116,7 +116,7 @@ def plan(
             model, aim.data, samples=extent.samples, seed=extent.seed, on_stage=display.say, on_progress=display,
             **settings, **memory.settings(), **measuring.settings(), **model_input.settings(),
         )  # fmt: skip
-    console.show(found, record.json, record.report)
+    console.show(found, record.json, record.report, record.chart)
     if written.output is not None:
         option = write_planned(model, found, written.output, force=written.force)
         if record.json != "-":

@@ -10,7 +10,7 @@ import typer
 
 from nfkit.cli import options
 from nfkit.cli.grouped import grouped
-from nfkit.cli.groups import Batches, Budget, Faults, Measuring, ModelInput, Rate, Record
+from nfkit.cli.groups import Batches, Budget, Faults, Measuring, ModelInput, Rate, SeenRecord
 from nfkit.cli.remote import Remote
 from nfkit.errors import OptionError
 
@@ -154,7 +154,7 @@ def protect(
     measuring: Measuring,
     model_input: ModelInput,
     remote: Remote,
-    record: Record,
+    record: SeenRecord,
 ) -> None:
     """Train a generator for a frozen model and fuse the two into one file that withstands bit errors.
 
@@ -205,4 +205,4 @@ def protect(
             **rate.settings(), **budget.settings(), **generating.settings(), **vars(objective), **batches.settings(),
             **faults.settings(), **measuring.settings(), **model_input.settings(),
         )  # fmt: skip
-    console.show(result, "-" if record.json == "-" else None, record.report)
+    console.show(result, "-" if record.json == "-" else None, record.report, record.chart)

@@ -1,8 +1,8 @@
 """How a result is shown: in a terminal within its width, to a pipe in plain lines.
 
-A terminal gets the sentence that matters most in bold, wrapped text, and a table that breaks its cells rather than its
-lines. A pipe or file gets one line a sentence and one a row, which other programs can read. NO_COLOR and TERM=dumb are
-respected.
+A terminal gets the sentence that matters most in bold, a chart, wrapped text, and a table that breaks its headings
+between words and goes on beneath itself where it is too wide. A pipe or file gets one line a sentence and one a row,
+which other programs can read. NO_COLOR and TERM=dumb are respected.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from textwrap import wrap
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from nfkit.pictures.charts import Chart
     from nfkit.reports.rendering import Overview, Table
+
+_WIDEST_CHART = 100
 
 
 def is_terminal() -> bool:
@@ -21,10 +25,21 @@ def is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def show_overview(overview: Overview) -> None:
-    """Prints what a record says."""
+def show_overview(overview: Overview, chart: Chart | None = None, wanted: bool | None = None) -> None:
+    """Prints what a record says.
+
+    Args:
+        overview: That, in words and numbers.
+        chart: A picture of it.
+        wanted: Whether to show the picture; None for wherever a terminal can.
+
+    Raises:
+        OptionError: When it is wanted and plotext is missing.
+    """
     if not is_terminal():
         print(overview)
+        if chart is not None and wanted:
+            _show_chart(chart, colour=False)
         return
     from rich.console import Console
     from rich.text import Text
@@ -32,6 +47,8 @@ def show_overview(overview: Overview) -> None:
     console = Console(highlight=False, emoji=False)
     if overview.first:
         console.print(Text(overview.first, style="bold"))
+    if chart is not None and (_can_draw() if wanted is None else wanted):
+        _show_chart(chart, colour=not os.environ.get("NO_COLOR"))
     if overview.title:
         console.print(Text(overview.title))
     show_table(overview.table)
@@ -39,10 +56,28 @@ def show_overview(overview: Overview) -> None:
         console.print(Text(note))
 
 
+def _show_chart(chart: Chart, *, colour: bool) -> None:
+    from nfkit.pictures.terminal import draw
+
+    if drawn := draw(chart, min(_width(), _WIDEST_CHART), colour=colour):
+        print(drawn)
+
+
+def _can_draw() -> bool:
+    """Whether the signs of a chart can be printed, and plotext is there to set them."""
+    from nfkit.pictures.terminal import available
+
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" and available()
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((80, 24)).columns
+
+
 def show_table(table: Table) -> None:
-    """Prints a table; in a terminal no wider than that, with cells of several lines where they must be."""
+    """Prints a table; in a terminal no wider than that, in several beneath each other where it must be."""
     plain = str(table)
-    width = shutil.get_terminal_size((80, 24)).columns
+    width = _width()
     if not is_terminal() or max(map(len, plain.splitlines())) <= width:
         print(plain)
         return
@@ -51,9 +86,32 @@ def show_table(table: Table) -> None:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for number, name in enumerate(table.columns):
-        grid.add_column(Text(name), justify="left" if number == 0 else "right", overflow="fold")
-    for row in table.rows:
-        grid.add_row(*(Text(str(cell)) for cell in row))
-    Console(highlight=False, emoji=False, width=width).print(grid)
+    rows = [tuple(map(str, row)) for row in table.rows]
+    widths = [_least(name, [row[i] for row in rows], width // 2) for i, name in enumerate(table.columns)]
+    console = Console(highlight=False, emoji=False, width=width)
+    for count, columns in enumerate(_parts(widths, width)):
+        if count:
+            print()
+        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+        for index in columns:
+            heading = Text("\n".join(wrap(table.columns[index], widths[index], break_on_hyphens=False)))
+            align: Literal["left", "right"] = "left" if index == 0 else "right"
+            grid.add_column(heading, justify=align, overflow="fold", width=widths[index])
+        for row in rows:
+            grid.add_row(*(Text(row[index]) for index in columns))
+        console.print(grid)
+
+
+def _least(heading: str, cells: list[str], most: int) -> int:
+    """Columns that a column of a table takes at least: its longest word above, its longest cell below, up to `most`."""
+    return max(max(map(len, heading.split()), default=1), min(max(map(len, cells), default=1), most), 1)
+
+
+def _parts(widths: list[int], width: int) -> list[list[int]]:
+    """Which columns stand beside each other: as many as fit, the first one in every part."""
+    parts: list[list[int]] = []
+    for index in range(1, len(widths)):
+        if not parts or sum(widths[i] + 2 for i in (*parts[-1], index)) > width:
+            parts.append([0])
+        parts[-1].append(index)
+    return parts or [[0]]

@@ -10,7 +10,7 @@ import typer
 
 from nfkit.cli import options
 from nfkit.cli.grouped import grouped
-from nfkit.cli.groups import Batches, Budget, Faults, Measuring, ModelInput, Rate, Record
+from nfkit.cli.groups import Batches, Budget, Faults, Measuring, ModelInput, Rate, SeenRecord
 from nfkit.errors import OptionError
 
 
@@ -54,7 +54,7 @@ def search(
     faults: Faults,
     measuring: Measuring,
     model_input: ModelInput,
-    record: Record,
+    record: SeenRecord,
 ) -> None:
     """Train generators of several sizes, and show which give the most accuracy for the energy that they save.
 
@@ -75,7 +75,7 @@ def search(
             **rate.settings(), **budget.settings(), **batches.settings(), **faults.settings(), **measuring.settings(),
             **model_input.settings(),
         )  # fmt: skip
-    console.show(result, record.json, record.report)
+    console.show(result, record.json, record.report, record.chart)
     if record.json != "-":
         print(f"{samples.output}: files, records and front.json of {len(result.points)} generators")
 

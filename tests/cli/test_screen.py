@@ -6,8 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from nfkit.reports.reading import read
 
 WIDE = """
 from nfkit.cli.screen import show_overview
@@ -16,6 +19,15 @@ columns = tuple(f"a column called {name}" for name in "abcdefgh")
 rows = (tuple(f"{n}{n}.{n} ± {n}.0" for n in range(1, 9)),)
 show_overview(Overview("the first sentence, which matters most of all that are on this screen, and which is long",
                        "what the numbers are", Table(columns, rows), ("a note [that] is no markup",)))
+"""
+
+SHOWN = """
+from pathlib import Path
+from nfkit.cli.screen import show_overview
+from nfkit.reports.reading import read
+from nfkit.reports.seen import chart_of
+record = read(Path({path!r}))
+show_overview(record.overview(), chart_of(record))
 """
 
 STEPS = """
@@ -81,6 +93,50 @@ def test_nothing_is_wider_than_the_terminal_and_nothing_is_left_out(columns):
     assert [value for value in ("1.1", "8.8") if value not in shown.replace("\n", "")] == []
     assert "a note [that] is no markup" in shown
     assert shown.startswith("the first sentence")
+
+
+RECORDS = {
+    "evaluate": "evaluate_mlperf_tiny_resnet8_cifar10_int8_qdq_iid_steps.json",
+    "evaluate, protected": "evaluate_resnet20.nf_iid.json",
+    "protect": "protect_resnet20_auto.json",
+    "evaluate --bits": "bits_resnet20.nf.json",
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_records_fit_80_columns_and_headings_stay_whole(name):
+    path = str(Path(__file__).parents[2] / "docs" / "results" / RECORDS[name])
+    shown = plain(in_terminal(SHOWN.format(path=path)))
+    assert max(map(len, shown.splitlines())) <= 80
+    overview = read(Path(path)).overview()
+    for column in overview.table.columns:
+        for word in column.split():
+            assert re.search(rf"(?<!\S){re.escape(word)}(?!\S)", shown), word
+    for row in overview.table.rows:
+        for cell in row:
+            assert re.search(rf"(?<!\S){re.escape(cell)}(?!\S)", shown), cell
+
+
+def test_a_command_in_a_terminal_stays_within_80_columns(files, tmp_path):
+    arguments = ["evaluate", str(files.fused), "--data", str(files.data), "--ber", "1%,0.5%", "--chips", "2"]
+    script = f"import sys\nfrom nfkit.cli.main import main\nsys.argv = ['nfkit', *{arguments!r}]\nmain()"
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", in_terminal(script, PYTHONIOENCODING="utf-8"))
+    assert max(len(line) for line in re.split(r"[\r\n]+", shown)) <= 80
+    assert "Accuracy over supply voltage" in shown
+    assert "■ base with errors" in shown
+    without = (
+        f"import sys\nfrom nfkit.cli.main import main\nsys.argv = ['nfkit', *{[*arguments, '--no-chart']!r}]\nmain()"
+    )
+    assert "■" not in in_terminal(without, PYTHONIOENCODING="utf-8")
+
+
+def test_a_chart_in_a_pipe_is_asked_for_and_plain(invoke, files):
+    arguments = ["evaluate", files.base, "--data", files.data, "--chips", "1"]
+    assert "■" not in invoke(*arguments).stdout
+    drawn = invoke(*arguments, "--chart").stdout
+    assert drawn.startswith(invoke(*arguments).stdout)
+    assert "■ base with errors" in drawn
+    assert "\x1b" not in drawn
 
 
 def test_a_pipe_gets_one_line_a_sentence_and_one_a_row():
