@@ -12,8 +12,8 @@ from nfkit.cli import options
 
 def quantize(
     model: Annotated[Path, typer.Argument(help="Float ONNX file; never changed.")],
-    data: options.Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the quantised model.")],
+    data: options.FoundData = None,
     test_data: options.TestData = None,
     bits: Annotated[int, typer.Option("--bits", min=2, max=8, help="Bits of a weight; fewer than 8 in int8.")] = 8,
     per_channel: Annotated[
@@ -41,6 +41,7 @@ def quantize(
     """Quantise a float model: weights to 8 or fewer bits, activations to 8, with accuracy before and after."""
     from nfkit.cli import console
     from nfkit.data import load_for_training
+    from nfkit.data.found import find_for_training
     from nfkit.measure.quantisation import quantize as quantize_model
     from nfkit.model import load
 
@@ -53,7 +54,11 @@ def quantize(
     )
     graph = load(model)
     spec = options.make_spec(graph, layout, range_, mean, std)
-    train, test = load_for_training(data, test_data, seed, spec.image_shape)
+    if data is None:
+        train, test, found = find_for_training(model, seed, spec.image_shape, test_data)
+        console.note(found)
+    else:
+        train, test = load_for_training(data, test_data, seed, spec.image_shape)
     result = quantize_model(
         model, train.take(samples), test, spec, output,
         bits=bits, per_channel=per_channel, symmetric=symmetric, format=format_, pack=pack,

@@ -32,6 +32,7 @@ MESSAGE_LIMIT = 2**31 - 2**20
 """Bytes of tensors up to which a model is one protobuf message; what remains of 2 GiB is for its nodes."""
 
 _PATH = "nfkit.path"  # never part of a file
+_CHUNK = 2**22  # bytes of data that are read at once
 
 
 def load(source: ModelLike) -> ir.Model:
@@ -247,7 +248,12 @@ def default_output(source: Path) -> Path:
 def sha256(source: ModelLike) -> str:
     """Digest of the file's bytes, or, for a model in memory, of its serialised form.
 
-    Where that does not fit one message, it is the digest of the tensors one by one, and of the rest.
+    A single file has the digest that `sha256sum` gives; where it keeps data beside it, the name and the bytes of each
+    file of data follow its own. Where a model in memory does not fit one message, it is the digest of the tensors one
+    by one, and of the rest.
+
+    Raises:
+        ModelError: When the data beside a file is missing.
     """
     if isinstance(source, ir.Model):
         if is_large(source):
@@ -256,8 +262,20 @@ def sha256(source: ModelLike) -> str:
     elif isinstance(source, onnx.ModelProto):
         content = source.SerializeToString(deterministic=True)
     else:
-        content = Path(source).read_bytes()
+        return _digest_of_files(Path(source))
     return hashlib.sha256(content).hexdigest()
+
+
+def _digest_of_files(path: Path) -> str:
+    content = path.read_bytes()
+    digest = hashlib.sha256(content)
+    if b"location" in content:  # the key of what lies beside; spares reading the model where there is nothing
+        for file in sorted(external_files(load(path))):
+            digest.update(f"\0{os.path.relpath(file, path.parent.absolute())}\0".encode())
+            with open(file, "rb") as data:
+                while part := data.read(_CHUNK):
+                    digest.update(part)
+    return digest.hexdigest()
 
 
 def _digest_in_parts(model: ir.Model) -> str:

@@ -305,3 +305,22 @@ def test_missing_external_data_is_named(large, tmp_path, monkeypatch):
         to_bytes(model)
     with pytest.raises(ModelError, match="initializer 'w' cannot be read"):
         codes(model, sites[0])
+
+
+def test_the_digest_of_a_file_covers_the_data_beside_it(tmp_path):
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 18]> g (float[N, 2] x, float[2, 2] w) => (float[N, 2] y) '
+        "{ y = MatMul (x, w) }"
+    )
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.eye(2, dtype=np.float32), "w"))
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    data = (tmp_path / "w.bin").read_bytes()
+    wanted = hashlib.sha256((tmp_path / "m.onnx").read_bytes() + b"\0w.bin\0" + data).hexdigest()
+    assert sha256(tmp_path / "m.onnx") == wanted
+    (tmp_path / "w.bin").write_bytes(b"\1" + data[1:])
+    assert sha256(tmp_path / "m.onnx") != wanted
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("m.onnx", "w.bin"):
+        (tmp_path / name).rename(tmp_path / "elsewhere" / name)
+    (tmp_path / "elsewhere" / "w.bin").write_bytes(data)
+    assert sha256(tmp_path / "elsewhere" / "m.onnx") == wanted  # wherever the two lie

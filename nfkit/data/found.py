@@ -84,9 +84,9 @@ def find_data(
 
 
 def find_for_training(
-    model_path: str | os.PathLike[str], seed: int, wanted: ImageShape | None = None
+    model_path: str | os.PathLike[str], seed: int, wanted: ImageShape | None = None, test_data: str | None = None
 ) -> tuple[Dataset, Dataset, str]:
-    """Finds what to train on and what to measure on, by the same rules.
+    """Finds what to train on and what to measure on, by the same rules; the latter only where it is not named.
 
     Returns:
         (data to train on, data to measure on, a sentence that says what was taken).
@@ -98,13 +98,13 @@ def find_for_training(
     rule, other = _beside(path, "train"), _beside(path, "test")
     if rule is None:
         raise _nothing(path, "train")
-    test_source = None if other is None or other[0] == rule[0] else other[0]
+    test_source = test_data or (None if other is None or other[0] == rule[0] else other[0])
     try:
         train, test = load_for_training(rule[0], test_source, seed, wanted)
     except DataError as error:
         raise _unusable(rule[0], error) from error
     sentence = f"data: {train.name}, {len(train):,} samples to train on ({rule[1]})"
-    where = f" ({other[1]})" if other is not None and test_source else ""
+    where = f" ({other[1]})" if other is not None and test_source and test_data is None else ""
     return train, test, f"{sentence}, {len(test):,} of {test.name} to measure on{where}"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nfkit.access.runtime import Runner
+from nfkit.errors import DataError
 from nfkit.graph.input.discovery import find_input
 from nfkit.graph.memory.bits import recorded_bits
 from nfkit.model import load, save
@@ -40,6 +41,24 @@ def test_quantize(invoke, float_files, tmp_path):
     assert record["calibration"]["n"] == 50
     assert set(recorded_bits(load(output)).values()) == {4}
     assert "calibrating on 50 samples" in result.stderr
+
+
+def test_data_is_found_beside_the_model(invoke, float_files, tmp_path):
+    output = tmp_path / "q.onnx"
+    found = invoke("quantize", float_files / "model.onnx", "--range", -1, 1, "-o", output, "--json", "-")
+    assert "60 samples to train on (data.npz, the only data file beside the model)" in found.stderr
+    named = invoke(
+        "quantize", float_files / "model.onnx", "--data", float_files / "data.npz", "--range", -1, 1,
+        "-o", output, "--force", "--json", "-",
+    )  # fmt: skip
+    records = [json.loads(result.stdout) for result in (found, named)]
+    assert [record["data"] for record in records] == [records[0]["data"]] * 2
+    assert records[0]["accuracy"] == records[1]["accuracy"]
+    alone = tmp_path / "bare" / "m.onnx"
+    alone.parent.mkdir()
+    alone.write_bytes((float_files / "model.onnx").read_bytes())
+    with pytest.raises(DataError, match="--data"):
+        invoke("quantize", alone, "--range", -1, 1, "-o", output, "--force")
 
 
 def test_record_alone_on_stdout(invoke, float_files, tmp_path):
