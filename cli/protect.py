@@ -116,7 +116,8 @@ class Limited:
         typer.Option(
             "--surrogate",
             metavar="MODEL",
-            help="A model of the same task to train through, where the base has no gradients; repeat.",
+            help="A model of the same task to train through, where the base has no gradients, or is behind an address; "
+            "repeat.",
         ),
     ] = None
 
@@ -172,14 +173,11 @@ def protect(
     from nfkit.workflows.protection import protect as run
 
     if is_address(model):
-        if limited.surrogate:
+        simulated = rate.ber is not None and not limited.surrogate
+        if simulated or rate.vdd is not None or generating.energy_budget is not None:
             raise OptionError(
-                "--surrogate is for a base that is a file: behind an address the generator only looks, and its "
-                "evidence joins the base's answer"
-            )
-        if rate.ber is not None or rate.vdd is not None or generating.energy_budget is not None:
-            raise OptionError(
-                "--ber, --vdd and --energy-budget are for files: behind an address nothing is simulated or counted"
+                "--ber, --vdd and --energy-budget are for files: behind an address nothing is simulated or counted; "
+                "with --surrogate, --ber says at which rate the device works"
             )
         if record.report is not None:
             raise OptionError("--report is for files: behind an address there are no rates to draw")
@@ -187,6 +185,7 @@ def protect(
             model, samples.data, samples.test_data, samples.labels, written.output, remote, generating.generator,
             budget.epochs, budget.minutes, batches.batch, batches.mirror, batches.shift or 0, batches.seed,
             answering.loss(0.01), measuring.optimization, model_input.form(), written.force, record.json,
+            tuple(limited.surrogate or ()), rate.settings()["ber"],
         )  # fmt: skip
         return
     remote.refuse()

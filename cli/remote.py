@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -277,6 +277,8 @@ def protect_address(
     form: Form,
     force: bool,
     json: str | None,
+    surrogates: Sequence[Path] = (),
+    ber: float | None = None,
 ) -> None:
     """`nfkit protect ADDRESS`: a front for a base that only answers; the arguments are the options of the command."""
     from nfkit.access.address import parse_address
@@ -308,7 +310,7 @@ def protect_address(
         with console.working("answers that were given are kept, and the same command goes on") as display:
             result = protect_answers(
                 endpoint, train, test, spec, config, target,
-                labels=labels, early_loss=early_loss,  # type: ignore[arg-type]
+                labels=labels, early_loss=early_loss, surrogates=surrogates, ber=ber,  # type: ignore[arg-type]
                 level=level, on_stage=display.say, on_progress=display,
             )  # fmt: skip
         usage = endpoint.record()

@@ -104,7 +104,7 @@ def train(
     """Trains a generator by EOPM, or, where it only looks at the image, as `nfkit.learn.looking` says.
 
     Args:
-        model: The frozen model; None where there is none to read, and the generator only looks.
+        model: The frozen model; None where there is none to read: the generator only looks then, or others stand in.
         sites: Weight sites that err.
         spec: The model's input.
         data: Samples to train on.
@@ -238,9 +238,10 @@ def _find_subjects(
     device: torch.device,
 ) -> list[Subject]:
     """What is driven: nothing where the generator only looks, else the model, or what stands in for it."""
-    if config.looks_only or model is None:
+    if config.looks_only:
         return []
     if surrogates is None:
+        assert model is not None, "without a model to read there is nothing to drive"
         return [make_subject(_ITSELF, model, sites, spec, config.errors, config, dtype, device)]
     # Which sites or bits of the base are robust says nothing of those of others.
     stronger = config.errors.at(min(SURROGATE_FACTOR * config.errors.rate, MAX_RATE))

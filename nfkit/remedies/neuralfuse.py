@@ -36,8 +36,8 @@ from nfkit.measure.plausibility import refuse_reconstruction
 from nfkit.model import ModelLike, load, sha256
 from nfkit.remedies.both_ends import FittedAnswer, TrustData, check_answer
 from nfkit.remedies.parity import check_parity
-from nfkit.remedies.surrogates import check_chain, stand_in_for
-from nfkit.reports.protection import HeldOut, SurrogateFacts, Training
+from nfkit.remedies.surrogates import check_chain, facts_of, stand_in_for
+from nfkit.reports.protection import HeldOut, Training
 from nfkit.reports.provenance import DataFacts
 from nfkit.version import __version__
 
@@ -210,9 +210,7 @@ def shield(
         precision=trained.precision,
         held_out=HeldOut(trained.clean, trained.perturbed),
         seconds=round(trained.seconds, 1),
-        surrogates=[] if stand_in is None else [
-            SurrogateFacts(s.name, sha256(s.model), trained.by_model.get(s.name)) for s in stand_in.models
-        ],
+        surrogates=[] if stand_in is None else list(facts_of(stand_in.models, trained.by_model)),
     )  # fmt: skip
     stated = msgspec.to_builtins(training)
     stated.pop("seconds", None)  # equal runs give equal bytes

@@ -6,7 +6,7 @@ trained through others, at 1.5 times the rate, and the base is asked which state
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ from nfkit.graph.input.discovery import find_input
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.normalisation import tell_range
-from nfkit.model import ModelLike, load
+from nfkit.model import ModelLike, load, sha256
+from nfkit.reports.protection import SurrogateFacts
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
@@ -100,6 +101,11 @@ def stand_in_for(
     from nfkit.learn.subject import Surrogates
 
     return Surrogates(load_surrogates(models, spec, data, classes), _ask(base, config.errors, config.layout, level))
+
+
+def facts_of(surrogates: Sequence[Surrogate], losses: Mapping[str, float]) -> tuple[SurrogateFacts, ...]:
+    """What a record says of surrogates, and how well the generator drives each."""
+    return tuple(SurrogateFacts(s.name, sha256(s.model), losses.get(s.name)) for s in surrogates)
 
 
 def _ask(base: ir.Model, errors: BitErrors, layout: Layout, level: Level) -> list[Answers]:

@@ -7,31 +7,38 @@ on the base's answers. Where the evidence is sure the base need not be asked at 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import msgspec
 import numpy as np
+import onnx_ir as ir
 
 from nfkit.access.base import Base
 from nfkit.access.runtime import Level, Runner
 from nfkit.data import Dataset
 from nfkit.energy import count_macs
 from nfkit.errors import OptionError
+from nfkit.faults import BitErrors, Iid
 from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.front import SEEN, build_front
-from nfkit.graph.fusion.fused import GENERATOR_DIGEST_KEY, GENERATOR_KEY
+from nfkit.graph.fusion.fused import GENERATOR_DIGEST_KEY, GENERATOR_KEY, JOINT
 from nfkit.graph.fusion.scores import form_of
 from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.answering import best
-from nfkit.model import sha256
+from nfkit.model import ModelLike, sha256
 from nfkit.progress import OnProgress, silent
 from nfkit.remedies.neuralfuse import require_torch
+from nfkit.remedies.surrogates import facts_of, load_surrogates
+from nfkit.reports.protection import SurrogateFacts
 from nfkit.version import __version__
 from nfkit.workflows.fitting import split_in_two
-from nfkit.workflows.guarding import Guarding, guard
+from nfkit.workflows.guarding import Guarding, View, guard
+from nfkit.workflows.inputs import DEFAULT_RATE
 
 if TYPE_CHECKING:
     from nfkit.learn.config import EvidenceConfig
@@ -45,6 +52,13 @@ WHY = (
     "a base that only answers gives no gradients, and no chips of it can be simulated: the generator looks only, its "
     "evidence joins the base's answer, and trust in both is fitted by queries"
 )
+WHY_SURROGATES = (
+    "a base that only answers gives no gradients: the generator is trained through surrogates at 1.5 times the rate, "
+    "the base's own answers choose its best state, and whether its transform is used; its evidence joins the base's "
+    "answer"
+)
+_CHOOSING_SAMPLES = 128
+"""Held-out samples that the base is asked for each time a state may be the best so far: each is a query."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,7 @@ class Fronted:
         held_out: Accuracy of the evidence on samples held out of its training.
         labels: Whose labels it was trained on.
         front: The front, and what it is worth.
+        surrogates: What it was trained through; empty for a generator that only looks.
     """
 
     generator: str
@@ -64,6 +79,12 @@ class Fronted:
     held_out: float
     labels: Labels
     front: Guarding
+    surrogates: tuple[SurrogateFacts, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """Why it was made this way."""
+        return WHY_SURROGATES if self.surrogates else WHY
 
     def to_dict(self) -> dict[str, Any]:
         """The record `nfkit.protect-answers/1`."""
@@ -74,7 +95,8 @@ class Fronted:
             "macs": self.macs,
             "held_out": self.held_out,
             "labels": self.labels,
-            "why": WHY,
+            "why": self.why,
+            **({"surrogates": msgspec.to_builtins(self.surrogates)} if self.surrogates else {}),
             **self.front.to_dict(),
         }
 
@@ -82,7 +104,12 @@ class Fronted:
         """What was made, and what it is worth."""
         what = f"{self.front.output}: {self.generator}, {self.macs / 1e6:.2f} M MACs"
         alone = f"alone it classifies {100 * self.held_out:.1f} % of held-out samples"
-        return [f"{what}; {alone}", *self.front.sentences()]
+        lines = [f"{what}; {alone}"]
+        if self.surrogates:
+            through = ", ".join(facts.name for facts in self.surrogates)
+            does = "changes what the base is shown" if self.front.transform else "would help nothing, and was left out"
+            lines.append(f"trained through {through}: its transform {does}, by the base's own answers")
+        return [*lines, *self.front.sentences()]
 
 
 def protect_answers(
@@ -95,6 +122,8 @@ def protect_answers(
     *,
     labels: Labels = "data",
     early_loss: float | None = 0.01,
+    surrogates: Sequence[ModelLike] = (),
+    ber: float | None = None,
     level: Level = "all",
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: OnProgress = silent,
@@ -111,6 +140,8 @@ def protect_answers(
         output: Where to write the front.
         labels: Whether the evidence learns the labels of `data`, or the base's answers to it, each a query.
         early_loss: Accuracy that early answers may cost, as a share; None to ask the base always.
+        surrogates: Models of the same task to train a transform of the base's input through.
+        ber: Bit error rate of the base, which surrogates are trained for; 1 % by default.
         level: Optimisation level of the front.
         on_stage: Called with a sentence when a new stage begins.
         on_progress: Told how far the training is.
@@ -119,10 +150,14 @@ def protect_answers(
         NfkitError: When something does not fit, or the base does not answer; nothing is written then.
     """
     require_torch()
+    from nfkit.learn.config import TrainConfig
     from nfkit.learn.export import export_generator
+    from nfkit.learn.subject import Surrogates
     from nfkit.learn.train import train
 
-    on_stage(WHY)
+    on_stage(WHY_SURROGATES if surrogates else WHY)
+    if ber is not None and not surrogates:
+        raise OptionError("a rate is for surrogates: of a base that only answers nothing is simulated")
     fitting, measuring = split_in_two(test)
     classes = base.about.classes
     test.check_labels(classes)
@@ -133,12 +168,24 @@ def protect_answers(
         data = Dataset(data.name, data.x, best(base(spec.encode(data.x))), data.mirror, labels="base")
     data.check_labels(classes)
     rest, held_out = data.hold_out(0.1, config.seed)
-    on_stage(f"training the evidence of {config.generator} on {len(rest)} samples of {data.name}")
+    stand_in: Surrogates | None = None
+    settings: TrainConfig = config
+    if surrogates:
+        settings = TrainConfig(
+            config.generator, BitErrors(DEFAULT_RATE if ber is None else ber), Iid(), epochs=config.epochs,
+            minutes=config.minutes, batch=config.batch, mirror=config.mirror, shift=config.shift, seed=config.seed,
+            precision="float32", answer="both",
+        )  # fmt: skip
+        held_out = held_out.take(min(len(held_out), _CHOOSING_SAMPLES))
+        stand_in = Surrogates(load_surrogates(surrogates, spec, rest, classes), [lambda v: best(base(v))])
+    on_stage(f"training {config.generator} on {len(rest)} samples of {data.name}")
     trained = train(
-        None, [], spec, rest, held_out, config, classes=classes, on_progress=lambda now: on_progress(now.stage())
-    )
+        None, [], spec, rest, held_out, settings, classes=classes, surrogates=stand_in,
+        on_progress=lambda now: on_progress(now.stage()),
+    )  # fmt: skip
     x = spec.normalise(spec.encode(rest.x[:_CALIBRATION_SAMPLES]))
     generator = export_generator(trained.generator, spec.image_shape, opset=_OPSET, batch=spec.batch, calibration=x)
+    facts = () if stand_in is None else facts_of(stand_in.models, trained.by_model)
     metadata = {
         "nfkit.format": "1",
         "nfkit.version": __version__,
@@ -146,12 +193,21 @@ def protect_answers(
         GENERATOR_DIGEST_KEY: sha256(generator),
     }
     blank = Answer(form_of(np.eye(classes, dtype=np.float32)), Trust())
+    shown = spec.encode(fitting.x)
+    views = [View(shown, partial(build_front, generator, spec, metadata, transform=False))]
     looking = build_front(generator, spec, metadata, blank, transform=False)
-    evidence = Runner(looking, level=level).named(spec.encode(fitting.x), [SEEN])[SEEN]
+    evidence = Runner(looking, level=level).named(shown, [SEEN])[SEEN]
+    if surrogates:
+        changing = build_front(generator, spec, metadata, blank)
+        changed = Runner(changing, level=level).named(shown, [JOINT])[JOINT]
+        views.append(View(changed, partial(build_front, generator, spec, metadata), transform=True))
     on_stage(f"asking the base for its answers to {len(test)} samples of {test.name}")
-    front = guard(
-        base, spec, fitting, measuring, evidence,
-        lambda answer: build_front(generator, spec, metadata, answer, transform=False),
-        output, early_loss=early_loss, level=level,
-    )  # fmt: skip
-    return Fronted(config.generator, count_macs(looking), trained.clean, labels, front)
+    front = guard(base, spec, fitting, measuring, evidence, views, output, early_loss=early_loss, level=level)
+    alone = trained.clean if stand_in is None else _accuracy_of(looking, held_out, spec, level)
+    return Fronted(config.generator, count_macs(looking), alone, labels, front, facts)
+
+
+def _accuracy_of(looking: ir.Model, data: Dataset, spec: InputSpec, level: Level) -> float:
+    """Share of samples that the evidence alone gets right."""
+    evidence = Runner(looking, level=level).named(spec.encode(data.x), [SEEN])[SEEN]
+    return float((evidence.argmax(1) == data.y).mean())

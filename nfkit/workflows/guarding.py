@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Guarding:
         before: The base by itself, on samples that nothing was fitted on.
         after: The same behind the front.
         asked: Share of those samples that the base was asked for.
+        transform: Whether the base is asked the image that the generator made of it.
     """
 
     output: Path
@@ -44,6 +45,7 @@ class Guarding:
     before: Answering
     after: Answering
     asked: float
+    transform: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers for a record."""
@@ -53,6 +55,7 @@ class Guarding:
             "before": self.before.to_dict(),
             "after": self.after.to_dict(),
             "asked": self.asked,
+            "transform": self.transform,
         }
 
     def sentences(self) -> list[str]:
@@ -76,13 +79,28 @@ def describe_fit(fit: Fit) -> str:
     )
 
 
+@dataclass(frozen=True)
+class View:
+    """A way to ask the base.
+
+    Attributes:
+        x: The samples to fit on as the base is shown them, [N, *shape].
+        make: Makes the front of the answer that was fitted.
+        transform: Whether that front changes what the base is shown.
+    """
+
+    x: npt.NDArray[Any]
+    make: Callable[[Answer], ir.Model]
+    transform: bool = False
+
+
 def guard(
     base: Base,
     spec: InputSpec,
     fitting: Dataset,
     measuring: Dataset,
     evidence: npt.NDArray[np.float32],
-    make: Callable[[Answer], ir.Model],
+    views: Sequence[View],
     output: Path,
     *,
     early_loss: float | None,
@@ -96,8 +114,8 @@ def guard(
         fitting: Labelled samples to fit on.
         measuring: Labelled samples to measure on.
         evidence: z for the samples to fit on, [N, classes].
-        make: Makes the front of the answer that was fitted.
-        output: Where to write it.
+        views: Ways to ask the base; that with the likelier answers is taken. Each asks for all samples to fit on.
+        output: Where to write the front.
         early_loss: Accuracy that early answers may cost, as a share; None for none.
         level: Optimisation level of the front.
 
@@ -105,12 +123,16 @@ def guard(
         NfkitError: When they do not fit, or the base does not answer; nothing is written then.
     """
     fitting.check_labels(base.about.classes)
-    asked = base(spec.encode(fitting.x))
-    form = form_of(asked)
-    fit, threshold = fit_both(form.log_scores(asked)[None], evidence, fitting, early_loss)
-    front = make(Answer(form, fit.trust, threshold.threshold if threshold else None))
+    tried = []
+    for view in views:
+        scores = base(view.x)
+        form = form_of(scores)
+        fit, threshold = fit_both(form.log_scores(scores)[None], evidence, fitting, early_loss)
+        tried.append((view, form, fit, threshold))
+    view, form, fit, threshold = min(tried, key=lambda entry: entry[2].nll)
+    front = view.make(Answer(form, fit.trust, threshold.threshold if threshold else None))
     before = measure_answers(base, measuring, spec)
     guarded = Guarded(front, base, level=level)
     after = measure_answers(guarded, measuring, spec)
     save(front, output)
-    return Guarding(output, fit, threshold, before, after, guarded.asked / len(measuring))
+    return Guarding(output, fit, threshold, before, after, guarded.asked / len(measuring), view.transform)

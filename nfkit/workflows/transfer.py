@@ -36,7 +36,7 @@ from nfkit.progress import OnProgress, silent
 from nfkit.reports.evaluation import Evaluation
 from nfkit.workflows.evaluation import evaluate
 from nfkit.workflows.fitting import fit_both, split_in_two
-from nfkit.workflows.guarding import Guarding, describe_fit, guard
+from nfkit.workflows.guarding import Guarding, View, describe_fit, guard
 
 FIT_CHIPS = VALIDATION_CHIPS[:4]
 """Chips that trust is fitted on: none that anything is trained on or measured on."""
@@ -186,7 +186,7 @@ def transfer_to_answers(
     fitting, measuring = split_in_two(data)
     front = guard(
         base, spec, fitting, measuring, _evidence(fused, spec, fitting, level),
-        lambda answer: front_of(fused, spec, answer, transform=False),
+        [View(spec.encode(fitting.x), lambda answer: front_of(fused, spec, answer, transform=False))],
         output, early_loss=early_loss, level=level,
     )  # fmt: skip
     return Transferred(output, _name(fused), patterns=False, front=front)

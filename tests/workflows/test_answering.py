@@ -136,3 +136,52 @@ def test_nothing_is_written_where_it_cannot_work(tmp_path):
     with pytest.raises(AccessError, match="gone"):
         protect_answers(FunctionBase(broken, Device.about), TRAIN, TEST, SPEC, quick, output)
     assert list(tmp_path.iterdir()) == []
+
+
+# A model of the same task that can be read: the mean of each quadrant, by one convolution of ones.
+QUADRANTS = """
+<ir_version: 10, opset_import: ["" : 18]>
+quadrants (float[N, 1, 16, 16] image) => (float[N, 4] scores)
+<float s_image = {0.0078125}, int8 z_image = {0}, float s_w = {0.002}>
+{
+    q = QuantizeLinear (image, s_image, z_image)
+    f = DequantizeLinear (q, s_image, z_image)
+    w_f = DequantizeLinear (w, s_w)
+    c = Conv <strides = [8, 8]> (f, w_f)
+    scores = Flatten (c)
+}
+"""
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_surrogates_train_a_transform_and_the_base_decides_whether_it_helps(parse, tmp_path, helps):
+    surrogate = parse(QUADRANTS, w=np.full((1, 1, 8, 8), 64, np.int8))
+    device = Device()
+    about = Description("device", "2", device.about.input, 4)
+
+    def answer(x):
+        # Where it does not help, the base is one that nothing but plain noise of that brightness gets right.
+        plain = x.astype(np.float32).mean((1, 2, 3)) < 110
+        scores = device(x)
+        return scores if helps else np.where(plain[:, None], 10 * scores, np.roll(10 * scores, 1, axis=1))
+
+    output = tmp_path / "f.onnx"
+    base = FunctionBase(answer, about)
+    result = protect_answers(
+        base, TRAIN, TEST, SPEC, CONFIG, output, surrogates=[surrogate], ber=0.01, early_loss=None
+    )  # fmt: skip
+    (facts,) = result.surrogates
+    assert (facts.name, facts.loss > 0) == ("surrogate 1", True)
+    record = result.to_dict()
+    assert record["surrogates"][0]["sha256"] == facts.sha256
+    assert "through surrogates at 1.5 times the rate" in record["why"]
+    outputs = [value.name for value in load(output).graph.outputs]
+    assert (JOINT in outputs) == result.front.transform
+    rest = TEST.select(np.arange(1, 200, 2))
+    assert int((Guarded(output, base)(rest.x).argmax(1) == rest.y).sum()) == result.front.after.accuracy.hits
+    assert result.front.after.accuracy.value >= result.front.before.accuracy.value
+
+
+def test_a_rate_is_for_surrogates(tmp_path):
+    with pytest.raises(OptionError, match="a rate is for surrogates"):
+        protect_answers(Device(), TRAIN, TEST, SPEC, CONFIG, tmp_path / "f.onnx", ber=0.01)
