@@ -7,7 +7,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nfkit plan model.onnx --data test.npz",
         "nfkit plan model.onnx --max-loss 0.5% --can robust-bits,storage --json plan.json",
     ),
-    "protect": ("nfkit protect model.onnx", "nfkit protect model.onnx --data train.npz --ber 0.5% --minutes 20"),
+    "protect": ("nfkit protect model.onnx", "nfkit protect model.onnx --data train.npz --max-loss 1% --minutes 20"),
     "evaluate": ("nfkit evaluate --ber 0.01", "nfkit evaluate model.onnx --data test.npz --ber 1%,0.5% --chips 20"),
     "campaign": ("nfkit campaign init model.onnx > plan.toml", "nfkit campaign plan.toml -o results --until 1%"),
     "inspect": ("nfkit inspect model.onnx", "nfkit inspect model.onnx --json -"),

@@ -28,6 +28,14 @@ Labels = Annotated[
         help="Whose: data (its own), or base (the clean base's answers; accuracy is agreement).",
     ),
 ]
+Can = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--can",
+        metavar="robust-bits|storage|ecc|per-layer-voltage[,..]",
+        help="What the chip can do besides a lower voltage.",
+    ),
+]
 AllowLowAccuracy = Annotated[
     bool, typer.Option("--allow-low-accuracy", help="Go on where the base without errors is no better than chance.")
 ]
@@ -159,6 +167,11 @@ def make_spec(
     from nfkit.workflows.inputs import find_spec
 
     return find_spec(model, **input_settings(layout, value_range, mean, std))
+
+
+def parse_can(given: list[str] | None) -> list[str]:
+    """Names of what the chip can do, given once and again or separated by commas."""
+    return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
 
 
 def parse_share(text: str | None) -> float | None:

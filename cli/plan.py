@@ -21,21 +21,14 @@ class Aim:
     max_loss: Annotated[
         str, typer.Option("--max-loss", metavar="SHARE", help="Accuracy that may be lost, such as 1% or 0.01.")
     ] = "1%"
-    can: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--can",
-            metavar="robust-bits|storage|ecc|per-layer-voltage[,..]",
-            help="What the chip can do besides a lower voltage.",
-        ),
-    ] = None
+    can: options.Can = None
     data: options.FoundData = None
     labels: options.Labels = "data"
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the workflow."""
-        can = [name.strip() for given in self.can or () for name in given.split(",") if name.strip()]
-        return {"max_loss": parse_share("--max-loss", self.max_loss), "can": can, "labels": self.labels}
+        loss, can = parse_share("--max-loss", self.max_loss), options.parse_can(self.can)
+        return {"max_loss": loss, "can": can, "labels": self.labels}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from nfkit.cli import options
-from nfkit.cli.grouped import grouped
+from nfkit.cli.grouped import grouped, parse_share
 from nfkit.cli.groups import Batches, Budget, Faults, Measuring, ModelInput, Rate, SeenRecord
 from nfkit.cli.remote import Remote
 from nfkit.errors import OptionError
@@ -23,6 +23,28 @@ class Samples:
     data: options.FoundData = None
     test_data: options.TestData = None
     labels: options.Labels = "data"
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What may be lost, in place of a rate that is known."""
+
+    TITLE: ClassVar[str] = "Basic"
+    max_loss: Annotated[
+        str | None,
+        typer.Option(
+            "--max-loss", metavar="SHARE", help="Plan for the least energy within so much lost accuracy, such as 1%."
+        ),
+    ] = None
+    can: options.Can = None
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the workflow."""
+        if self.max_loss is None:
+            if self.can:
+                raise OptionError("--can says what a plan may use: give --max-loss, too")
+            return {}
+        return {"max_loss": parse_share("--max-loss", self.max_loss), "can": options.parse_can(self.can)}
 
 
 @dataclass(frozen=True)
@@ -143,6 +165,7 @@ def protect(
     model: Annotated[str, typer.Argument(help="Quantised ONNX file, never changed; or https://HOST/v2/models/NAME.")],
     *,
     samples: Samples,
+    aim: Aim,
     rate: Rate,
     budget: Budget,
     written: Written,
@@ -162,6 +185,9 @@ def protect(
     For a base behind an address, it trains a generator that only looks, fits trust in both by asking the base, and
     writes the front alone, for nfkit.Guarded.
 
+    With --max-loss it says first what can be had without a generator, and then chooses voltage, trust and threshold
+    of the file together, for the least energy; half of the test data chooses, the other half confirms.
+
     Ctrl-C ends the training early and still gives a valid file. A run that was killed goes on when the same command
     is given again.
     """
@@ -173,6 +199,8 @@ def protect(
     from nfkit.workflows.protection import protect as run
 
     if is_address(model):
+        if aim.max_loss is not None:
+            raise OptionError("--max-loss is for files: behind an address no chips are simulated to plan with")
         simulated = rate.ber is not None and not limited.surrogate
         if simulated or rate.vdd is not None or generating.energy_budget is not None:
             raise OptionError(
@@ -201,6 +229,7 @@ def protect(
             record=record.file(), force=written.force, command=console.command_line(),
             on_stage=display.say, on_progress=display,
             early_loss=answering.loss(DEFAULT_EARLY_LOSS), **answering.settings(), **limited.settings(),
+            **aim.settings(),
             **rate.settings(), **budget.settings(), **generating.settings(), **vars(objective), **batches.settings(),
             **faults.settings(), **measuring.settings(), **model_input.settings(),
         )  # fmt: skip

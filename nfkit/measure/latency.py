@@ -2,6 +2,10 @@
 
 A processor that heats up, or shares its cores, slows down over seconds. Runs that alternate between the two models
 meet the same processor, so their ratio keeps its meaning where either number alone drifts.
+
+A model with early answers takes as long as the image wants it to. At batch 1 its times are therefore those of images:
+each is run five times, its median counts, and the figures are over images. So what else the processor does is not taken
+for what the model does.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -18,11 +23,13 @@ import onnx_ir as ir
 
 from nfkit.access.runtime import Level, Runner
 from nfkit.errors import OptionError
+from nfkit.graph.fusion.early import condition
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import split
 from nfkit.parallel import cores
 
 WARM_UP = 3  # rounds that are not counted: ONNX Runtime reserves memory in the first
+_REPEATS = 5  # runs of an image whose median counts
 _LEAST, _MOST = 20, 500  # counted rounds; a 95th percentile of fewer than 20 is no more than the slowest run
 
 
@@ -54,7 +61,7 @@ class Latency:
 
     Attributes:
         batch: Samples of one run.
-        rounds: How often each model ran.
+        rounds: How often each model ran, or how many images were timed.
         threads: Threads of one run.
         base: The bare base.
         protected: The protected model; None for a bare base.
@@ -102,7 +109,7 @@ def measure_latency(
         batches: Batch sizes. A model of fixed batch is measured at that size instead.
         level: Optimisation level of ONNX Runtime.
         threads: Threads of one run; all cores by default.
-        seconds: Time to spend on a batch size. At least 20 rounds are run, however long they take.
+        seconds: Time to spend on a batch size. At least 20 rounds are run, or images timed, however long they take.
 
     Raises:
         OptionError: When a batch size is below 1.
@@ -116,7 +123,10 @@ def measure_latency(
     fixed = runners[0].fixed_batch
     entries = []
     for batch in dict.fromkeys([fixed] if fixed else batches):
-        times = alternate([_in_turn(runner, x, batch) for runner in runners], seconds)
+        if batch == 1 and condition(model) is not None:
+            times = by_image([partial(runner, batch=1) for runner in runners], x, seconds)
+        else:
+            times = alternate([_in_turn(runner, x, batch) for runner in runners], seconds)
         spreads = [Percentiles.of(row) for row in times]
         protected = spreads[1] if len(spreads) > 1 else None
         entries.append(Latency(batch, times.shape[1], threads, spreads[0], protected))
@@ -148,6 +158,32 @@ def alternate(runs: Sequence[Callable[[], object]], seconds: float) -> npt.NDArr
     while len(rounds) < _LEAST or (time.perf_counter() < end and len(rounds) < _MOST):
         rounds.append([_milliseconds(run) for run in runs])
     return np.array(rounds).T
+
+
+def by_image(
+    runs: Sequence[Callable[[npt.NDArray[Any]], object]], x: npt.NDArray[Any], seconds: float
+) -> npt.NDArray[np.float64]:
+    """Times several things on one image after the other, by turns.
+
+    Args:
+        runs: What to time, each given an image [1, ...].
+        x: Images [M, ...].
+        seconds: Time to spend; 20 images are timed at least, and all at most.
+
+    Returns:
+        Milliseconds [runs, images]: the median of five runs of each image.
+    """
+    for _ in range(WARM_UP):
+        for run in runs:
+            run(x[:1])
+    images: list[npt.NDArray[np.float64]] = []
+    end = time.perf_counter() + seconds
+    for image in x[:, None]:
+        if len(images) >= _LEAST and time.perf_counter() >= end:
+            break
+        times = [[_milliseconds(partial(run, image)) for run in runs] for _ in range(_REPEATS)]
+        images.append(np.median(times, axis=0))
+    return np.array(images).T
 
 
 def _milliseconds(run: Callable[[], object]) -> float:

@@ -95,6 +95,7 @@ def choose(
     curve: Curve,
     *,
     budget: float | None = None,
+    widest: int | None = None,
 ) -> Choice:
     """Decides on a generator, and says what it saves.
 
@@ -106,6 +107,7 @@ def choose(
         curve: The voltage curve.
         budget: Largest weight accesses of the generator over those of the base; by default half of what the voltage
             saves.
+        widest: The widest hint that `auto` may choose; any by default.
 
     Raises:
         OptionError: When no generator fits the budget, or the named one does not.
@@ -124,6 +126,7 @@ def choose(
         return Choice(_FALLBACK, None, f"{_FALLBACK}: {lacking}, so it was not chosen by energy")
     share = budget if budget is not None else (1 - point.energy) / 2  # type: ignore[union-attr]
     widths = [int(name.removeprefix("hint-")) for name in reversed(HINTS)]
+    widths = [width for width in widths if widest is None or width <= widest]
     fitting: tuple[int, Count] | None = None
     low, high = 0, len(widths)
     while low < high:  # accesses rise with the width
@@ -139,7 +142,8 @@ def choose(
             "raise --energy-budget, or name a --generator and add --allow-loss"
         )
     name = f"hint-{fitting[0]}"
-    why = f"{name} is the widest that reads at most {100 * share:.3g} % of the base's accesses"
+    most = "" if fitting[0] != widest else f" up to width {widest}"
+    why = f"{name} is the widest{most} that reads at most {100 * share:.3g} % of the base's accesses"
     if point is None:
         return Choice(name, None, f"{why}; '{curve.name}' knows no voltage for this rate")
     saving = compare(name, counted, fitting[1], point, curve)

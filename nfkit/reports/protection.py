@@ -9,6 +9,7 @@ import msgspec
 
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.figures import Spread
+from nfkit.reports.plan import Plan
 from nfkit.reports.provenance import DataFacts
 from nfkit.reports.rendering import Overview, Readable, Table
 from nfkit.reports.verdict import Verdict
@@ -123,6 +124,7 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         float_generator: The same with a float generator; None where that is what the file holds.
         reason: Why this generator was trained, in a sentence; empty where a user chose all of it.
         answer: How base and generator answer together; None where the base answers.
+        plan: What to do so that no more than is tolerated is lost; None where the file was made for a bit error rate.
         search: The settings of the search that made it, if one did.
         command: The command line behind the record, if there was one.
     """
@@ -140,6 +142,7 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     float_generator: FloatGenerator | None = None
     reason: str = ""
     answer: AnswerFacts | None = None
+    plan: Plan | None = None
     search: dict[str, Any] | None = None
     command: str | None = None
 
@@ -154,7 +157,7 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         return self.evaluation.verdict
 
     def overview(self) -> Overview:
-        """The evaluation's overview, headed by what was made."""
+        """The evaluation's overview, or that of the plan where there is one, headed by what was made."""
         measured = self.evaluation.overview()
         made = (
             f"{self.output}: {self.generator} with {self.parameters:,} parameters, {self.macs / 1e6:.2f} M MACs, "
@@ -174,6 +177,10 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             notes.append(
                 f"int8 against a float generator: {100 * clean:+.1f} points without errors, {100 * faulty:+.1f} with"
             )
+        if self.plan is not None:
+            planned = self.plan.overview()
+            notes = [*planned.notes, *(note for note in notes if note.startswith("warning"))]
+            return Overview(planned.first, f"{made}\n{planned.title}", planned.table, tuple(notes))
         return Overview(measured.first, f"{made}\n{measured.title}", measured.table, tuple(notes))
 
     def table(self) -> Table:

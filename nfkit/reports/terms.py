@@ -196,6 +196,27 @@ _TERMS = (
         "artifact.md",
     ),
     Term(
+        "plan",
+        "The way to run a model that takes the least energy within a tolerated loss of accuracy: voltage, remedy and, "
+        "of a protected file, trust and threshold. One half of the images and chips chooses, the other confirms.",
+        ("max-loss", "tolerance", "within", "not confirmed", "beyond"),
+        "plan.md",
+    ),
+    Term(
+        "base runs",
+        "Share of the images that need the base where a file answers early; the energy of the weight memory is then an "
+        "expectation: the generator's reads for every image, and the base's for this share.",
+        ("spared",),
+        "plan.md",
+    ),
+    Term(
+        "latency",
+        "Time of an inference at batch 1 or another, of base and protected model by turns: mean, median and 95th "
+        "percentile. With early answers it depends on the image, and its mean is what counts.",
+        ("mean latency", "p50", "p95"),
+        "plan.md",
+    ),
+    Term(
         "caution",
         "How fast a hint generator's patterns fade where it is unsure of the class. More of it leaves more to the "
         "base.",

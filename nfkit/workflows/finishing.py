@@ -52,6 +52,7 @@ class Finishing:
         on_progress: Told how far each stage is.
         on_row: Called with each chip of the measurement.
         warnings: What is doubtful about the data, for the record.
+        whole: What the samples are a part of, where they are; named in the file in their place.
     """
 
     train: Dataset
@@ -65,6 +66,7 @@ class Finishing:
     on_progress: OnProgress
     on_row: RowCallback | None = None
     warnings: tuple[str, ...] = ()
+    whole: Dataset | None = None
 
     def measure(self, made: Shield, output: Path, reason: str) -> Protection:
         """Measures a new file and writes into its metadata what was found.
@@ -97,7 +99,10 @@ class Finishing:
         evaluation = Assessor(bench, self.scale, on_progress=self.on_progress).assess(
             measured, later, count_costs(made.fused, self.scale.curve, bench), alone=alone, warnings=self.warnings
         )
-        data = describe_data(self.train, self.test, self.config.seed, output, evaluation.clean_base)
+        clean = evaluation.clean_base
+        if self.whole is not None:
+            clean = accuracy(Runner(bench.base, level=self.level), self.spec.encode(self.whole.x), self.whole.y)
+        data = describe_data(self.train, self.whole or self.test, self.config.seed, output, clean)
         made.fused.metadata_props[DATA_KEY] = data
         evaluation = _complete(made.fused, evaluation, self.test, output)
         return Protection(

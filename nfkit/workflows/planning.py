@@ -44,6 +44,7 @@ TIE = 0.002
 """Energy, of the bare base's at Vmin, within which two plans save as much: the one that needs less is best."""
 NEAR = 0.01
 """Saving that a generator has to add to what can be had without one, so that this is not recommended instead."""
+_SECONDS = 10.0  # that latency is measured for
 _CHECKED = 256  # images on which the file is compared with the formula
 
 
@@ -178,7 +179,7 @@ def plan_on_halves(
     if best is not None and options[best].trust is not None:
         file = as_planned(graph, options[best])
         _check(file, options[best], confirming)
-        times = _time(file, options[best], confirming, level)
+        times = _time(file, confirming, level)
     return Plan(
         sentence=_sentence(options, best, max_loss, times), tolerance=max_loss, best=best, options=tuple(options),
         untried=(*means.untried, *search.untried, *untrained(choosing.bench.fused, graph)),
@@ -281,8 +282,8 @@ def _check(file: ir.Model, option: Option, half: Half) -> None:
         )
 
 
-def _time(file: ir.Model, option: Option, half: Half, level: Level) -> Latency:
-    (times,) = measure_latency(file, half.bench.images[:TIMED], batches=(1,), level=level)
+def _time(file: ir.Model, half: Half, level: Level) -> Latency:
+    (times,) = measure_latency(file, half.bench.images[:TIMED], batches=(1,), level=level, seconds=_SECONDS)
     return times
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from nfkit.model import ModelLike, check_output, default_output
 from nfkit.outputs import check_writable
 from nfkit.plans.generator_choice import Choice, choose
 from nfkit.plans.operating_points import Scale, Strength
+from nfkit.plans.tolerance import check_tolerance
 from nfkit.progress import OnProgress, silent
 from nfkit.remedies.both_ends import TrustData, choose_answer
 from nfkit.remedies.neuralfuse import (
@@ -31,10 +32,12 @@ from nfkit.remedies.neuralfuse import (
     shield,
 )
 from nfkit.reports.protection import Protection
+from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
 from nfkit.workflows.finishing import Finishing, write
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import LabelSource, data_for_training, range_by_data, require_found
+from nfkit.workflows.within import BUDGET, RATE, WIDEST, Tolerance, as_means, may_answer_early
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
@@ -88,6 +91,8 @@ def protect(
     trust_data: DataLike | None = None,
     base_accuracy: float | None = None,
     surrogates: Sequence[ModelLike] = (),
+    max_loss: float | None = None,
+    can: str | Iterable[str] = (),
     level: Level = "all",
     input_layout: str | None = None,
     value_range: tuple[float, float] | None = None,
@@ -150,6 +155,10 @@ def protect(
             out of `data` by default.
         base_accuracy: Accuracy, a share, of the base on samples that it has not seen, where it has seen `data`.
         surrogates: Models of the same task to train through, where the base has operators without a gradient.
+        max_loss: Accuracy, a share, that may be lost: what can be had without a generator is planned first, then what
+            can be had with it, early answers included; the file is set to that. One half of the test data chooses, the
+            other confirms and measures. By default the file is made for a bit error rate instead.
+        can: What the chip can do for such a plan besides a lower voltage: names of `nfkit.plans.means.MEANS`.
         level: Optimisation level of the measurement.
         input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
         value_range: Valid range of the model's input.
@@ -187,9 +196,15 @@ def protect(
             base, kind=kind, set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,
             protected_top=protected_top, storage=storage, ecc=ecc, curve=curve, extrapolate=extrapolate,
         )  # fmt: skip
+        if max_loss is not None:
+            check_tolerance(max_loss)
+            ber = RATE if ber is None and vdd is None else ber
+            early, allow_loss = may_answer_early(base) and answer != "base", True
         strengths, _ = inputs.find_strengths(scale, ber, vdd)
         config = configure(generator, strengths[0].errors, layout, minutes, epochs, training)
-        choice = _choose(base, known, config, strengths[0], scale, energy_budget, allow_loss)
+        budget = BUDGET if max_loss is not None and energy_budget is None and generator == "auto" else energy_budget
+        widest = None if max_loss is None else WIDEST
+        choice = _choose(base, known, config, strengths[0], scale, budget, allow_loss, widest)
         config, reason = replace(config, generator=choice.name), choice.reason
         on_stage(reason)
         changes = True if residual is None and surrogates else residual
@@ -208,22 +223,40 @@ def protect(
         on_stage(sentence)
     train, held_back = taken.train, taken.test
     config = replace(config, mirror=train.mirror if mirror is None else mirror)
-    trust = TrustData(
-        None if trust_data is None else inputs.find_data(trust_data, "train", known),
-        base_accuracy,
-        early_loss if early else None,
-    )
+    early = early and (max_loss is None or config.answer == "both")
+    unseen = None if trust_data is None else inputs.find_data(trust_data, "train", known)
+    aim = first = None
+    if max_loss is not None:
+        aim = Tolerance(
+            max_loss, as_means(can), held_back, known, config.errors.at(0.0), scale.curve, config.layout, chips,
+            config.seed, level, taken.warnings, on_progress,
+        )  # fmt: skip
+        choosing, held_back = aim.halves
+        unseen = choosing if unseen is None else unseen
+        on_stage("planning without a generator first")
+        first = aim.before(base, Provenance.of(model, base, held_back).model)
+        on_stage(str(first))
+    trust = TrustData(unseen, base_accuracy, early_loss if early else None)
     made = shield(
         model, train, held_back, known, config, checkpoint_of(path),
         generator_precision=generator_precision, level=level, trust=trust, surrogates=surrogates, on_stage=on_stage,
         on_training=_telling(on_training, on_progress),
     )  # fmt: skip
+    planned = None
+    if aim is not None and first is not None:
+        on_stage("planning with the generator")
+        made, planned = aim.after(made, first, str(path))
+        if planned.of_file is not None and planned.of_file.ber:
+            config = replace(config, errors=config.errors.at(planned.of_file.ber))
     on_stage(f"measuring on {len(held_back)} samples of {held_back.name} and {chips} unseen chips")
     finishing = Finishing(
-        train, held_back, known, config, scale, chips, around, level, on_progress, on_row, taken.warnings
-    )
+        train, held_back, known, config, scale, chips, around, level, on_progress, on_row, taken.warnings,
+        None if aim is None else aim.test,
+    )  # fmt: skip
     result = finishing.measure(made, path, reason)
-    result = msgspec.structs.replace(result, seconds=time.monotonic() - begun, search=search, command=command)
+    result = msgspec.structs.replace(
+        result, seconds=time.monotonic() - begun, plan=planned, search=search, command=command
+    )  # fmt: skip
     write(made.fused, result, None if record is None else inputs.as_path(record, "the record"))
     return result
 
@@ -286,9 +319,12 @@ def _choose(
     scale: Scale,
     budget: float | None,
     allow_loss: bool,
+    widest: int | None = None,
 ) -> Choice:
     """The generator to train; refused where it costs more than it saves."""
-    choice = choose(base, spec.image_shape, config.generator, strength.point, scale.curve, budget=budget)
+    choice = choose(
+        base, spec.image_shape, config.generator, strength.point, scale.curve, budget=budget, widest=widest
+    )  # fmt: skip
     if choice.saving is not None and not choice.saving.pays and not allow_loss:
         instead = "Lower --energy-budget" if config.generator == "auto" else "Choose --generator auto"
         raise OptionError(f"{choice.reason}. {instead}, or add --allow-loss to go on")

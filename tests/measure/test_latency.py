@@ -8,7 +8,7 @@ import pytest
 from nfkit.access.runtime import Runner
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.split import split
-from nfkit.measure.latency import WARM_UP, Latency, Percentiles, _in_turn, alternate, measure_latency
+from nfkit.measure.latency import WARM_UP, Latency, Percentiles, _in_turn, alternate, by_image, measure_latency
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,19 @@ def test_every_round_takes_the_next_samples():
     for _ in range(4):
         turn()
     assert seen == [([0, 1], 2), ([2, 3], 2), ([4, 0], 2), ([0, 1], 2)]
+
+
+def test_images_are_timed_one_by_one_and_their_medians_count():
+    seen = []
+
+    def quick(image):
+        seen.append(int(image[0, 0]))
+
+    x = np.arange(30)[:, None]
+    times = by_image([quick, quick], x, seconds=3600)
+    assert times.shape == (2, 30)
+    assert seen == [0] * 2 * WARM_UP + [image for image in range(30) for _ in range(10)]
+    assert by_image([quick], x, seconds=0).shape == (1, 20)
 
 
 def test_bare_base_has_no_protected_figures(zoo, x):
