@@ -10,6 +10,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "protect": ("nfkit protect model.onnx", "nfkit protect model.onnx --data train.npz --max-loss 1% --minutes 20"),
     "evaluate": ("nfkit evaluate --ber 0.01", "nfkit evaluate model.onnx --data test.npz --ber 1%,0.5% --chips 20"),
     "campaign": ("nfkit campaign init model.onnx > plan.toml", "nfkit campaign plan.toml -o results --until 1%"),
+    "vulnerability": (
+        "nfkit vulnerability model.onnx --data test.npz --ber 5% --samples 500",
+        "nfkit vulnerability model.onnx --until 0.5% -o map --json map.json",
+    ),
     "inspect": ("nfkit inspect model.onnx", "nfkit inspect model.onnx --json -"),
     "energy": ("nfkit energy model.onnx --vdd 0.85", "nfkit energy model.onnx --generator all --ber 1%"),
     "search": (

@@ -28,6 +28,7 @@ from nfkit.cli.split import split
 from nfkit.cli.streams import note, printing
 from nfkit.cli.transfer import transfer
 from nfkit.cli.tune import tune
+from nfkit.cli.vulnerability import vulnerability
 from nfkit.errors import NfkitError
 from nfkit.version import __version__
 
@@ -38,8 +39,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    plan, protect, evaluate, inspect, energy, search, quantize, inject, split, tune, transfer, serve, report, page,
-    plot, fold, explain,
+    plan, protect, evaluate, vulnerability, inspect, energy, search, quantize, inject, split, tune, transfer, serve,
+    report, page, plot, fold, explain,
 ):  # fmt: skip
     app.command(epilog=epilog(command.__name__))(command)
 app.add_typer(campaign, name="campaign", epilog=epilog("campaign"))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from nfkit.workflows.planning import plan as plan
     from nfkit.workflows.protection import protect as protect
     from nfkit.workflows.reporting import report as report
+    from nfkit.workflows.vulnerability import vulnerability as vulnerability
 
 _HOMES = {
     # models and data
@@ -76,6 +77,7 @@ _HOMES = {
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
     "campaign": "nfkit.workflows.campaigning:campaign",
     "campaign_measurements": "nfkit.workflows.campaigning:campaign_measurements",
+    "vulnerability": "nfkit.workflows.vulnerability:vulnerability",
     # planning
     "plan": "nfkit.workflows.planning:plan",
     # showing

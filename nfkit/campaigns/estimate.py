@@ -86,7 +86,7 @@ def estimate(
         images = len(kit.subjects[subject].data)
         times = store.counts(cell)["seconds"]
         each = sorted(times)[len(times) // 2] if times else 0.0
-        tally = tally_chips(store, cell, images, seeds[:PILOT_CHIPS])
+        tally = tally_chips(store, cell, seeds[:PILOT_CHIPS], rule.figure)
         known = tally.chips > 1 and images > 1
         chips = rule.chips_needed(tally) if known else None
         needs.append(Need(subject, each, chips, rule.images_needed(tally) if known else None))

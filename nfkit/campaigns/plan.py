@@ -6,10 +6,15 @@ the same chips as all others, so that any two of them can be compared chip by ch
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS
+
+Figure = Literal["accuracy", "loss"]
+"""Whose interval says whether a cell is known well enough."""
 
 DEFAULT_RATES = (0.01,)
 DEFAULT_CHIPS = 10
@@ -64,6 +69,8 @@ class CampaignPlan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
         chips: How many chips each cell is measured on; with `until`, how many at the first look.
         first_chip: Seed of the first.
         until: Half width of each cell's interval at which it is known well enough; None to measure `chips` of each.
+        figure: Whose interval: that of the `accuracy`, or of the `loss` against the same file without errors, sample by
+            sample, which takes fewer chips and images.
         max_chips: Chips at which a cell ends whatever is known; `MAX_CHIPS` by default.
         level: Optimisation level of ONNX Runtime.
     """
@@ -83,6 +90,7 @@ class CampaignPlan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     chips: int = DEFAULT_CHIPS
     first_chip: int = EVALUATION_CHIPS[0]
     until: float | None = None
+    figure: Figure = "accuracy"
     max_chips: int | None = None
     level: str = "all"
 
@@ -131,6 +139,7 @@ rates = ["0.5%", "1%"]                # or voltages = [0.85, 0.83], by the curve
 
 chips = 10                            # of each cell; with until: how many at the first look
 # until = "1%"                        # go on until the interval of each cell is within +- 1 %
+# figure = "loss"                     # of the loss against the clean file, in place of the accuracy
 # max_chips = 1000
 """
 """A plan to begin with."""

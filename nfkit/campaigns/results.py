@@ -7,25 +7,30 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nfkit.campaigns.stopping import Look, StopRule
+from nfkit.campaigns.plan import Figure
+from nfkit.campaigns.stopping import MISS, Look, StopRule
 from nfkit.campaigns.store import MeasurementStore
 from nfkit.measure.statistics import Tally, chip_spread
 from nfkit.reports.campaign import Campaign, Cell, CellResult
 from nfkit.reports.figures import unpack
 
 
-def tally_chips(store: MeasurementStore, cell: str, images: int, chips: Sequence[int] | None = None) -> Tally:
+def tally_chips(
+    store: MeasurementStore, cell: str, chips: Sequence[int] | None = None, figure: Figure = "accuracy"
+) -> Tally:
     """Counts the answers of a cell, chip by chip, so that memory does not grow with their number.
 
     Args:
         store: The measurements.
         cell: Key of the cell.
-        images: Samples of each chip.
         chips: Seeds to count, which follow on each other; all that are there by default.
+        figure: Accuracy, or the loss against the same file without errors, sample by sample.
     """
-    tally = Tally(images)
+    clean = store.clean(cell)
+    tally = Tally(len(clean), differences=figure == "loss")
     for packed in store.packed(cell, chips):
-        tally.add(unpack(packed, images))
+        correct = unpack(packed, len(clean))
+        tally.add(clean.astype(np.int8) - correct.astype(np.int8) if figure == "loss" else correct)
     return tally
 
 
@@ -53,9 +58,7 @@ def read_campaign(store: MeasurementStore, **more: object) -> Campaign:
     return Campaign(folder=str(store.folder), cells=summarise(store), fingerprint=store.fingerprint, **more)  # type: ignore[arg-type]
 
 
-def last_look(
-    store: MeasurementStore, cell: str, images: int, rule: StopRule, seeds: range
-) -> tuple[Look | None, bool]:
+def last_look(store: MeasurementStore, cell: str, rule: StopRule, seeds: range) -> tuple[Look | None, bool]:
     """The look that a cell has come to, and whether it ends there; None before the first.
 
     The same chips give the same looks, however often the campaign was ended and taken up again.
@@ -66,7 +69,7 @@ def last_look(
         if store.count(cell, chips) < look.chips:
             return reached, False
         reached = look
-        if rule.settles(tally_chips(store, cell, images, chips), look):
+        if rule.settles(tally_chips(store, cell, chips, rule.figure), look):
             return look, True
     return reached, False
 
@@ -77,10 +80,11 @@ def _result(
     key, images, clean = cell.key, len(correct), float(correct.mean())
     settled, look, chips = None, None, None
     if rule is not None and seeds is not None:
-        look, ended = last_look(store, key, images, rule, seeds)
+        look, ended = last_look(store, key, rule, seeds)
         settled = ended if rule.until is not None else None
         chips = seeds[: look.chips] if look is not None else None
-    tally = tally_chips(store, key, images, chips)
+    tally, loss = tally_chips(store, key, chips), tally_chips(store, key, chips, "loss")
+    level = 1 - MISS if look is None else look.level
     if not tally.chips:
         return CellResult(cell=cell, chips=0, images=images, clean=clean, settled=settled, looks=0)
     counts = store.counts(key, chips)
@@ -91,8 +95,9 @@ def _result(
     top = counts["top5"]
     return CellResult(
         cell=cell, chips=tally.chips, images=images, clean=clean,
-        accuracy=tally.spread(*([look.level] if look is not None else [])),
+        accuracy=tally.spread(level),
+        loss=loss.spread(level),
         top5=None if None in top else chip_spread([value / images for value in top]), **means,
         faulty_cells=sum(counts["faulty_cells"]) / tally.chips, flipped_bits=sum(counts["flipped_bits"]) / tally.chips,
-        settled=settled, looks=1 if look is None else look.number,
+        settled=settled, looks=1 if look is None else look.number, figure="accuracy" if rule is None else rule.figure,
     )  # fmt: skip

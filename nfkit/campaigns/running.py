@@ -63,22 +63,20 @@ def run(
         on_estimate(takes)
         if only_estimate:
             return takes
-        open_cells = list(kit.jobs)
-        for look, cells in _looks(store, kit, rule, seeds, open_cells):
+        for look, cells in _looks(store, rule, seeds, list(kit.jobs)):
             # Chip by chip through all cells: whenever it ends, cells are known about equally well.
             work(team, [Task(cell, chip) for chip in seeds[:look] for cell in cells], "measuring")
     return takes
 
 
 def _looks(
-    store: MeasurementStore, kit: Kit, rule: StopRule, seeds: range, cells: list[str]
+    store: MeasurementStore, rule: StopRule, seeds: range, cells: list[str]
 ) -> Iterator[tuple[int, list[str]]]:  # fmt: skip
     """Chips by each look, with the cells that the looks before it have left open."""
     for look in rule.looks():
         yield look.chips, cells
         chips = seeds[: look.chips]
-        images = {key: len(kit.subjects[kit.jobs[key].subject].data) for key in cells}
-        cells = [key for key in cells if not rule.settles(tally_chips(store, key, images[key], chips), look)]
+        cells = [key for key in cells if not rule.settles(tally_chips(store, key, chips, rule.figure), look)]
         if not cells:
             return
 

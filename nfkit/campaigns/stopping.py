@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from nfkit.campaigns.plan import CampaignPlan
+from nfkit.campaigns.plan import CampaignPlan, Figure
 from nfkit.measure.statistics import Tally
 
 MISS = 0.05
@@ -46,16 +46,18 @@ class StopRule:
         chips: Chips at the first look.
         until: Half width that is asked for; None to end at the first look.
         most: Chips at which it ends in any case.
+        figure: Whose interval it is: that of the accuracy, or of the loss against the same file without errors.
     """
 
     chips: int
     until: float | None
     most: int
+    figure: Figure = "accuracy"
 
     @classmethod
     def of(cls, plan: CampaignPlan) -> StopRule:
         """The rule of a plan."""
-        return cls(plan.chips, plan.until, plan.most_chips)
+        return cls(plan.chips, plan.until, plan.most_chips, plan.figure)
 
     def looks(self) -> Iterator[Look]:
         """All looks that there may be, in order."""

@@ -197,8 +197,13 @@ class MeasurementStore:
             DataError: When it is there, and differs.
             OutputError: When it cannot be written.
         """
-        clean, images = self._clean(measurement.cell)
-        row = (*_counts(measurement, clean, images), run, measurement.correct, measurement.changed, measurement.top)
+        row = (
+            *_counts(measurement, self.clean(measurement.cell)),
+            run,
+            measurement.correct,
+            measurement.changed,
+            measurement.top,
+        )
         with self._explained():
             done = self._file.execute(f"INSERT OR IGNORE INTO measurements VALUES ({_marks(len(COLUMNS))})", row)
             if done.rowcount == 0:
@@ -284,12 +289,12 @@ class MeasurementStore:
     def _version(self) -> int:
         return int(self._file.execute("PRAGMA user_version").fetchone()[0])
 
-    def _clean(self, cell: str) -> tuple[npt.NDArray[np.bool_], int]:
+    def clean(self, cell: str) -> npt.NDArray[np.bool_]:
+        """Which samples the file of a cell gets right without errors."""
         if cell not in self._by_cell:
             subjects = self.subjects()
             self._by_cell = {key: subjects[subject] for key, (_, subject) in self.cells().items()}
-        clean = self._by_cell[cell]
-        return clean, len(clean)
+        return self._by_cell[cell]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -302,8 +307,9 @@ class MeasurementStore:
             ) from error
 
 
-def _counts(made: Measurement, clean: npt.NDArray[np.bool_], images: int) -> tuple[Any, ...]:
+def _counts(made: Measurement, clean: npt.NDArray[np.bool_]) -> tuple[Any, ...]:
     """The columns from the cell to the seconds."""
+    images = len(clean)
     correct, changed = unpack(made.correct, images), unpack(made.changed, images)
     return (
         made.cell, made.chip, int(correct.sum()), None if made.top is None else int(unpack(made.top, images).sum()),

@@ -88,11 +88,13 @@ class Tally:
 
     Args:
         images: Samples of each chip.
+        differences: Whether the answers are differences between two systems, -1, 0 or 1, in place of rights and wrongs.
     """
 
-    def __init__(self, images: int) -> None:
+    def __init__(self, images: int, *, differences: bool = False) -> None:
         self._by_image = np.zeros(images, np.int64)
         self._by_chip: list[int] = []
+        self._squares, self._differences = 0, differences
 
     @property
     def chips(self) -> int:
@@ -104,21 +106,22 @@ class Tally:
         """Samples of each."""
         return len(self._by_image)
 
-    def add(self, correct: npt.NDArray[np.bool_]) -> None:
+    def add(self, answers: npt.NDArray[np.bool_] | npt.NDArray[np.int8]) -> None:
         """Counts a chip in.
 
         Args:
-            correct: Whether it is right about each image, [images].
+            answers: Whether it is right about each image, or the difference, [images].
         """
-        self._by_image += correct
-        self._by_chip.append(int(correct.sum()))
+        self._by_image += answers
+        self._by_chip.append(int(answers.sum()))
+        self._squares += int(np.count_nonzero(answers))
 
     def interval(self, level: float = _LEVEL) -> Interval | None:
-        """The interval of `accuracy_interval`, of a confidence level."""
-        return _accuracy_interval(self._all(), level)
+        """The interval of `accuracy_interval`, or of `difference_interval`, of a confidence level."""
+        return (_difference_interval if self._differences else _accuracy_interval)(self._all(), level)
 
     def spread(self, level: float = _LEVEL) -> Spread:
-        """The accuracy over chips, with the interval of a confidence level."""
+        """The figure over chips, with the interval of a confidence level."""
         return _describe(self._all().by_chip, self.interval(level))
 
     def variances(self) -> tuple[float, float, float]:
@@ -140,7 +143,7 @@ class Tally:
     def _all(self) -> _Sums:
         by_chip, images = np.array(self._by_chip, np.float64), len(self._by_image)
         mean = float(by_chip.sum()) / max(1, images * self.chips)
-        return _Sums(mean, by_chip / images, self._by_image / max(1, self.chips), float(by_chip.sum()))
+        return _Sums(mean, by_chip / images, self._by_image / max(1, self.chips), float(self._squares))
 
 
 def _accuracy_interval(sums: _Sums, level: float) -> Interval | None:
@@ -161,10 +164,14 @@ def difference_interval(difference: npt.NDArray[np.number]) -> Interval | None:
     Args:
         difference: -1, 0 or 1 for each chip and image, [chips, images].
     """
-    mean, variance, degrees = _two_way(_sums(difference))
+    return _difference_interval(_sums(difference), _LEVEL)
+
+
+def _difference_interval(sums: _Sums, level: float) -> Interval | None:
+    mean, variance, degrees = _two_way(sums)
     if degrees is None:
         return None
-    reach = _quantile(degrees, _LEVEL) * math.sqrt(variance)
+    reach = _quantile(degrees, level) * math.sqrt(variance)
     return max(-1.0, mean - reach), min(1.0, mean + reach)
 
 

@@ -61,6 +61,7 @@ class CellResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         images: Samples of each.
         clean: Accuracy of the same file without errors.
         accuracy: Accuracy over chips; None before the first. Its interval holds at whichever look the cell ended.
+        loss: What it is below that of the same file without errors, sample by sample.
         top5: Share of the samples whose label is among the five highest scores; None where there are no more classes.
         changed: Share of the answers that are others than without errors (silent corruption).
         right_to_wrong: Share that is right without errors and wrong with them.
@@ -69,6 +70,7 @@ class CellResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         flipped_bits: Stored bits that come back wrong, on average over chips.
         settled: Whether the interval is as narrow as the plan asks for; None where it asks for none.
         looks: How often it was looked at.
+        figure: Whose interval settles it, `accuracy` or `loss`.
     """
 
     cell: Cell
@@ -76,6 +78,7 @@ class CellResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     images: int
     clean: float
     accuracy: Spread | None = None
+    loss: Spread | None = None
     top5: Spread | None = None
     changed: Spread | None = None
     right_to_wrong: Spread | None = None
@@ -84,11 +87,13 @@ class CellResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     flipped_bits: float = 0.0
     settled: bool | None = None
     looks: int = 1
+    figure: str = "accuracy"
 
     @property
     def half_width(self) -> float | None:
-        """Half the width of the accuracy's interval."""
-        interval = None if self.accuracy is None else self.accuracy.ci95
+        """Half the width of the interval by which the cell is settled."""
+        figure = self.loss if self.figure == "loss" else self.accuracy
+        interval = None if figure is None else figure.ci95
         return None if interval is None else (interval[1] - interval[0]) / 2
 
 

@@ -24,6 +24,7 @@ from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.protection import Protection
 from nfkit.reports.rendering import Readable
 from nfkit.reports.search import Search
+from nfkit.reports.vulnerability import Vulnerability
 
 R = TypeVar("R", bound=Readable)
 
@@ -37,6 +38,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.inspect/1": Inspection,
     "nfkit.energy/1": EnergyCount,
     "nfkit.campaign/1": Campaign,
+    "nfkit.vulnerability/1": Vulnerability,
 }
 """Records by the schema that their files state."""
 

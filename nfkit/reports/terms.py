@@ -306,6 +306,13 @@ _TERMS = (
         "campaigns.md",
     ),
     Term(
+        "vulnerability",
+        "What errors in one bit position of one weight site cost, while all other cells hold what was written. Losses "
+        "of single bits do not add up to that of errors everywhere.",
+        ("vulnerability map",),
+        "campaigns.md",
+    ),
+    Term(
         "stop rule",
         "With --until, a cell of a campaign ends when its interval is narrow enough. Each look has a higher confidence "
         "than the one before, so that all of them together miss the truth in at most 5 % of the cases.",

@@ -88,10 +88,7 @@ def campaign(
     ready = prepare(wanted, on_stage)
     rule = StopRule.of(wanted)
     with MeasurementStore(Path(folder), create=True) as store:
-        number = store.begin(
-            ready.fingerprint, ready.clean, ready.cells,
-            Run(_now(), f"{platform.node()} {platform.machine()}", crew.name, versions()),
-        )  # fmt: skip
+        number = store.begin(ready.fingerprint, ready.clean, ready.cells, describe_run(crew))
 
         def say(takes: Estimate) -> None:
             for sentence in takes.sentences():
@@ -244,8 +241,10 @@ def _read(plan: PlanLike) -> CampaignPlan:
     return read_plan(inputs.as_path(plan, "a plan"))
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+def describe_run(engine: Engine) -> Run:
+    """Who measures, from now on."""
+    begun = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Run(begun, f"{platform.node()} {platform.machine()}", engine.name, versions())
 
 
 def merge_campaigns(folders: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Campaign:

@@ -219,6 +219,15 @@ def test_a_stop_rule_ends_cells_one_by_one(plan, tmp_path):
     assert nfkit.campaign(asked, tmp_path).cells == record.cells  # looked at again, it ends at the same chips
 
 
+def test_a_stop_rule_of_the_loss_takes_fewer_chips(plan, tmp_path):
+    asked = plan(remedies="robust-bits:2", rates=0.05, chips=3, until=0.06, max_chips=30)
+    wide = nfkit.campaign(asked, tmp_path).cells[0]
+    narrow = nfkit.campaign({**asked, "figure": "loss"}, tmp_path).cells[0]
+    assert narrow.settled
+    assert narrow.chips < wide.chips
+    assert narrow.loss.mean == pytest.approx(narrow.clean - narrow.accuracy.mean)
+
+
 def test_a_dry_run_measures_the_pilot_only(plan, tmp_path):
     said = []
     record = nfkit.campaign(plan(), tmp_path, only_estimate=True, on_stage=said.append)

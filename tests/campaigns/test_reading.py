@@ -132,7 +132,7 @@ def test_the_template_is_a_plan(tiny, tmp_path):
     assert plan.rates == (0.005, 0.01)
     # What it shows commented out can be taken in.
     text = path.read_text()
-    for line in ("samples = 1000", 'labels = "base"', 'until = "1%"', "max_chips = 1000", 'curve = "stutz-2021"'):
+    for line in ("samples = 1000", 'labels = "base"', 'until = "1%"', "max_chips = 1000", 'figure = "loss"'):
         assert f"# {line}" in text
         text = text.replace(f"# {line}", line)
     path.write_text(text)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nfkit.campaigns.stopping import MISS, StopRule, half_width
-from nfkit.measure.statistics import Tally, accuracy_interval, accuracy_spread
+from nfkit.measure.statistics import Tally, accuracy_interval, accuracy_spread, difference_interval
 
 
 def tally_of(correct):
@@ -41,6 +41,18 @@ def test_a_tally_knows_what_the_matrix_knows():
     assert tally.interval(0.99)[0] < tally.interval()[0]
     spread, expected = tally.spread(), accuracy_spread(correct)
     assert (spread.mean, spread.std, spread.worst) == pytest.approx((expected.mean, expected.std, expected.worst))
+
+
+def test_a_tally_of_differences_has_the_paired_interval():
+    random = np.random.default_rng(9)
+    correct = draw(random, 6, 50)
+    difference = (random.random(50) < 0.9).astype(np.int8) - correct.astype(np.int8)
+    tally = Tally(50, differences=True)
+    for row in difference:
+        tally.add(row)
+    assert tally.interval() == pytest.approx(difference_interval(difference))
+    assert tally.spread().mean == pytest.approx(difference.mean())
+    assert sum(tally.variances()) == pytest.approx(difference.var(ddof=1), rel=0.1)
 
 
 def test_variances_are_those_of_the_two_way_analysis():

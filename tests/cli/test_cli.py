@@ -25,7 +25,7 @@ from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.reading import read_as
 
 COMMANDS = ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]
-COMMANDS += ["transfer", "tune", "serve", "page", "report"]
+COMMANDS += ["vulnerability", "transfer", "tune", "serve", "page", "report"]
 
 
 def as_json(result):

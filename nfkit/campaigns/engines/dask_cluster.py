@@ -64,7 +64,7 @@ class DaskCluster:
                     )
                 )  # fmt: skip
             try:
-                client = stack.enter_context(Client(where, timeout=_CONNECT, set_as_default=False))
+                client = stack.enter_context(Client(where, timeout=_CONNECT))
             except (OSError, ValueError) as error:
                 raise AccessError(
                     f"no dask scheduler answers at '{self._scheduler}' ({type(error).__name__}): give its address, "
@@ -74,11 +74,11 @@ class DaskCluster:
             if not self.workers:
                 raise AccessError(f"the dask scheduler at '{self._scheduler}' has no workers: start some first")
             name = f"nfkit-{uuid.uuid4().hex}"
-            client.register_plugin(HoldKit(name, kit), name=name)
+            client.register_plugin(HoldKit(name, kit, ours=self._scheduler is None), name=name)
             try:
                 yield _Cluster(client, name, self.workers)
             finally:
-                if client.status == "running":
+                if self._scheduler is not None and client.status == "running":
                     client.unregister_worker_plugin(name)
 
 
