@@ -35,7 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nfkit quantize float.onnx -o int4.onnx --data train.npz --bits 4",
     ),
     "fold": ("nfkit fold qat.onnx -o codes.onnx",),
-    "report": ("nfkit report record.json", "nfkit report evaluate.json plan.json found/front.json -o report.html"),
+    "report": ("nfkit report record.json", "nfkit report model.nf.onnx evaluate.json --data test.npz -o seen.html"),
     "plot": ("nfkit plot record.json -o tradeoff.svg", "nfkit plot *.json -o tradeoff.png"),
     "page": (
         "nfkit page model.nf.onnx -o page.html",

@@ -6,14 +6,15 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-from nfkit.pictures import bars, heat, svg
+from nfkit.pictures import bars, cloud, heat, svg
 from nfkit.pictures.bars import Bars
 from nfkit.pictures.charts import Chart
+from nfkit.pictures.cloud import KEY, Cloud
 from nfkit.pictures.elements import swatch
 from nfkit.pictures.heat import Heat
 from nfkit.pictures.text import shown
 
-Picture = Chart | Bars | Heat
+Picture = Chart | Bars | Heat | Cloud
 
 MOST_ROWS = 200
 """Rows of a table that a page holds; it says how many more there are."""
@@ -28,7 +29,9 @@ def draw(picture: Picture, ident: str) -> str:
     """
     if isinstance(picture, Chart):
         return svg.draw(picture, ident)
-    return bars.draw(picture, ident) if isinstance(picture, Bars) else heat.draw(picture, ident)
+    if isinstance(picture, Bars):
+        return bars.draw(picture, ident)
+    return heat.draw(picture, ident) if isinstance(picture, Heat) else cloud.draw(picture, ident)
 
 
 def figure(picture: Picture, ident: str) -> str:
@@ -67,6 +70,8 @@ def legend(picture: Picture) -> str:
         signs += [(line.name, swatch(line.role, "dashes")) for line in picture.lines]
     elif isinstance(picture, Bars) and len(picture.parts) > 1:
         signs = [(name, swatch(role, "block")) for name, role in picture.parts]
+    elif isinstance(picture, Cloud):
+        signs = [(name, swatch(role, "block")) for name, role in KEY]
     if not signs:
         return ""
     entries = "".join(f"<li>{sign} {escape(shown(name))}</li>" for name, sign in signs)

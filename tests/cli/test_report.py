@@ -37,7 +37,18 @@ def test_a_report_of_files(invoke, measured, tmp_path):
     assert said["schema"] == "nfkit.report/1"
     assert said["bytes"] == output.stat().st_size
     assert "record.json" in output.read_text()
-    assert "1 record, " in invoke("report", record, "-o", output, "--force").stdout
+    assert "1 file, " in invoke("report", record, "-o", output, "--force").stdout
+
+
+def test_a_model_is_run_on_single_samples(invoke, files, tmp_path):
+    page = tmp_path / "seen.html"
+    data = ["--data", files.data, "--samples", "40", "--ber", "2%", "--chip", "7"]
+    invoke("report", files.fused, *data, "-o", page)
+    content = page.read_text()
+    assert "stuck errors at a bit error rate of 2 %, chip 7" in content
+    assert content.count("data:image/png") >= 20
+    assert "What the generator does to a sample" in content
+    assert "Scores of the protected model" in content
 
 
 def test_what_report_refuses(run_all, measured, files, tmp_path):
@@ -46,6 +57,8 @@ def test_what_report_refuses(run_all, measured, files, tmp_path):
     (tmp_path / "notes.html").write_text("<!doctype html><p>mine")
     data = ["--data", str(files.data)]
     cases = {
+        "faulty rate": (["report", str(files.base), *data, "--ber", "7", "-o", "a.html"], "rate"),
+        "model onto itself": (["report", str(files.base), *data, "-o", str(files.base), "--force"], "never changed"),
         "exists": (["report", "record.json", "-o", "notes.html"], "give --force"),
         "itself": (["report", "record.json", "-o", "record.json", "--force"], "which is never changed"),
         "absent": (["report", "no.json", "-o", "a.html"], "cannot read the record 'no.json'"),

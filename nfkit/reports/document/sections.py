@@ -18,6 +18,21 @@ Facts = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
+class Cell:
+    """An image, or words, or both.
+
+    Attributes:
+        text: Words beneath the image.
+        image: The image as a data URI; empty for none.
+        told: What a reader who does not see the image is told of it.
+    """
+
+    text: str = ""
+    image: str = ""
+    told: str = ""
+
+
+@dataclass(frozen=True)
 class Gallery:
     """Small images in a grid, one row a sample.
 
@@ -25,13 +40,13 @@ class Gallery:
         title: What they are.
         caption: How they are to be read.
         columns: What each column shows.
-        rows: A name, one image a column as a data URI, and what a reader who sees none of them is told of each.
+        rows: A name, and one cell a column.
     """
 
     title: str
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -112,14 +127,14 @@ def _facts(record: Readable) -> tuple[tuple[str, Facts], ...]:
     groups = []
     if isinstance(record, Protection):
         training = _plain(record.training)
-        groups.append(("training", _flat(training)))
+        groups.append(("training", flat_facts(training)))
     plain = _plain(measured)
-    groups += [(key, _flat({key: plain[key]})) for key in _PROVENANCE if plain.get(key)]
+    groups += [(key, flat_facts({key: plain[key]})) for key in _PROVENANCE if plain.get(key)]
     settings = {key: plain[key] for key in _SETTINGS if plain.get(key) is not None}
     if isinstance(measured, Evaluation):
         settings["chips"] = ", ".join(map(str, measured.chips))
     if settings:
-        groups.append(("settings", _flat(settings)))
+        groups.append(("settings", flat_facts(settings)))
     return tuple(groups)
 
 
@@ -128,13 +143,19 @@ def _plain(record: msgspec.Struct) -> dict[str, Any]:
     return plain
 
 
-def _flat(plain: dict[str, Any], prefix: str = "", depth: int = 4) -> Facts:
-    """Nested values as names and texts."""
+def flat_facts(plain: dict[str, Any], prefix: str = "", depth: int = 4) -> Facts:
+    """Nested values as names and texts.
+
+    Args:
+        plain: The values.
+        prefix: What stands before every name.
+        depth: How many levels are opened.
+    """
     facts: list[tuple[str, str]] = []
     for key, value in plain.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and depth:
-            facts += _flat(value, f"{name} ", depth - 1)
+            facts += flat_facts(value, f"{name} ", depth - 1)
         elif value not in (None, "", [], ()):
             facts.append((name.replace("_", " "), _said(value)))
     return tuple(facts)
