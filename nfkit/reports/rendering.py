@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from nfkit.errors import OptionError
+
 
 @dataclass(frozen=True)
 class Table:
@@ -90,6 +92,26 @@ class Readable(msgspec.Struct, frozen=True):
     def to_pandas(self) -> Any:
         """The measured numbers as a pandas DataFrame; as a `Table` where pandas is not installed."""
         return self.table().to_pandas()
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draws the chart that says most of it by matplotlib.
+
+        Args:
+            axes: Axes to draw in; those of a new figure by default.
+
+        Returns:
+            The axes.
+
+        Raises:
+            OptionError: When there is nothing to draw, or matplotlib is missing.
+        """
+        from nfkit.pictures.plotted import plot
+        from nfkit.reports.seen import chart_of
+
+        chart = chart_of(self)
+        if chart is None:
+            raise OptionError(f"a record of {type(self).__name__.lower()} has no chart: print it, or see its table()")
+        return plot(chart, axes)
 
     def to_dict(self) -> dict[str, Any]:
         """The record in plain values, as its JSON file holds it."""

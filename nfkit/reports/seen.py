@@ -6,7 +6,8 @@ from functools import singledispatch
 
 from nfkit.pictures.charts import Chart
 from nfkit.pictures.figures import Picture
-from nfkit.reports import accuracy_charts, cost_charts
+from nfkit.reports import accuracy_charts, campaign_charts, cost_charts
+from nfkit.reports.campaign import Campaign
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.inspection import EnergyCount, Inspection
 from nfkit.reports.plan import Plan
@@ -63,6 +64,12 @@ def _(record: Inspection) -> tuple[Picture, ...]:
 @pictures_of.register
 def _(record: EnergyCount) -> tuple[Picture, ...]:
     return (cost_charts.layers(record),)
+
+
+@pictures_of.register
+def _(record: Campaign) -> tuple[Picture, ...]:
+    found = campaign_charts.over_rates(record)
+    return () if found is None else (found,)
 
 
 def chart_of(record: Readable) -> Chart | None:

@@ -87,9 +87,25 @@ _KINDS = {
     "Inspection": "inspection",
     "EnergyCount": "energy",
     "Page": "page",
+    "Campaign": "campaign",
 }
 _PROVENANCE = ("model", "data", "curve", "versions")
-_SETTINGS = ("faults", "level", "kind", "set_share", "layout", "seed", "can", "tolerance", "energy", "memory", "ber")
+_SETTINGS = (
+    "fingerprint",
+    "until",
+    "planned",
+    "faults",
+    "level",
+    "kind",
+    "set_share",
+    "layout",
+    "seed",
+    "can",
+    "tolerance",
+    "energy",
+    "memory",
+    "ber",
+)
 
 
 def section_of(record: Readable, name: str) -> Section:
