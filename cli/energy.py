@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from nfkit.cli import options
+from nfkit.cli.grouped import grouped
+from nfkit.cli.groups import BASIC, ModelInput, Rate, Record
 
 if TYPE_CHECKING:
     from nfkit.energy import Count, Saving
@@ -15,33 +18,55 @@ if TYPE_CHECKING:
     from nfkit.plans.energy_analysis import Economy
 
 
-def energy(
-    model: Annotated[Path, typer.Argument(help="ONNX file: a base, or a protected model (*.nf.onnx).")],
+@dataclass(frozen=True)
+class Compared:
+    """What is counted."""
+
+    TITLE: ClassVar[str] = BASIC
     generator: Annotated[
         list[str] | None, typer.Option("--generator", help="Put this generator in front of the base, or all; repeat.")
-    ] = None,
-    ber: options.OneBer = None,
-    vdd: options.OneVdd = None,
-    curve: Annotated[
-        str | None,
-        typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve: stutz-2021, neuralfuse, or a CSV file."),
-    ] = None,
-    extrapolate: options.Extrapolate = False,
-    kind: options.Kind = "stuck",
-    array: Annotated[str, typer.Option("--array", metavar="RxC", help="Extent of the systolic array.")] = "32x32",
+    ] = None
+    layers: Annotated[bool, typer.Option("--layers", help="List every layer.")] = False
+
+
+@dataclass(frozen=True)
+class Voltage:
+    """What errs, and at which voltage."""
+
+    TITLE: ClassVar[str] = "Faults"
+    kind: options.Kind = "stuck"
+    curve: options.AnyCurve = None
+    extrapolate: options.Extrapolate = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How the array reads its weights."""
+
+    TITLE: ClassVar[str] = "Array"
+    array: Annotated[str, typer.Option("--array", metavar="RxC", help="Extent of the systolic array.")] = "32x32"
     dataflow: Annotated[
         str, typer.Option("--dataflow", help="What stays in the array: os (outputs), ws (weights) or is (inputs).")
-    ] = "os",
-    word_bits: Annotated[int, typer.Option("--word-bits", help="Bits that one access delivers.")] = 64,
+    ] = "os"
+    word_bits: Annotated[int, typer.Option("--word-bits", help="Bits that one access delivers.")] = 64
     weight_bits: Annotated[
         int | None, typer.Option("--weight-bits", help="Bits of every weight; by default as the file stores them.")
-    ] = None,
+    ] = None
     preset: Annotated[
-        str, typer.Option("--preset", help="Counts true shapes, or by the paper's conventions.")
-    ] = "true",
-    layers: Annotated[bool, typer.Option("--layers", help="List every layer.")] = False,
-    layout: options.InputLayout = None,
-    json: options.Json = None,
+        str, typer.Option("--preset", metavar="true|paper", help="True shapes, or the paper's conventions.")
+    ] = "true"
+
+
+@grouped
+def energy(
+    model: Annotated[Path, typer.Argument(help="ONNX file: a base, or a protected model (*.nf.onnx).")],
+    *,
+    compared: Compared,
+    rate: Rate,
+    voltage: Voltage,
+    memory: Memory,
+    model_input: ModelInput,
+    record_file: Record,
 ) -> None:
     """Count what an inference reads and computes, and what lower voltage saves with a generator in front."""
     from nfkit.cli import console
@@ -51,11 +76,14 @@ def energy(
     from nfkit.model import load
     from nfkit.plans.energy_analysis import NETWORKS, analyse
     from nfkit.plans.operating_points import Scale
+    from nfkit.workflows.inputs import find_spec
 
-    console.check_outputs(json, models={"the model": model}, files={"the curve": curve})
+    console.check_outputs(record_file.json, models={"the model": model}, files={"the curve": voltage.curve})
+    ber, vdd = rate.settings().values()
+    kind, preset, extrapolate = voltage.kind, memory.preset, voltage.extrapolate
     if ber is not None and vdd is not None:
         raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
-    known = load_curve(curve or (PAPER_CURVE if preset == "paper" else DEFAULT_CURVE))
+    known = load_curve(voltage.curve or (PAPER_CURVE if preset == "paper" else DEFAULT_CURVE))
     errors = BitErrors(0.0 if vdd is not None else 0.01 if ber is None else ber, kind)
     if vdd is not None:
         point = known.at_volts(vdd, extrapolate=extrapolate)
@@ -63,15 +91,16 @@ def energy(
         scale = Scale(errors.at(0.0), BitErrors(0.1, kind).flips_per_cell() / 0.1, known, extrapolate)
         point = scale.require(errors.rate)
     graph = load(model)
-    names = [name for given in generator or () for name in (NETWORKS if given == "all" else (given,))]
-    shape = options.make_spec(graph, layout, None, None, None).image_shape if names else None
+    names = [name for given in compared.generator or () for name in (NETWORKS if given == "all" else (given,))]
+    shape = find_spec(graph, **model_input.settings()).image_shape if names else None
+    array = parse_array(memory.array, memory.dataflow, memory.word_bits)
     result = analyse(
-        graph, point, known, generators=names, image_shape=shape, array=parse_array(array, dataflow, word_bits),
-        preset=preset, weight_bits=weight_bits, rate=errors.rate,  # type: ignore[arg-type]
+        graph, point, known, generators=names, image_shape=shape, array=array,
+        preset=preset, weight_bits=memory.weight_bits, rate=errors.rate,  # type: ignore[arg-type]
     )  # fmt: skip
-    console.write_json({"model": str(model), "ber": errors.rate, "kind": kind, **result.to_dict()}, json)
-    if json != "-":
-        _show(model, result, layers, errors)
+    console.write_json({"model": str(model), "ber": errors.rate, "kind": kind, **result.to_dict()}, record_file.json)
+    if record_file.json != "-":
+        _show(model, result, compared.layers, errors)
 
 
 def _show(path: Path, result: Economy, layers: bool, errors: BitErrors) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 import typer
 
+from nfkit.cli import options
 from nfkit.cli.grouped import parse_share, parse_shares
 from nfkit.cli.options import numbers
 from nfkit.cli.streams import note
@@ -39,11 +40,11 @@ class Rates:
 
 @dataclass(frozen=True)
 class Rate:
-    """One bit error rate or voltage to train for."""
+    """One bit error rate or voltage."""
 
     TITLE: ClassVar[str] = BASIC
     ber: Annotated[
-        str | None, typer.Option("--ber", metavar="RATE", help="Bit error rate per cell to train for, such as 1%; 1 %.")
+        str | None, typer.Option("--ber", metavar="RATE", help="Bit error rate per cell, such as 0.5%; 1 %.")
     ] = None
     vdd: Annotated[
         str | None, typer.Option("--vdd", metavar="V", help="Or a supply voltage over Vmin, by the voltage curve.")
@@ -62,57 +63,24 @@ class Faults:
     """What low voltage does to the weight memory, and how that holds them."""
 
     TITLE: ClassVar[str] = "Faults"
-    kind: Annotated[str, typer.Option("--kind", metavar="stuck|flip|asymmetric", help="What a faulty cell does.")] = (
-        "stuck"
-    )
-    set_share: Annotated[
-        float, typer.Option("--set-share", help="Share of errors that write a 1 (stuck, asymmetric).")
-    ] = 0.5
-    memory_layout: Annotated[
-        str,
-        typer.Option(
-            "--memory-layout",
-            metavar="LAYOUT",
-            help="Which cell holds what: iid, array[:ROWSxCOLUMNS], reference, cluster[:BLOCK:SHAPE], measured:FOLDER.",
-        ),
-    ] = "iid"
-    protect_top: Annotated[
-        int, typer.Option("--protect-top", min=0, metavar="N", help="How many top bits of every weight never err.")
-    ] = 0
-    protect_bit: Annotated[
-        list[int] | None, typer.Option("--protect-bit", help="A bit position that never errs, 0 the lowest; repeat.")
-    ] = None
-    protect_site: Annotated[
-        list[str] | None, typer.Option("--protect-site", help="Pattern of weight sites that never err; repeat.")
-    ] = None
-    storage: Annotated[
-        str,
-        typer.Option(
-            "--storage",
-            metavar="as-stored|twos-complement|sign-magnitude|offset-binary|gray",
-            help="Which word of bits stands for which code.",
-        ),
-    ] = "as-stored"
-    ecc: Annotated[
-        str,
-        typer.Option(
-            "--ecc",
-            metavar="none|secded-32|secded-64|secded-32-zero|secded-64-zero",
-            help="Error correction: of two errors a word comes back as read, or with -zero as 0.",
-        ),
-    ] = "none"
-    curve: Annotated[
-        str, typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve: stutz-2021, neuralfuse, or a CSV file.")
-    ] = "stutz-2021"
-    extrapolate: Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the curve.")] = False
-    layout_map: Annotated[str | None, typer.Option("--layout-map", hidden=True)] = None
+    kind: options.Kind = "stuck"
+    set_share: options.SetShare = 0.5
+    memory_layout: options.MemoryLayout = "iid"
+    protect_top: options.ProtectTop = 0
+    protect_bit: options.ProtectBits = None
+    protect_site: options.ProtectSites = None
+    storage: options.Storage = "as-stored"
+    ecc: options.Ecc = "none"
+    curve: options.CurveName = "stutz-2021"
+    extrapolate: options.Extrapolate = False
+    layout_map: options.OldMemoryLayout = None
 
     def settings(self) -> dict[str, Any]:
         """The arguments of a workflow that say what errs, and at which voltage."""
         return {
             "kind": self.kind,
             "set_share": self.set_share,
-            "layout": _renamed("--layout-map", self.layout_map, "--memory-layout", self.memory_layout),
+            "layout": self.layout(),
             "protected_top": self.protect_top,
             "protected_bits": tuple(self.protect_bit or ()),
             "protected_sites": tuple(self.protect_site or ()),
@@ -121,6 +89,10 @@ class Faults:
             "curve": self.curve,
             "extrapolate": self.extrapolate,
         }
+
+    def layout(self) -> str:
+        """How cells hold weights, under whichever name it was given."""
+        return renamed("--layout-map", self.layout_map, "--memory-layout", self.memory_layout) or "iid"
 
 
 @dataclass(frozen=True)
@@ -169,25 +141,16 @@ class ModelInput:
     """What the model takes, where its graph does not say."""
 
     TITLE: ClassVar[str] = "Input"
-    input_layout: Annotated[
-        str | None, typer.Option("--input-layout", metavar="NCHW|NHWC|NHW|NC", help="Order of the input's axes.")
-    ] = None
-    range_: Annotated[
-        tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="Valid range of the input.")
-    ] = None
-    mean: Annotated[
-        str | None,
-        typer.Option("--mean", metavar="M[,M..]", help="Mean that images in [0, 1] were normalised with."),
-    ] = None
-    std: Annotated[str | None, typer.Option("--std", metavar="S[,S..]", help="Standard deviation to go with it.")] = (
-        None
-    )
-    layout: Annotated[str | None, typer.Option("--layout", metavar="NCHW|NHWC|NHW|NC", hidden=True)] = None
+    input_layout: options.InputLayout = None
+    range_: options.Range = None
+    mean: options.Mean = None
+    std: options.Std = None
+    layout: options.OldInputLayout = None
 
     def settings(self) -> dict[str, Any]:
         """The arguments of a workflow that describe the input."""
         return {
-            "input_layout": _renamed("--layout", self.layout, "--input-layout", self.input_layout),
+            "input_layout": renamed("--layout", self.layout, "--input-layout", self.input_layout),
             "value_range": self.range_,
             "mean": numbers("mean", self.mean),
             "std": numbers("std", self.std),
@@ -203,10 +166,8 @@ class Measuring:
     """How much is measured."""
 
     TITLE: ClassVar[str] = "Measuring"
-    chips: Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure on.")] = 10
-    optimization: Annotated[
-        str, typer.Option("--optimization", metavar="none|basic|extended|all", help="ONNX Runtime's level.")
-    ] = "all"
+    chips: options.Chips = 10
+    optimization: options.Level = "all"
 
     def settings(self) -> dict[str, Any]:
         """The arguments of a workflow that measures."""
@@ -218,9 +179,7 @@ class Record:
     """Where the record goes."""
 
     TITLE: ClassVar[str] = "Output"
-    json: Annotated[
-        str | None, typer.Option("--json", metavar="FILE|-", help="Write the record as JSON; - for stdout.")
-    ] = None
+    json: options.Json = None
 
     def file(self) -> Path | None:
         """The file, if it is one."""
@@ -240,7 +199,7 @@ class SeenRecord(Record):
     ] = None
 
 
-def _renamed(old: str, given: str | None, new: str, value: str | None) -> str | None:
+def renamed(old: str, given: str | None, new: str, value: str | None) -> str | None:
     """What an option says that is also read under its old name."""
     if given is None:
         return value

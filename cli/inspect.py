@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from nfkit.cli import options
+from nfkit.cli.grouped import grouped
+from nfkit.cli.groups import ModelInput, Record
 
 
+@grouped
 def inspect(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
-    layout: options.InputLayout = None,
-    range_: options.Range = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    json: options.Json = None,
+    *,
+    model_input: ModelInput,
+    record_file: Record,
 ) -> None:
     """Show what a model stores as integers, what it takes, and what stands against protecting it."""
     from nfkit.cli import console
@@ -31,13 +31,15 @@ def inspect(
     from nfkit.graph.memory.survey import Survey
     from nfkit.graph.operators.vendors import explain
     from nfkit.model import load, sha256
+    from nfkit.workflows.inputs import find_spec
 
+    json = record_file.json
     console.check_outputs(json, models={"the model": model})
     graph = load(model)
     survey = Survey(graph)
     sites, covered = sites_of(survey), coverage(survey)
     try:
-        taken: dict[str, Any] = options.make_spec(graph, layout, range_, mean, std).to_dict()
+        taken: dict[str, Any] = find_spec(graph, **model_input.settings()).to_dict()
     except NfkitError as error:
         taken = {"error": str(error)}
     record = {

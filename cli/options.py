@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nfkit.errors import OptionError
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from nfkit.graph.input.spec import InputSpec
 
 FrozenModel = Annotated[Path, typer.Argument(help="Quantised ONNX file; never changed.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")]
@@ -44,25 +39,22 @@ EnergyBudget = Annotated[
     str | None,
     typer.Option("--energy-budget", metavar="SHARE", help="Largest share of the base's accesses, such as 2%."),
 ]
-OneBer = Annotated[float | None, typer.Option("--ber", help="Bit error rate per cell; 0.01 by default.")]
-Chips = Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure the result on.")]
-Kind = Annotated[str, typer.Option("--kind", help="What a faulty cell does: stuck, flip or asymmetric.")]
-LayoutName = Annotated[
+Kind = Annotated[str, typer.Option("--kind", metavar="stuck|flip|asymmetric", help="What a faulty cell does.")]
+SetShare = Annotated[float, typer.Option("--set-share", help="Share of errors that write a 1 (stuck, asymmetric).")]
+MemoryLayout = Annotated[
     str,
     typer.Option(
         "--memory-layout",
-        "--layout-map",
-        help="How cells hold weights: iid, array[:ROWSxCOLUMNS], reference, cluster[:BLOCK:SHAPE] or measured:FOLDER.",
+        metavar="LAYOUT",
+        help="Which cell holds what: iid, array[:ROWSxCOLUMNS], reference, cluster[:BLOCK:SHAPE], measured:FOLDER.",
     ),
 ]
-SetShare = Annotated[float, typer.Option("--set-share", help="Share of errors that write a 1 (stuck and asymmetric).")]
-ProtectBits = Annotated[
-    list[int] | None,
-    typer.Option("--protect-bit", help="A bit position that never errs, 0 the lowest; repeat."),
-]
+OldMemoryLayout = Annotated[str | None, typer.Option("--layout-map", hidden=True)]
 ProtectTop = Annotated[
-    int,
-    typer.Option("--protect-top", min=0, metavar="N", help="How many top bits of every site never err."),
+    int, typer.Option("--protect-top", min=0, metavar="N", help="How many top bits of every weight never err.")
+]
+ProtectBits = Annotated[
+    list[int] | None, typer.Option("--protect-bit", help="A bit position that never errs, 0 the lowest; repeat.")
 ]
 ProtectSites = Annotated[
     list[str] | None, typer.Option("--protect-site", help="Pattern of weight sites that never err; repeat.")
@@ -71,45 +63,41 @@ Storage = Annotated[
     str,
     typer.Option(
         "--storage",
-        metavar="CODE",
-        help="How memory holds a code: as-stored, twos-complement, sign-magnitude, offset-binary or gray.",
+        metavar="as-stored|twos-complement|sign-magnitude|offset-binary|gray",
+        help="Which word of bits stands for which code.",
     ),
 ]
 Ecc = Annotated[
     str,
     typer.Option(
         "--ecc",
-        metavar="CODE",
-        help="Error correction beside the weights: none, secded-32 or secded-64, which correct one error a word and "
-        "return two as read, or secded-32-zero or secded-64-zero, which zero the word.",
+        metavar="none|secded-32|secded-64|secded-32-zero|secded-64-zero",
+        help="Error correction: of two errors a word comes back as read, or with -zero as 0.",
     ),
 ]
+CurveName = Annotated[
+    str, typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve: stutz-2021, neuralfuse, or a CSV file.")
+]
+AnyCurve = Annotated[
+    str | None, typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve; by default that of the preset.")
+]
+Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the curve.")]
+Chips = Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure on.")]
+Chip = Annotated[int, typer.Option("--chip", min=0, help="Seed of the chip.")]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the record as JSON; - for stdout.")]
-Level = Annotated[str, typer.Option("--optimization", help="ONNX Runtime's level: none, basic, extended or all.")]
+Level = Annotated[str, typer.Option("--optimization", metavar="none|basic|extended|all", help="ONNX Runtime's level.")]
 InputLayout = Annotated[
-    str | None,
-    typer.Option(
-        "--input-layout", "--layout", help="Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC."
-    ),
+    str | None, typer.Option("--input-layout", metavar="NCHW|NHWC|NHW|NC", help="Order of the input's axes.")
 ]
+OldInputLayout = Annotated[str | None, typer.Option("--layout", metavar="NCHW|NHWC|NHW|NC", hidden=True)]
 Range = Annotated[
-    tuple[float, float] | None,
-    typer.Option("--range", metavar="LOW HIGH", help="Valid range of the model's input."),
+    tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="Valid range of the input.")
 ]
 Mean = Annotated[
     str | None,
     typer.Option("--mean", metavar="M[,M..]", help="Mean that images in [0, 1] were normalised with."),
 ]
 Std = Annotated[str | None, typer.Option("--std", metavar="S[,S..]", help="Standard deviation to go with it.")]
-
-
-OneVdd = Annotated[
-    float | None, typer.Option("--vdd", metavar="V", help="Supply voltage over Vmin in place of --ber, by the curve.")
-]
-CurveName = Annotated[
-    str, typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve: stutz-2021, neuralfuse, or a CSV file.")
-]
-Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the voltage curve.")]
 
 
 Queries = Annotated[
@@ -142,31 +130,6 @@ EndpointOutput = Annotated[
 Classes = Annotated[
     int | None, typer.Option("--classes", metavar="N", help="Behind an address: how many classes there are.")
 ]
-
-
-def input_settings(
-    layout: str | None, value_range: tuple[float, float] | None, mean: str | None, std: str | None
-) -> dict[str, Any]:
-    """What the options say of the model's input, as arguments of the library."""
-    return {
-        "input_layout": layout,
-        "value_range": value_range,
-        "mean": numbers("mean", mean),
-        "std": numbers("std", std),
-    }
-
-
-def make_spec(
-    model: ir.Model,
-    layout: str | None,
-    value_range: tuple[float, float] | None,
-    mean: str | None,
-    std: str | None,
-) -> InputSpec:
-    """The model's input: as recorded in a fused file, else from the graph and the options."""
-    from nfkit.workflows.inputs import find_spec
-
-    return find_spec(model, **input_settings(layout, value_range, mean, std))
 
 
 def parse_can(given: list[str] | None) -> list[str]:

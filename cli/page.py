@@ -22,7 +22,7 @@ class Shown:
     data: options.FoundData = None
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many of the first samples to show.")] = 20
     labels: options.Labels = "data"
-    chip: Annotated[int, typer.Option("--chip", min=0, help="Seed of the chip to begin with.")] = 50_000
+    chip: options.Chip = 50_000
     runtime: Annotated[
         Path | None,
         typer.Option("--runtime", help="Archive of the npm package onnxruntime-web, or its folder; else fetched once."),

@@ -36,9 +36,7 @@ class Memory:
     """What low voltage does to the weight memory; how that holds weights is for the plan to choose."""
 
     TITLE: ClassVar[str] = "Faults"
-    kind: Annotated[str, typer.Option("--kind", metavar="stuck|flip|asymmetric", help="What a faulty cell does.")] = (
-        "stuck"
-    )
+    kind: options.Kind = "stuck"
     set_share: options.SetShare = 0.5
     memory_layout: Annotated[
         str,

@@ -205,11 +205,15 @@ def evaluate_address(
 def find_spec(base: Base, graph: ir.Model | None, form: Form) -> InputSpec:
     """What a base takes: as it says itself, and for layout and range as the same model in a file does."""
     from nfkit.access.input import find_input_of
+    from nfkit.workflows.inputs import find_spec as find_graph_spec
 
     layout, value_range, mean, std = form
     ours = base.about.input
     if graph is not None and not any(form):
-        known = options.make_spec(graph, *form)
+        known = find_graph_spec(
+            graph, input_layout=layout, value_range=value_range,
+            mean=options.numbers("mean", mean), std=options.numbers("std", std),
+        )  # fmt: skip
         if (known.dtype, known.shape) != (ours.dtype, ours.sample):
             raise OptionError(
                 f"{base.about.name} takes {ours}, the model given with --clean {known.dtype} {list(known.shape)}: they "
