@@ -144,7 +144,7 @@ def test_points_of_what_protect_measured(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda record: {"schema": "nfkit.inspect/1"}, "is no record that can be read here"),
+        (lambda record: {"schema": "nfkit.serve/1"}, "is no record that can be read here"),
         (lambda record: [record], "is no record that can be read here"),
         (lambda record: json.loads((RESULTS / "bits_resnet20.nf.json").read_text()), "no measurement"),
         (lambda record: {k: v for k, v in record.items() if k != "energy"}, "says nothing of energy"),
