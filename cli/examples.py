@@ -25,7 +25,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nfkit inject faulty.onnx -o model.onnx --remove",
     ),
     "split": ("nfkit split model.nf.onnx", "nfkit split model.nf.onnx --base model.onnx --generator front.onnx"),
+    "verify": (
+        "nfkit verify model.nf.onnx --base model.onnx",
+        "nfkit verify model.nf.onnx --data test.npz --chips 3 --json verified.json",
+    ),
     "tune": ("nfkit tune model.nf.onnx --caution 16 -o careful.nf.onnx",),
+    "modes": (
+        "nfkit modes model.nf.onnx -o switched.nf.onnx --data test.npz",
+        "nfkit tune switched.nf.onnx --mode nominal -o nominal.nf.onnx",
+    ),
     "transfer": (
         "nfkit transfer model.nf.onnx other.onnx --data test.npz",
         "nfkit transfer model.nf.onnx https://host/v2/models/other --data test.npz --queries 2000",

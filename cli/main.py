@@ -16,6 +16,7 @@ from nfkit.cli.fold import fold
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
 from nfkit.cli.models import models
+from nfkit.cli.modes import modes
 from nfkit.cli.page import page
 from nfkit.cli.plan import plan
 from nfkit.cli.plot import plot
@@ -28,6 +29,7 @@ from nfkit.cli.split import split
 from nfkit.cli.streams import note, printing
 from nfkit.cli.transfer import transfer
 from nfkit.cli.tune import tune
+from nfkit.cli.verify import verify
 from nfkit.cli.vulnerability import vulnerability
 from nfkit.errors import NfkitError
 from nfkit.version import __version__
@@ -39,8 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    plan, protect, evaluate, vulnerability, inspect, energy, search, quantize, inject, split, tune, transfer, serve,
-    report, page, plot, fold, explain,
+    plan, protect, evaluate, verify, vulnerability, inspect, energy, search, quantize, inject, split, tune, modes,
+    transfer, serve, report, page, plot, fold, explain,
 ):  # fmt: skip
     app.command(epilog=epilog(command.__name__))(command)
 app.add_typer(campaign, name="campaign", epilog=epilog("campaign"))

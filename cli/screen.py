@@ -76,6 +76,8 @@ def _width() -> int:
 
 def show_table(table: Table) -> None:
     """Prints a table; in a terminal no wider than that, in several beneath each other where it must be."""
+    if not table.columns:
+        return
     plain = str(table)
     width = _width()
     if not is_terminal() or max(map(len, plain.splitlines())) <= width:

@@ -32,6 +32,9 @@ def tune(
         float | None,
         typer.Option("--threshold", help="Of early answers: probability from which on the base is spared."),
     ] = None,
+    mode: Annotated[
+        str | None, typer.Option("--mode", help="Of a file with modes: the one where a host names none.")
+    ] = None,
     force: options.Force = False,
     json: options.Json = None,
 ) -> None:
@@ -43,6 +46,7 @@ def tune(
     from nfkit.errors import OptionError
     from nfkit.graph.fusion.caution import read_caution, with_caution
     from nfkit.graph.fusion.dial import dial
+    from nfkit.graph.fusion.modes import mode_of, set_mode
     from nfkit.model import load, save, sha256
 
     console.check_outputs(json, {"-o": output}, models={"the model": protected}, force=force)
@@ -56,16 +60,22 @@ def tune(
     if numbers or at is not None or threshold is not None:
         changed, changes = dial(changed, numbers, at=at, threshold=threshold)
         moved |= changes
-    if not moved:
-        raise OptionError("nothing to change: give --caution, --at, --trust, --doubt or another number")
+    told = ", ".join(f"{name} {ends['after']:g} in place of {ends['before']:g}" for name, ends in moved.items())
+    switched = {}
+    if mode is not None:
+        switched = {"mode": {"before": mode_of(changed).name, "after": mode}}
+        changed = set_mode(changed, mode)
+        told = f"mode '{mode}' in place of '{switched['mode']['before']}'"
+    if not moved and mode is None:
+        raise OptionError("nothing to change: give --caution, --at, --trust, --doubt, --mode or another number")
     save(changed, output)
     record = {
         "schema": "nfkit.tune/1",
         "from": str(protected),
         "output": {"path": str(output), "sha256": sha256(output if output.is_file() else changed)},
         **moved,
+        **switched,
     }
     console.write_json(record, json)
     if json != "-":
-        told = ", ".join(f"{name} {ends['after']:g} in place of {ends['before']:g}" for name, ends in moved.items())
         print(f"{output}: {told}; nothing was trained, measure it")

@@ -13,6 +13,7 @@ from nfkit.version import __version__ as __version__
 if TYPE_CHECKING:
     from nfkit.access.guarded import Guarded as Guarded
     from nfkit.access.remote import open_endpoint as open_endpoint
+    from nfkit.access.switched import Switched as Switched
     from nfkit.data import Dataset as Dataset
     from nfkit.data import find_data as find_data
     from nfkit.data import load as load_data  # noqa: F401
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from nfkit.workflows.planning import plan as plan
     from nfkit.workflows.protection import protect as protect
     from nfkit.workflows.reporting import report as report
+    from nfkit.workflows.switching import build_modes as build_modes
+    from nfkit.workflows.verification import verify as verify
     from nfkit.workflows.vulnerability import vulnerability as vulnerability
 
 _HOMES = {
@@ -83,6 +86,10 @@ _HOMES = {
     # showing
     "page": "nfkit.workflows.page:page",
     "report": "nfkit.workflows.reporting:report",
+    # finished files
+    "verify": "nfkit.workflows.verification:verify",
+    "build_modes": "nfkit.workflows.switching:build_modes",
+    "Switched": "nfkit.access.switched:Switched",
     # bases that are no files
     "open_endpoint": "nfkit.access.remote:open_endpoint",
     "Guarded": "nfkit.access.guarded:Guarded",

@@ -46,11 +46,14 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.pictures": {"nfkit.errors", "nfkit.outputs"},
     "nfkit.reports": FOUNDATION | {"nfkit.graph", "nfkit.data", "nfkit.pictures"},
     "nfkit.measure": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.access", "nfkit.reports"},
+    "nfkit.deploy": FOUNDATION
+    | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.access", "nfkit.reports", "nfkit.measure"},
     "nfkit.remedies": BELOW_REMEDIES,
     "nfkit.pages": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data"},
     "nfkit.plans": BELOW_REMEDIES | {"nfkit.remedies"},
     "nfkit.campaigns": BELOW_REMEDIES | {"nfkit.remedies"},
-    "nfkit.workflows": BELOW_REMEDIES | {"nfkit.remedies", "nfkit.plans", "nfkit.pages", "nfkit.campaigns"},
+    "nfkit.workflows": BELOW_REMEDIES
+    | {"nfkit.remedies", "nfkit.plans", "nfkit.pages", "nfkit.campaigns", "nfkit.deploy"},
     "nfkit.models.zoo": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.measure", "nfkit.access"},
     "nfkit.models.catalogue": FOUNDATION
     | {"nfkit.energy", "nfkit.learn", "nfkit.models.bases", "nfkit.models.generators", "nfkit.models.zoo"},

@@ -126,6 +126,7 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         answer: How base and generator answer together; None where the base answers.
         plan: What to do so that no more than is tolerated is lost; None where the file was made for a bit error rate.
         search: The settings of the search that made it, if one did.
+        seal: Digests of the file's parts, as it bears them itself; empty in old records.
         command: The command line behind the record, if there was one.
     """
 
@@ -144,6 +145,7 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     answer: AnswerFacts | None = None
     plan: Plan | None = None
     search: dict[str, Any] | None = None
+    seal: dict[str, Any] = msgspec.field(default_factory=dict)
     command: str | None = None
 
     @property

@@ -18,12 +18,14 @@ from nfkit.reports import version1
 from nfkit.reports.campaign import Campaign
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.inspection import EnergyCount, Inspection
+from nfkit.reports.modes import Modes
 from nfkit.reports.page import Page
 from nfkit.reports.plan import Plan
 from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.protection import Protection
 from nfkit.reports.rendering import Readable
 from nfkit.reports.search import Search
+from nfkit.reports.verification import Verification
 from nfkit.reports.vulnerability import Vulnerability
 
 R = TypeVar("R", bound=Readable)
@@ -39,6 +41,8 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.energy/1": EnergyCount,
     "nfkit.campaign/1": Campaign,
     "nfkit.vulnerability/1": Vulnerability,
+    "nfkit.verify/1": Verification,
+    "nfkit.modes/1": Modes,
 }
 """Records by the schema that their files state."""
 

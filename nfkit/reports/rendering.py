@@ -29,6 +29,8 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
 
     def __str__(self) -> str:
+        if not self.columns:
+            return ""
         lines = [self.columns, *(tuple(map(str, row)) for row in self.rows)]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
         text = [lines[0], tuple("-" * width for width in widths), *lines[1:]]

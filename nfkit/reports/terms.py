@@ -254,6 +254,21 @@ _TERMS = (
         "statistics.md",
     ),
     Term(
+        "seal",
+        "Digests of the parts of a protected file, in its own metadata. By them nfkit verify sees every later change "
+        "of what the file computes or says, and blames none that only writes it anew. It is no signature: whoever can "
+        "change a file can seal it again.",
+        ("sealed",),
+        "deploy.md",
+    ),
+    Term(
+        "mode",
+        "One of the ways in which a file of nfkit modes runs. In the mode nominal the base answers, bit for bit, and "
+        "no generator runs; each level of low voltage has the trust that was fitted for its bit error rate.",
+        ("modes", "nominal mode"),
+        "deploy.md",
+    ),
+    Term(
         "parity",
         "How far two ways to compute the same file differ: here torch, in which a generator is trained, and ONNX "
         "Runtime, in which the file runs. A quantised network may differ by single steps of its output.",

@@ -17,6 +17,7 @@ from nfkit.faults import EVALUATION_CHIPS
 from nfkit.faults.kinds import MAX_RATE
 from nfkit.graph.fusion.dial import with_trust
 from nfkit.graph.fusion.fused import RESULTS_KEY
+from nfkit.graph.fusion.seal import seal, seal_of
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench, RowCallback
 from nfkit.measure.evaluation import Measurement, measure
@@ -119,6 +120,7 @@ class Finishing:
             float_generator=as_float,
             reason=reason,
             answer=None if made.answer is None else self._answer(made, made.answer, evaluation.clean_base),
+            seal=msgspec.to_builtins(seal_of(made.fused)),
         )
 
     def _answer(self, made: Shield, answer: FittedAnswer, unseen: float) -> AnswerFacts:
@@ -161,6 +163,7 @@ def _complete(fused: ir.Model, evaluation: Evaluation, test: Dataset, output: Pa
     fused.metadata_props[RESULTS_KEY] = json.dumps(_stated_results(evaluation), sort_keys=True)
     if evaluation.verdict is not None:
         fused.metadata_props[ADVICE_KEY] = json.dumps(_stated_advice(evaluation), sort_keys=True)
+    seal(fused)
     facts = Provenance.of(fused, fused, test).model
     return msgspec.structs.replace(evaluation, model=msgspec.structs.replace(facts, path=str(output)))
 

@@ -18,6 +18,7 @@ from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.dial import answer_of
 from nfkit.graph.fusion.fused import PLAN_KEY
 from nfkit.graph.fusion.restage import with_answer
+from nfkit.graph.fusion.seal import seal
 from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench
@@ -228,6 +229,7 @@ def set_plan(fused: ir.Model, plan: Plan, option: Option) -> ir.Model:
         "saving": option.saving, "base_runs": 1 - option.early["share"] if option.early else 1.0,
     }  # fmt: skip
     changed.metadata_props[PLAN_KEY] = json.dumps(stated, sort_keys=True)
+    seal(changed)
     return changed
 
 

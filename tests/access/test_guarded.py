@@ -132,3 +132,13 @@ def test_no_torch_is_needed():
     script = "import sys, nfkit\nnfkit.Guarded, nfkit.open_endpoint\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_at_the_nominal_voltage_the_base_answers_alone(setting):
+    base, front, _, _ = setting(0.4)
+    guarded = Guarded(front, base, nominal=True)
+    assert guarded(IMAGES).tobytes() == base.base(IMAGES).tobytes()
+    assert (guarded.asked, guarded.spared) == (len(IMAGES), 0)
+    assert base.questions[0] is IMAGES
+    guarded.nominal = False
+    assert guarded(IMAGES).tobytes() == Guarded(front, base)(IMAGES).tobytes()

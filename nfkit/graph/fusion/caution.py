@@ -11,7 +11,8 @@ import numpy as np
 import onnx_ir as ir
 
 from nfkit.errors import ModelError, OptionError
-from nfkit.graph.fusion.fused import GENERATOR_DIGEST_KEY, GENERATOR_PREFIX, PLAN_KEY, is_fused
+from nfkit.graph.fusion.fused import GENERATOR_DIGEST_KEY, GENERATOR_PREFIX, PLAN_KEY, is_fused, refuse_modes
+from nfkit.graph.fusion.seal import seal
 
 _NAME = GENERATOR_PREFIX + "generator.caution"
 _OUTDATED = ("nfkit.results", "nfkit.advice", PLAN_KEY, GENERATOR_DIGEST_KEY)  # true of the file as it was
@@ -45,9 +46,11 @@ def with_caution(fused: ir.Model, caution: float) -> ir.Model:
     """
     if not (math.isfinite(caution) and caution > 0):
         raise OptionError(f"--caution {caution}: give a number above 0")
+    refuse_modes(fused)
     read_caution(fused)
     changed = fused.clone()
     changed.graph.initializers[_NAME].const_value = ir.tensor(np.float32(caution), name=_NAME)
     for key in _OUTDATED:
         changed.metadata_props.pop(key, None)
+    seal(changed)
     return changed

@@ -12,8 +12,17 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.answer import Answer
-from nfkit.graph.fusion.fused import ANSWER_KEY, ANSWER_PREFIX, FITS_KEY, PLAN_KEY, THRESHOLD, is_fused
+from nfkit.graph.fusion.fused import (
+    ANSWER_KEY,
+    ANSWER_PREFIX,
+    FITS_KEY,
+    PLAN_KEY,
+    THRESHOLD,
+    is_fused,
+    refuse_modes,
+)
 from nfkit.graph.fusion.metadata import read_answer
+from nfkit.graph.fusion.seal import seal
 from nfkit.graph.fusion.trust import Trust
 
 OUTDATED = ("nfkit.results", "nfkit.advice", PLAN_KEY)
@@ -26,6 +35,7 @@ def answer_of(fused: ir.Model) -> Answer:
     Raises:
         ModelError: When its base answers by itself.
     """
+    refuse_modes(fused)
     answer = read_answer(fused) if is_fused(fused) else None
     if answer is None:
         raise ModelError("the base of this file answers by itself, so there is no trust to change: see --answer both")
@@ -61,6 +71,7 @@ def with_trust(fused: ir.Model, trust: Trust, threshold: float | None = None) ->
     changed.metadata_props[ANSWER_KEY] = json.dumps(answer.with_trust(trust).to_dict(), sort_keys=True)
     for key in OUTDATED:
         changed.metadata_props.pop(key, None)
+    seal(changed)
     return changed
 
 
@@ -109,6 +120,7 @@ def record_fits(fused: ir.Model, fits: dict[float, Trust]) -> None:
     """Records, in place, the trust fitted for several bit error rates; 0 stands for the nominal voltage."""
     record = [{"ber": rate, "trust": trust.to_dict()} for rate, trust in sorted(fits.items())]
     fused.metadata_props[FITS_KEY] = json.dumps(record, sort_keys=True)
+    seal(fused)
 
 
 def fitted_trust(fused: ir.Model, rate: float) -> Trust:

@@ -103,26 +103,17 @@ def _marked(nodes: list[ir.Node]) -> list[ir.Node]:
     return nodes
 
 
-def run_always(model: ir.Model) -> ir.Model:
-    """A model without early answers in which the base stands in the main graph again; the model itself if it has none.
-
-    What the base's memories and layers are can be read off it as off any fused model. It computes the same.
-    """
-    if condition(model) is None:
-        return model
-    straight = model.clone()
-    unwrap(straight)
-    return straight
-
-
-def condition(model: ir.Model) -> ir.Node | None:
+def condition(model: ir.Model | ir.Graph) -> ir.Node | None:
     """The If around the base; None where it always runs."""
-    return next((node for node in model.graph if is_condition(node)), None)
+    graph = model.graph if isinstance(model, ir.Model) else model
+    return next((node for node in graph if is_condition(node)), None)
 
 
 def is_condition(node: ir.Node) -> bool:
     """Whether a node is the If around a base."""
-    return node.op_type == "If" and node.metadata_props.get(ROLE_KEY) == ROLE_ANSWER
+    if node.op_type != "If" or node.metadata_props.get(ROLE_KEY) != ROLE_ANSWER:
+        return False
+    return any(ROLE_KEY not in inner.metadata_props for _, body in bodies(node) for inner in body)
 
 
 def unwrap(model: ir.Model) -> None:

@@ -26,6 +26,7 @@ from nfkit.graph.fusion.fuse import adopt
 from nfkit.graph.fusion.fused import ANSWER_KEY, EVIDENCE, GENERATOR_PREFIX, INPUT_KEY, JOINT, PREFIX
 from nfkit.graph.fusion.interface import write
 from nfkit.graph.fusion.metadata import read_answer
+from nfkit.graph.fusion.seal import seal
 from nfkit.graph.fusion.split import split
 from nfkit.graph.fusion.two_files import SURE
 from nfkit.graph.input.affine import input_to_levels, levels_to_input
@@ -136,6 +137,7 @@ def _close(
         CheckerPass(full_check=False)(front.clone())
     except Exception as error:
         raise ModelError(f"the front is invalid ({error}): please report this generator") from error
+    seal(front)
     return front
 
 

@@ -44,6 +44,7 @@ from nfkit.graph.fusion.fused import (
 from nfkit.graph.fusion.interface import write
 from nfkit.graph.fusion.metadata import read_input
 from nfkit.graph.fusion.opset import at_opset
+from nfkit.graph.fusion.seal import seal
 from nfkit.graph.fusion.split import evidence_of, split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.affine import input_to_levels, levels_to_input
@@ -206,6 +207,7 @@ def _join(
         CheckerPass(full_check=False)(with_data(base.clone()))  # the pass reorders large initializers
     except Exception as error:
         raise ModelError(f"the fused model is invalid ({error}): please report this model") from error
+    seal(base)
     return base
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from nfkit.errors import ModelError
 from nfkit.model import check_loaded
 
 PREFIX = "nfkit/"
@@ -23,6 +24,10 @@ BASE_IF_NEEDED = ANSWER_PREFIX + "base_if_needed"
 """Name of the If whose else branch is the base, where early answers may spare it."""
 THRESHOLD = "threshold"
 """Name, behind that prefix, of the probability from which on the evidence answers early."""
+MODE = PREFIX + "mode"
+"""Name of the number, an input with a default, by which a file with modes is switched."""
+MODE_PREFIX = MODE + "/"
+"""Start of the names that modes bring."""
 ROLE_ANSWER = "answer"
 """Role of the nodes of an answer stage."""
 EVIDENCE = "evidence"
@@ -47,12 +52,35 @@ FITS_KEY = "nfkit.answer.fits"
 """Trust fitted for several bit error rates (JSON)."""
 PLAN_KEY = "nfkit.plan"
 """The operating point that a plan chose for the file: voltage, expected accuracy and saving (JSON)."""
+MODES_KEY = "nfkit.modes"
+"""The modes of a file, the nominal one first: rate, trust, what was measured (JSON)."""
+SEAL_KEY = "nfkit.seal"
+"""Digests of the parts of the file (JSON); see `nfkit.graph.fusion.seal`."""
 
 
 def has_answer(model: ir.Model) -> bool:
     """Whether evidence and base answer together in a fused model."""
     made = {value.name for node in model.graph for value in node.outputs}
     return ANSWER_KEY in model.metadata_props or bool(made & {BASE_OUTPUT, f"{BASE_IF_NEEDED}_output"})
+
+
+def has_modes(model: ir.Model) -> bool:
+    """Whether a file can be switched between the base alone and levels of low voltage."""
+    chosen = model.graph.initializers.get(MODE)
+    return chosen is not None and chosen.const_value is not None and chosen.const_value.size == 1
+
+
+def refuse_modes(model: ir.Model) -> None:
+    """Refuses a file with modes, each of which has its own numbers.
+
+    Raises:
+        ModelError: When it has.
+    """
+    if has_modes(model):
+        raise ModelError(
+            "the file has modes, each with its own numbers: choose one (nfkit tune --mode), or take them out first "
+            "(nfkit modes --remove)"
+        )
 
 
 def is_fused(model: ir.Model) -> bool:

@@ -22,11 +22,14 @@ from nfkit.graph.fusion.fused import (
     BASE_DIGEST_KEY,
     BASE_HEADER_KEY,
     INPUT_KEY,
+    MODE,
+    MODE_PREFIX,
     RESULTS_KEY,
     THRESHOLD,
     has_answer,
+    has_modes,
 )
-from nfkit.graph.fusion.trust import Trust
+from nfkit.graph.fusion.trust import BASE_ALONE, Trust
 from nfkit.graph.input.spec import LAYOUTS, InputSpec
 
 _T = TypeVar("_T")
@@ -115,6 +118,8 @@ def read_answer(fused: ir.Model) -> Answer | None:
         return None
     try:
         answer = _read(fused, ANSWER_KEY, Answer)
+        if has_modes(fused) and not _mode(fused):
+            return replace(answer, trust=BASE_ALONE, threshold=None)
         numbers = {name: _number(fused, name) for name in answer.trust.to_dict()}
         threshold = None if answer.threshold is None else _number(fused, THRESHOLD)
         return replace(answer, trust=Trust(**numbers), threshold=threshold)
@@ -122,8 +127,19 @@ def read_answer(fused: ir.Model) -> Answer | None:
         raise _damaged(ANSWER_KEY, str(error)) from error
 
 
+def _mode(fused: ir.Model) -> int:
+    chosen = fused.graph.initializers[MODE].const_value
+    assert chosen is not None, "has_modes looked"
+    return int(chosen.numpy().reshape(()))
+
+
 def _number(fused: ir.Model, name: str) -> float:
     value = fused.graph.initializers.get(ANSWER_PREFIX + name)
+    table = fused.graph.initializers.get(f"{MODE_PREFIX}table/{name}")
+    if value is None and table is not None and table.const_value is not None and has_modes(fused):
+        rows = table.const_value.numpy().ravel()
+        if 0 <= _mode(fused) < len(rows):
+            return float(rows[_mode(fused)])
     if value is None or value.const_value is None or value.const_value.size != 1:
         raise _damaged(ANSWER_KEY, f"the graph holds no number '{ANSWER_PREFIX}{name}'")
     return float(value.const_value.numpy().reshape(()))
@@ -156,7 +172,7 @@ def _check_range(spec: InputSpec) -> None:
 def _read(fused: ir.Model, key: str, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(_text(fused, key), type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: no UTF-8
         raise _damaged(key, str(error)) from error
 
 

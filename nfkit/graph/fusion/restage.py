@@ -11,6 +11,7 @@ from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.dial import OUTDATED, answer_of, with_trust
 from nfkit.graph.fusion.fuse import add_answer
 from nfkit.graph.fusion.fused import ANSWER_KEY, ANSWER_PREFIX, EVIDENCE, GENERATOR_PREFIX
+from nfkit.graph.fusion.seal import seal
 from nfkit.graph.fusion.split import split, take_off_answer
 from nfkit.graph.memory.sites import ROLE_KEY
 
@@ -48,4 +49,5 @@ def with_answer(fused: ir.Model, answer: Answer) -> ir.Model:
         split(changed)
     except ModelError as error:
         raise ModelError(f"the answer stage of this file cannot be made anew: {error}") from error
+    seal(changed)
     return changed

@@ -18,10 +18,12 @@ from nfkit.graph.fusion.fused import (
     JOINT,
     PREFIX,
     ROLE_ANSWER,
+    SEAL_KEY,
     has_answer,
     is_fused,
 )
 from nfkit.graph.fusion.metadata import Header, read_digest, read_header, read_input
+from nfkit.graph.fusion.modes import plain
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.bits import BITS_KEY
 from nfkit.graph.memory.sites import ROLE_KEY
@@ -43,6 +45,7 @@ def split(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
     if not is_fused(fused):
         raise ModelError("the model has no generator in front: nothing to split")
     refuse_faults(fused)
+    fused = plain(fused)
     entry, digest = read_input(fused).name, read_digest(fused)
     with model_errors("the file cannot be taken apart", "it was changed after nfkit wrote it; take the original"):
         base, prefix = _without_prefix(fused.clone(), entry), _without_base(fused.clone(), entry)
@@ -62,7 +65,7 @@ def answer_stage(fused: ir.Model) -> ir.Model | None:
     split(fused)
     if not has_answer(fused):
         return None
-    model = fused.clone()
+    model = plain(fused).clone()
     if condition(model) is not None:
         unwrap(model)
     graph = model.graph
@@ -86,7 +89,7 @@ def answer_stage(fused: ir.Model) -> ir.Model | None:
         inputs, [stated], nodes=ours, initializers=constants, opset_imports={"": model.opset_imports[""]}, name="answer"
     )
     RemoveUnusedNodesPass()(result := ir.Model(alone, ir_version=model.ir_version))
-    result.metadata_props[ANSWER_KEY] = fused.metadata_props[ANSWER_KEY]
+    result.metadata_props[ANSWER_KEY] = model.metadata_props[ANSWER_KEY]
     return result
 
 
@@ -151,10 +154,8 @@ def _without_base(model: ir.Model, entry: str) -> ir.Model:
     model.functions.clear()
     for key in [k for k in model.metadata_props if not k.startswith("nfkit.")]:
         del model.metadata_props[key]
-    del model.metadata_props[BASE_DIGEST_KEY]
-    model.metadata_props.pop(ANSWER_KEY, None)
-    model.metadata_props.pop(BASE_ORIGINAL_KEY, None)
-    model.metadata_props.pop(BITS_KEY, None)
+    for key in (BASE_DIGEST_KEY, ANSWER_KEY, BASE_ORIGINAL_KEY, BITS_KEY, SEAL_KEY):
+        model.metadata_props.pop(key, None)
     for value in [v for v in graph.inputs if v.name != entry]:
         graph.inputs.remove(value)
     used = {n.domain for n in graph}

@@ -18,6 +18,7 @@ from nfkit.graph.fusion.answer import AnswerStage
 from nfkit.graph.fusion.fuse import add_answer
 from nfkit.graph.fusion.fused import ANSWER_KEY, EVIDENCE, GENERATOR_PREFIX, JOINT
 from nfkit.graph.fusion.metadata import read_answer
+from nfkit.graph.fusion.seal import seal
 from nfkit.graph.fusion.split import split
 
 SURE = "nfkit/sure"
@@ -73,7 +74,8 @@ def front_and_back(fused: ir.Model) -> tuple[ir.Model, ir.Model]:
         f"'{JOINT if changed else 'the image'}' and '{_EVIDENCE}', and take its answer",
         "threshold": answer.threshold,
     }
-    for model, part in ((front, "front"), (back, "back")):
+    for model, part, said in ((front, "front", answer), (back, "back", answer.always())):
         model.metadata_props[EARLY_KEY] = json.dumps({"part": part, **rule}, sort_keys=True)
-        model.metadata_props[ANSWER_KEY] = json.dumps(answer.to_dict(), sort_keys=True)
+        model.metadata_props[ANSWER_KEY] = json.dumps(said.to_dict(), sort_keys=True)
+        seal(model)
     return front, back

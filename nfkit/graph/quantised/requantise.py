@@ -12,8 +12,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import OptionError
-from nfkit.graph.fusion.early import run_always
 from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, BASE_ORIGINAL_KEY, is_fused
+from nfkit.graph.fusion.modes import run_always
+from nfkit.graph.fusion.seal import seal
 from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.bits import record_bits
@@ -51,6 +52,7 @@ def requantise(model: ir.Model, bits: int) -> ir.Model:
         # The digest that proves the base in a fused file is from now on that of the requantised one.
         changed.metadata_props.pop(BASE_ORIGINAL_KEY, None)
         changed.metadata_props[BASE_DIGEST_KEY] = sha256(requantise(split(model)[1], bits))
+        seal(changed)
     return changed
 
 
