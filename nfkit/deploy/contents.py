@@ -123,15 +123,22 @@ def _types(proto: onnx.ModelProto) -> Iterator[str]:
     bare.CopyFrom(proto)
     for graph in _graphs(bare):
         del graph.value_info[:]
+    for value in _inside(bare):
+        value.ClearField("type")
     try:
         inferred = onnx.shape_inference.infer_shapes(bare)
     except Exception:  # a message beyond 2 GiB, or operators that contradict each other, which ONNX Runtime refuses
         return
-    found = {value.name: value.type.tensor_type for graph in _graphs(inferred) for value in graph.value_info}
-    for graph in _graphs(proto):
-        for value in graph.value_info:
-            if value.name in found and _contradict(value.type.tensor_type, found[value.name]):
-                yield f"value '{value.name}' is stated to be what its operator does not give"
+    found = {value.name: value.type.tensor_type for value in _inside(inferred)}
+    for value in _inside(proto):
+        if value.name in found and _contradict(value.type.tensor_type, found[value.name]):
+            yield f"value '{value.name}' is stated to be what its operator does not give"
+
+
+def _inside(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Values inside a model of which it states types: what a body gives is one, and what the model gives is none."""
+    main, *inner = _graphs(proto)
+    return [*main.value_info, *(value for graph in inner for value in (*graph.value_info, *graph.output))]
 
 
 def _contradict(stated: onnx.TypeProto.Tensor, found: onnx.TypeProto.Tensor) -> bool:

@@ -96,10 +96,10 @@ class Scribe:
         """One item an initializer."""
         return {f"tensor '{self._name(value)}'": self._tensor(value.const_value) for value in values}
 
-    def ends(self, inputs: Iterable[ir.Value], outputs: Iterable[ir.Value]) -> dict[str, str]:
-        """One item an input and output, with type, shape and place."""
+    def ends(self, inputs: Iterable[ir.Value], outputs: Iterable[ir.Value], *, typed: bool = True) -> dict[str, str]:
+        """One item an input and output, with its place; with type and shape, which a body need not state."""
         return {
-            f"{end} '{self._name(value)}'": _digest((place, _type(value)))
+            f"{end} '{self._name(value)}'": _digest((place, _type(value) if typed else None))
             for end, values in (("input", inputs), ("output", outputs))
             for place, value in enumerate(values)
         }
@@ -113,7 +113,7 @@ class Scribe:
         items = {
             **self.nodes(graph),
             **self.tensors(graph.initializers.values()),
-            **self.ends(graph.inputs, graph.outputs),
+            **self.ends(graph.inputs, graph.outputs, typed=False),
         }
         return _digest(sorted(items.items()))
 

@@ -538,3 +538,13 @@ def test_a_wrong_type_of_a_value_inside_is_found(messages, outcome):
     value.type.tensor_type.shape.dim[1].dim_value += 1
     found = outcome(changed)
     assert "stated types" in [check.name for check in found.checks if check.outcome == "wrong"]
+
+
+def test_a_wrong_type_of_what_a_branch_gives_is_found(messages, outcome):
+    changed = onnx.ModelProto()
+    changed.CopyFrom(messages["early"])
+    gate = next(node for node in changed.graph.node if node.op_type == "If")
+    branch = next(a.g for a in gate.attribute if a.name == "else_branch")
+    branch.output[0].type.tensor_type.shape.dim[1].dim_value += 1
+    found = outcome(changed)
+    assert "stated types" in [check.name for check in found.checks if check.outcome == "wrong"]

@@ -193,7 +193,7 @@ def _part(model: ir.Model, role: str) -> Identity:
         items |= {"gate": repr([str(v.name) for v in (*gate.inputs, *gate.outputs) if v is not None])}
         for name, body in bodies(gate):
             marked = [inner for inner in body if ROLE_KEY in inner.metadata_props]
-            within = {**scribe.nodes(marked), **scribe.ends(body.inputs, body.outputs)}
+            within = {**scribe.nodes(marked), **scribe.ends(body.inputs, body.outputs, typed=False)}
             items |= {f"{name}: {item}": digest for item, digest in within.items()}
     ours = [value for name, value in graph.initializers.items() if name.startswith(PREFIX)]
     stored = [value for value in ours if str(value.name).startswith(ANSWER_PREFIX) == answers]
