@@ -360,6 +360,9 @@ def meaning(content):
         return None
     for field in ("producer_name", "producer_version", "domain", "model_version", "doc_string"):
         proto.ClearField(field)
+    for body in graphs(proto)[1:]:
+        for value in body.output:  # what it gives is what its operators give: to state it is optional
+            value.ClearField("type")
     for holder in [*graphs(proto), *proto.functions]:
         for field in ("doc_string", "value_info", "name") if isinstance(holder, onnx.GraphProto) else ("doc_string",):
             holder.ClearField(field)

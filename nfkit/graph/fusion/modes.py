@@ -309,10 +309,9 @@ def _tabulate(graph: ir.Graph, build: Builder, chosen: ir.Value, levels: Sequenc
         rows = []
         for mode in (levels[0], *levels):
             assert mode.trust is not None, "checked"
-            held = {**mode.trust.to_dict(), THRESHOLD: mode.threshold}
-            rows.append(held[name])
+            rows.append(mode.threshold if name == THRESHOLD else mode.trust.to_dict()[name])
         scalar = graph.initializers[ANSWER_PREFIX + name]
-        row = build.node("Gather", build.constant(f"table/{name}", rows), chosen, output=name)
+        row = build.node("Gather", build.constant(f"table/{name}", np.array(rows, np.float32)), chosen, output=name)
         row.type, row.shape = scalar.type, ir.Shape([])
         scalar.replace_all_uses_with(row)
         del graph.initializers[str(scalar.name)]
@@ -333,12 +332,12 @@ def _gate_answer(graph: ir.Graph, opset: int, nominal: ir.Value) -> None:
         scores = next(v for n in graph for v in n.outputs if v.name == BASE_OUTPUT)
     stated = graph.outputs[0]
     ends = []
-    for name, value in (("own", scores), ("both", stated)):
-        branch = Builder(graph, opset, f"{MODE_PREFIX}answer/{name}/")
+    for end_of, value in (("own", scores), ("both", stated)):
+        branch = Builder(graph, opset, f"{MODE_PREFIX}answer/{end_of}/")
         end = branch.node("Identity", value, output="scores")
         end.type, end.shape = stated.type, stated.shape
         _mark(branch.nodes, ROLE_ANSWER)
-        ends.append(ir.Graph([], [end], nodes=branch.nodes, name=f"{MODE_PREFIX}answer/{name}"))
+        ends.append(ir.Graph([], [end], nodes=branch.nodes, name=f"{MODE_PREFIX}answer/{end_of}"))
     branches: dict[str, Any] = {"then_branch": ends[0], "else_branch": ends[1]}
     node = ir.node("If", [nominal], branches, name=f"{MODE_PREFIX}answer")
     result, name = node.outputs[0], stated.name
