@@ -51,12 +51,14 @@ def over_energy(record: Evaluation) -> Chart | None:
     points = [point for point in record.points if point.voltage is not None]
     if not points:
         return None
-    bare = [_mark(p.base, 100 * p.voltage.saving, _rate(p)) for p in points if p.voltage is not None]
-    bare.append(Mark(0.0, 100 * record.clean_base, *_ends(record.clean.base.ci95), "at Vmin"))
+    bare = [_mark(p.base, 100 * p.voltage.saving, rate_of(p)) for p in points if p.voltage is not None]
+    bare.append(Mark(0.0, 100 * record.clean_base, *ends_of(record.clean.base.ci95), "at Vmin"))
     series = [Series("base with errors", _in_order(bare), "base")]
     series += _rivals(record, lambda volts, saving: saving)
     pair = [
-        _mark(p.protected, 100 * p.saving.by_accesses, _rate(p)) for p in points if p.protected is not None and p.saving
+        _mark(p.protected, 100 * p.saving.by_accesses, rate_of(p))
+        for p in points
+        if p.protected is not None and p.saving
     ]
     if pair:
         series.append(Series("protected model", _in_order(pair), "protected"))
@@ -120,9 +122,9 @@ def over_bits(record: PrecisionSweep) -> Chart:
     series = [Series("base without errors", clean, "clean")]
     for index, ber in enumerate(dict.fromkeys(point.ber for entry in record.sweep for point in entry.points)):
         at = [(entry.bits, point) for entry in record.sweep for point in entry.points if point.ber == ber]
-        marks = tuple(_mark(point.base, bits, _rate(point)) for bits, point in at)
+        marks = tuple(_mark(point.base, bits, rate_of(point)) for bits, point in at)
         series.append(Series(f"base at {100 * ber:.3g} %", marks, roles[index % len(roles)]))
-        kept = tuple(_mark(p.protected, bits, _rate(p)) for bits, p in at if p.protected is not None)
+        kept = tuple(_mark(p.protected, bits, rate_of(p)) for bits, p in at if p.protected is not None)
         if kept:
             series.append(Series(f"protected at {100 * ber:.3g} %", kept, "protected"))
     return Chart("Accuracy over bits of a weight", _BANDS, Axis("bits of a weight"), _AXIS, tuple(series))
@@ -142,9 +144,9 @@ def _place(volts: bool) -> Callable[[Point], float]:
 def _marks(
     points: Sequence[Point], x: Callable[[Point], float], which: str, clean: Share | None, clean_at: float | None
 ) -> tuple[Mark, ...]:
-    marks = [_mark(spread, x(p), _rate(p)) for p in points if (spread := getattr(p, which)) is not None]
+    marks = [_mark(spread, x(p), rate_of(p)) for p in points if (spread := getattr(p, which)) is not None]
     if clean is not None and clean_at is not None and not any(mark.x == clean_at for mark in marks):
-        marks.append(Mark(clean_at, 100 * clean.accuracy, *_ends(clean.ci95), "without errors"))
+        marks.append(Mark(clean_at, 100 * clean.accuracy, *ends_of(clean.ci95), "without errors"))
     return _in_order(marks)
 
 
@@ -155,7 +157,7 @@ def _chips(points: Sequence[Point], x: Callable[[Point], float], protected: bool
         Series(
             f"{role}, one chip",
             tuple(
-                Mark(x(point), 100 * value, name=f"{_rate(point)}, chip {row.chip}")
+                Mark(x(point), 100 * value, name=f"{rate_of(point)}, chip {row.chip}")
                 for point in points
                 for row in point.rows
                 if (value := getattr(row, role)) is not None
@@ -191,10 +193,11 @@ def _lines(record: Evaluation) -> tuple[Line, ...]:
 
 
 def _mark(spread: Spread, x: float, name: str) -> Mark:
-    return Mark(x, 100 * spread.mean, *_ends(spread.ci95), name)
+    return Mark(x, 100 * spread.mean, *ends_of(spread.ci95), name)
 
 
-def _ends(interval: tuple[float, float] | None) -> tuple[float | None, float | None]:
+def ends_of(interval: tuple[float, float] | None) -> tuple[float | None, float | None]:
+    """Ends of an interval in percent."""
     return (None, None) if interval is None else (100 * interval[0], 100 * interval[1])
 
 
@@ -202,5 +205,6 @@ def _in_order(marks: Iterable[Mark]) -> tuple[Mark, ...]:
     return tuple(sorted(marks, key=lambda mark: mark.x))
 
 
-def _rate(point: Point) -> str:
+def rate_of(point: Point) -> str:
+    """What an operating point is called."""
     return f"bit error rate {100 * point.ber:.3g} %"

@@ -13,6 +13,7 @@ from nfkit.errors import DataError, OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Chip
 from nfkit.measure.looks import look
 from nfkit.outputs import write_atomically
+from nfkit.reports.comparison import over_energy
 from nfkit.reports.document.samples import section_of_looks
 from nfkit.reports.document.sections import Section, flat_facts, section_of
 from nfkit.reports.document.writing import render
@@ -78,10 +79,16 @@ def report(
     given = [sources] if isinstance(sources, (str, os.PathLike, Readable)) else list(sources)
     if not given:
         raise OptionError("nothing to report: give records, or files that nfkit wrote with --json")
-    sections = []
+    sections: list[Section] = []
+    records: list[tuple[str, Readable]] = []
+
+    def add(name: str, record: Readable) -> None:
+        records.append((name, record))
+        sections.append(section_of(record, name))
+
     for source in given:
         if isinstance(source, Readable):
-            sections.append(section_of(source, _name(source)))
+            add(_name(source), source)
             continue
         path = inputs.as_path(source, "a record")
         if path.is_dir():
@@ -91,9 +98,9 @@ def report(
             errors = BitErrors(ber, kind)
             sections.append(_looked_at(path, data, form, errors, Chip(chip), samples, seed, on_stage))
         else:
-            sections.append(section_of(read(path), path.name))
+            add(path.name, read(path))
     title = f"nfkit report: {sections[0].name}" if len(sections) == 1 else "nfkit report"
-    return write_atomically(output, render(sections, title=title, made=command))
+    return write_atomically(output, render(sections, title=title, made=command, comparison=over_energy(records)))
 
 
 def _looked_at(

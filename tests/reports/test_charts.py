@@ -8,6 +8,7 @@ import pytest
 
 from nfkit.errors import OptionError
 from nfkit.reports.campaign import Campaign, Cell, CellResult
+from nfkit.reports.comparison import MOST, over_energy
 from nfkit.reports.energy import CurveFacts, Voltage
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.figures import Share, Spread
@@ -167,3 +168,19 @@ def test_matplotlib_draws_the_same_figures(measured):
     assert axes.get_xlabel() == "supply voltage over Vmin"
     with pytest.raises(OptionError, match="a record of energycount has no chart"):
         read(RESULTS / "energy_resnet18_hint-96_paper.json").plot()
+
+
+def test_several_protected_models_are_compared_by_what_they_save(measured):
+    milder = msgspec.structs.replace(
+        measured, points=tuple(msgspec.structs.replace(p, protected=Spread(0.5)) for p in measured.points)
+    )
+    protected = read(RESULTS / "protect_resnet20_auto.json")
+    chart = over_energy([("a", protected), ("b", milder), ("c", read(RESULTS / "bits_resnet20.nf.json"))])
+    assert [s.name for s in chart.series] == ["bases with errors", "a", "b"]
+    assert {m.x: m.y for m in series(chart, "b").marks} == {100 * p.saving.by_accesses: 50.0 for p in measured.points}
+    assert len(series(chart, "bases with errors").marks) == len(measured.points)  # the same base, once
+    assert "Not all" not in chart.caption
+    other = msgspec.structs.replace(milder, data=DataFacts("d", 10, "another digest"))
+    assert "Not all were measured on the same samples" in over_energy([("a", protected), ("b", other)]).caption
+    assert over_energy([("a", protected)]) is None
+    assert "2 further files are not drawn" in over_energy([(str(i), measured) for i in range(MOST + 2)]).caption

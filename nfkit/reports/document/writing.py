@@ -9,6 +9,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 
 from nfkit.errors import OptionError
+from nfkit.pictures.charts import Chart
 from nfkit.pictures.figures import figure, table
 from nfkit.pictures.looks import stylesheet
 from nfkit.pictures.text import shown
@@ -21,13 +22,16 @@ LARGEST = 2_000_000
 _LONG = 2000  # characters of a sentence that a report holds
 
 
-def render(sections: Sequence[Section], *, title: str = "nfkit report", made: str = "") -> bytes:
+def render(
+    sections: Sequence[Section], *, title: str = "nfkit report", made: str = "", comparison: Chart | None = None
+) -> bytes:
     """Writes a report.
 
     Args:
         sections: At least one.
         title: What the report is called.
         made: The command that makes it again.
+        comparison: A picture of all of them.
 
     Raises:
         OptionError: When jinja2 is missing, or the report would be larger than `LARGEST`.
@@ -46,7 +50,7 @@ def render(sections: Sequence[Section], *, title: str = "nfkit report", made: st
     folder = files("nfkit.reports.document")
     template = environment.from_string(folder.joinpath("report.html.j2").read_text(encoding="utf-8"))
     page = template.render(
-        title=title, sections=sections, made=made, version=__version__,
+        title=title, sections=sections, made=made, comparison=comparison, version=__version__,
         style=Markup(stylesheet() + folder.joinpath("report.css").read_text(encoding="utf-8")),
         today=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
     )  # fmt: skip
