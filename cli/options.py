@@ -31,6 +31,14 @@ Can = Annotated[
         help="What the chip can do besides a lower voltage.",
     ),
 ]
+Confidence = Annotated[
+    str,
+    typer.Option(
+        "--confidence",
+        metavar="SHARE",
+        help="That no more is lost: 97.5% is the end of the 95 % interval, at 50% the measured loss decides.",
+    ),
+]
 AllowLowAccuracy = Annotated[
     bool, typer.Option("--allow-low-accuracy", help="Go on where the base without errors is no better than chance.")
 ]

@@ -21,6 +21,7 @@ class Aim:
     max_loss: Annotated[
         str, typer.Option("--max-loss", metavar="SHARE", help="Accuracy that may be lost, such as 1% or 0.01.")
     ] = "1%"
+    confidence: options.Confidence = "97.5%"
     can: options.Can = None
     data: options.FoundData = None
     labels: options.Labels = "data"
@@ -28,7 +29,8 @@ class Aim:
     def settings(self) -> dict[str, Any]:
         """The arguments of the workflow."""
         loss, can = parse_share("--max-loss", self.max_loss), options.parse_can(self.can)
-        return {"max_loss": loss, "can": can, "labels": self.labels}
+        sure = parse_share("--confidence", self.confidence)
+        return {"max_loss": loss, "confidence": sure, "can": can, "labels": self.labels}
 
 
 @dataclass(frozen=True)

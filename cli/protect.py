@@ -36,6 +36,7 @@ class Aim:
             "--max-loss", metavar="SHARE", help="Plan for the least energy within so much lost accuracy, such as 1%."
         ),
     ] = None
+    confidence: options.Confidence = "97.5%"
     can: options.Can = None
 
     def settings(self) -> dict[str, Any]:
@@ -44,7 +45,10 @@ class Aim:
             if self.can:
                 raise OptionError("--can says what a plan may use: give --max-loss, too")
             return {}
-        return {"max_loss": parse_share("--max-loss", self.max_loss), "can": options.parse_can(self.can)}
+        return {
+            "max_loss": parse_share("--max-loss", self.max_loss), "can": options.parse_can(self.can),
+            "confidence": parse_share("--confidence", self.confidence),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ as much as the protected model does, and the recommended point afresh.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -31,6 +31,9 @@ from nfkit.reports.evaluation import Clean, Evaluation, Point, Row
 from nfkit.reports.figures import Share
 from nfkit.reports.provenance import Provenance
 from nfkit.reports.verdict import Verdict
+
+FurtherRival = Callable[[float | None], Rival | None]
+"""Makes a rival that saves at least a share of the energy; None where it cannot, or the share is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,7 @@ class Assessor:
         costs: Costs | ModelError | None,
         *,
         alone: Alone | None = None,
+        further: Iterable[FurtherRival] = (),
         warnings: Iterable[str] = (),
         coverage: dict[str, object] | None = None,
     ) -> Evaluation:
@@ -80,6 +84,7 @@ class Assessor:
             model: What it depends on.
             costs: What the fused model costs, or why it could not be counted; None for a bare base.
             alone: What the generator scores by itself, where it has no evidence of its own.
+            further: What makes further rivals of the protected model; each is told what it has to save.
             warnings: What makes the numbers doubtful.
             coverage: How much of the model's weights the faults reach; found here by default.
         """
@@ -92,7 +97,7 @@ class Assessor:
         )
         if measured.generator is not None:
             alone = Alone("evidence", float(measured.generator.mean()), measured.generator)
-        verdict = self._judge(measured, points, strengths, alone)
+        verdict = self._judge(measured, points, strengths, alone, tuple(further))
         more = [f"energy: {costs}"] if isinstance(costs, ModelError) else []
         if inexact := count_inexact(self._bench.base, self._bench.sites, self._scale.errors):
             more.append(
@@ -117,7 +122,12 @@ class Assessor:
         )
 
     def _judge(
-        self, measured: Measurement, points: Sequence[Point], strengths: tuple[Strength, ...], alone: Alone | None
+        self,
+        measured: Measurement,
+        points: Sequence[Point],
+        strengths: tuple[Strength, ...],
+        alone: Alone | None,
+        further: Sequence[FurtherRival],
     ) -> Verdict:
         labels = self._bench.data.y
         chance = float(np.bincount(labels).max() / len(labels))
@@ -135,10 +145,15 @@ class Assessor:
                 f"as the protected model at {rates}"
             )
         chips = [row.chip for row in points[0].rows]
+        others = [
+            tuple(rival for make in further if (rival := make(_saving(point))) is not None) for point in points
+        ]  # fmt: skip
         candidates = [
-            self._candidate(i, point.rows, milder[i], self._rows(milder[i], chips), point, strengths[i], alone)
+            self._candidate(
+                i, point.rows, milder[i], self._rows(milder[i], chips), point, strengths[i], alone, others[i]
+            )
             for i, point in enumerate(points)
-        ]
+        ]  # fmt: skip
 
         def measure_again(index: int) -> Fresh:
             seeds = _fresh_chips(chips)
@@ -146,7 +161,9 @@ class Assessor:
             stage = f"confirming {strengths[index].describe()} on fresh chips"
             rows = self._run(stage, settings, protected=True)
             bare = self._rows(milder[index], seeds, fresh=True)
-            candidate = self._candidate(index, rows, milder[index], bare, points[index], strengths[index], alone)
+            candidate = self._candidate(
+                index, rows, milder[index], bare, points[index], strengths[index], alone, others[index]
+            )  # fmt: skip
             return Fresh(seeds, candidate)
 
         setting = Setting(strengths, measured.clean_base, chance, tuple(unchecked))
@@ -187,6 +204,7 @@ class Assessor:
         point: Point,
         strength: Strength,
         alone: Alone | None,
+        others: Sequence[Rival],
     ) -> Candidate:
         saved = None if strength.point is None else 1 - strength.point.energy
         rivals = [
@@ -208,8 +226,7 @@ class Assessor:
                     ber=milder.rate, volts=_volts(milder),
                 )
             )  # fmt: skip
-        saving = None if point.saving is None else point.saving.by_accesses
-        return Candidate(index, self._answers(rows, "protected"), saving, tuple(rivals))
+        return Candidate(index, self._answers(rows, "protected"), _saving(point), (*rivals, *others))
 
     def _answers(self, rows: Sequence[Row], part: str) -> Answers:
         answers = correct_matrix([getattr(row, f"{part}_correct") for row in rows], len(self._bench.data))
@@ -221,6 +238,10 @@ def _priced(point: Point, strength: Strength, costs: Costs | None) -> Point:
     """An operating point with its voltage and what is saved there."""
     saving = costs.saving(strength.point) if costs else None
     return msgspec.structs.replace(point, flips=strength.flips, voltage=strength.voltage, saving=saving)
+
+
+def _saving(point: Point) -> float | None:
+    return None if point.saving is None else point.saving.by_accesses
 
 
 def _clean(measured: Measurement, alone: Alone | None) -> Clean:

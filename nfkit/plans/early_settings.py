@@ -25,7 +25,7 @@ from nfkit.measure.statistics import difference_interval
 from nfkit.plans.ladder import Rung
 from nfkit.plans.looked import Looked, Trusts
 from nfkit.plans.rivals import Answers
-from nfkit.plans.tolerance import STEERING_CHIPS
+from nfkit.plans.tolerance import CONFIDENCE, STEERING_CHIPS, upper_end
 
 SHARE_STEP = 0.02
 """Distance of the shares of early answers that are tried."""
@@ -105,11 +105,20 @@ class EarlyChoice:
         rungs: The voltages; an energy is that of the base alone.
         added: Energy of the generator.
         tolerance: Largest loss of accuracy, as a share of the samples.
+        confidence: How surely the loss has to be within it.
     """
 
-    def __init__(self, looked: Looked, trusts: Trusts, rungs: Sequence[Rung], added: float, tolerance: float) -> None:
+    def __init__(
+        self,
+        looked: Looked,
+        trusts: Trusts,
+        rungs: Sequence[Rung],
+        added: float,
+        tolerance: float,
+        confidence: float = CONFIDENCE,
+    ) -> None:
         self._looked, self._trusts, self._rungs = looked, trusts, rungs
-        self._added, self._tolerance = added, tolerance
+        self._added, self._tolerance, self._confidence = added, tolerance, confidence
         self._exact: dict[int, Path | None] = {}
 
     def nominal(self) -> Path | None:
@@ -170,8 +179,10 @@ class EarlyChoice:
             settings.append(Setting(rung, trust, threshold, energy))
             lost = clean - np.where(early, looked.alone, both).astype(np.int8)
             interval = difference_interval(lost)
-            held = index if interval is not None and interval[1] <= self._tolerance else held
-            borne = index if lost.mean() <= self._tolerance else borne
+            mean = float(lost.mean())
+            surely = interval is not None and upper_end(mean, interval, self._confidence) <= self._tolerance
+            held = index if surely else held
+            borne = index if mean <= self._tolerance else borne
         return None if held < 0 else Path(tuple(settings[: max(held, borne) + 1]), held)
 
 

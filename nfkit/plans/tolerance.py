@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
+from scipy.special import ndtri
 
 from nfkit.errors import OptionError
 from nfkit.measure.statistics import accuracy_spread, difference_spread
 from nfkit.plans.rivals import Answers
-from nfkit.reports.figures import Spread
+from nfkit.reports.figures import Interval, Spread
 
+CONFIDENCE = 0.975
+"""That a loss is within the tolerance: what the upper end of a 95 % interval gives."""
 STEERING_CHIPS = 3
 """Chips that steer the bisection."""
 STEPS_BACK = (2, 5)
@@ -34,6 +37,31 @@ Step = TypeVar("Step", contravariant=True)
 
 
 S = TypeVar("S")
+
+
+def upper_end(mean: float, ci95: Interval, confidence: float) -> float:
+    """Below which a loss lies with some confidence.
+
+    Args:
+        mean: The measured loss.
+        ci95: Its 95 % interval, whose upper end it is below with a confidence of 97.5 %.
+        confidence: From 0.5, which gives the measured loss itself, to below 1.
+    """
+    if confidence == CONFIDENCE:
+        return ci95[1]
+    return mean + (ci95[1] - mean) * float(ndtri(confidence) / ndtri(CONFIDENCE))
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuses what is no confidence.
+
+    Raises:
+        OptionError: When it is below a half, where a measured loss beyond the tolerance would do, or not below 1.
+    """
+    if not 0.5 <= confidence < 1:
+        raise OptionError(
+            f"a confidence of {confidence:g}: give a share from 50% (the measured loss decides) to below 100%"
+        )
 
 
 class Examiner(Protocol[Step]):
@@ -65,9 +93,11 @@ class Finding:
     accuracy: Spread
     loss: Spread
 
-    def holds(self, tolerance: float) -> bool:
-        """Whether the loss is surely within the tolerance: its whole interval is."""
-        return self.loss.ci95 is not None and self.loss.ci95[1] <= tolerance
+    def holds(self, tolerance: float, confidence: float = CONFIDENCE) -> bool:
+        """Whether the loss is within the tolerance with some confidence: by default, its whole interval is."""
+        if self.loss.ci95 is None:
+            return False
+        return upper_end(self.loss.mean, self.loss.ci95, confidence) <= tolerance
 
 
 @dataclass(frozen=True)
@@ -115,13 +145,14 @@ def judge(step: int, clean: Answers, answers: Answers) -> Finding:
     return Finding(step, accuracy_spread(answers), loss)
 
 
-def choose(examiner: Examiner[S], ladder: Sequence[S], tolerance: float) -> int | None:
+def choose(examiner: Examiner[S], ladder: Sequence[S], tolerance: float, confidence: float = CONFIDENCE) -> int | None:
     """Index of the lowest voltage whose loss is surely within the tolerance; None where not even that of Vmin is.
 
     Args:
         examiner: The system on the chips and images that choose.
         ladder: Its voltages, by falling voltage.
         tolerance: Largest loss of accuracy, as a share of the samples.
+        confidence: How surely the loss has to be within it.
     """
     few = min(STEERING_CHIPS, len(examiner.chips))
     good, bad = 0, len(ladder)
@@ -131,10 +162,10 @@ def choose(examiner: Examiner[S], ladder: Sequence[S], tolerance: float) -> int 
             good = middle
         else:
             bad = middle
-    if not examine(examiner, ladder, good).holds(tolerance):
+    if not examine(examiner, ladder, good).holds(tolerance, confidence):
         milder = range(good - 1, -1, -1)
-        return next((step for step in milder if examine(examiner, ladder, step).holds(tolerance)), None)
-    while good + 1 < len(ladder) and examine(examiner, ladder, good + 1).holds(tolerance):
+        return next((step for step in milder if examine(examiner, ladder, step).holds(tolerance, confidence)), None)
+    while good + 1 < len(ladder) and examine(examiner, ladder, good + 1).holds(tolerance, confidence):
         good += 1
     return good
 
@@ -146,6 +177,7 @@ def confirm(
     tolerance: float,
     last: int | None = None,
     steps_back: Sequence[int] = STEPS_BACK,
+    confidence: float = CONFIDENCE,
 ) -> Confirmed:
     """Confirms a choice, or what is left of it.
 
@@ -156,6 +188,7 @@ def confirm(
         tolerance: Largest loss of accuracy, as a share of the samples.
         last: How far to go down while every test passes; to what was chosen by default.
         steps_back: How far above the choice to begin, and to begin again.
+        confidence: How surely the loss has to be within the tolerance.
     """
     if chosen is None:
         return Confirmed(None, examine(examiner, ladder, 0), False)
@@ -164,7 +197,7 @@ def confirm(
         passed: Finding | None = None
         for step in range(max(0, chosen - back), end):
             found = examine(examiner, ladder, step)
-            if not found.holds(tolerance):
+            if not found.holds(tolerance, confidence):
                 break
             passed = found
         if passed is not None:

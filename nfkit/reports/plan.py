@@ -109,6 +109,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
     Attributes:
         sentence: The plan.
         tolerance: Largest loss of accuracy, as a share of the samples.
+        confidence: How surely a loss had to be within it; 0.975 is the upper end of a 95 % interval, 0.5 the mean.
         best: Index of the plan in `options`; None where nothing saves energy within the tolerance.
         options: What was tried, the most saving first.
         untried: What was not, each with the reason.
@@ -143,6 +144,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
     set_share: float
     layout: str
     seed: int
+    confidence: float = 0.975
     model: ModelFacts
     data: DataFacts
     versions: dict[str, str]
@@ -198,6 +200,9 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
             notes.insert(
                 0, f"latency of the plan in ms, mean / median / 95th percentile, by turns with the base; {said}"
             )
+        if self.confidence != 0.975:
+            alone = ": the measured loss alone decides, and its interval may go beyond" * (self.confidence == 0.5)
+            notes.insert(0, f"within the tolerance with a confidence of {100 * self.confidence:g} %{alone}")
         if early:
             notes.insert(0, "base runs: share of the images that need the base; energy is an expectation over images")
         return Overview(

@@ -24,7 +24,8 @@ from nfkit.measure.journal import Journal
 from nfkit.measure.latency import measure_latency
 from nfkit.measure.precision import evaluate_bits
 from nfkit.model import ModelLike, sha256
-from nfkit.plans.assessment import Alone, Assessor
+from nfkit.plans.assessment import Alone, Assessor, FurtherRival
+from nfkit.plans.early_rival import EarlyAtVmin
 from nfkit.plans.energy_analysis import Costs
 from nfkit.plans.operating_points import Scale
 from nfkit.progress import Counter, OnProgress, Progress, silent
@@ -133,9 +134,10 @@ def evaluate(
     measured = measure(
         bench, work.errors, work.chips, journal=journal, on_row=lambda row: counter(describe_row(row))
     )  # fmt: skip
+    costs = count_costs(work.model, work.scale.curve, bench)
     record = Assessor(bench, work.scale, journal=journal, on_progress=on_progress).assess(
-        measured, work.provenance, count_costs(work.model, work.scale.curve, bench),
-        alone=_stated_alone(work.model), warnings=work.warnings,
+        measured, work.provenance, costs,
+        alone=_stated_alone(work.model), further=further_rivals(work.model, bench, costs), warnings=work.warnings,
     )  # fmt: skip
     if latency_batch is not None:
         record = msgspec.structs.replace(record, latency=_time(work, latency_batch, level))
@@ -191,6 +193,14 @@ def count_costs(model: ir.Model, curve: Curve, bench: Bench) -> Costs | ModelErr
         return Costs.of(model, curve, bench.early.share if bench.early else 0.0)
     except ModelError as error:  # the measurement stands without it
         return error
+
+
+def further_rivals(model: ir.Model, bench: Bench, costs: Costs | ModelError | None) -> list[FurtherRival]:
+    """What a fused model has to beat besides: early answers at the nominal voltage, where it has them."""
+    if not isinstance(costs, Costs):
+        return []
+    early = EarlyAtVmin.of(model, bench, costs.generator.accesses / costs.base.accesses)
+    return [] if early is None else [early]
 
 
 def describe_row(row: Row) -> str:

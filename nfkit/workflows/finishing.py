@@ -31,7 +31,7 @@ from nfkit.reports import reading
 from nfkit.reports.evaluation import Evaluation, Row
 from nfkit.reports.protection import AnswerFacts, FloatGenerator, Protection
 from nfkit.reports.provenance import DataFacts, ModelFacts, Provenance, versions
-from nfkit.workflows.evaluation import ADVICE_KEY, count_costs, describe_row
+from nfkit.workflows.evaluation import ADVICE_KEY, count_costs, describe_row, further_rivals
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
@@ -97,9 +97,11 @@ class Finishing:
         if measured.generator is None and (probed := made.probe(self.spec, self.test)) is not None:
             alone = Alone("probe", float(probed.mean()), probed)
         later = Provenance(ModelFacts(str(output), "", None, True), DataFacts.of(self.test), versions())
+        costs = count_costs(made.fused, self.scale.curve, bench)
         evaluation = Assessor(bench, self.scale, on_progress=self.on_progress).assess(
-            measured, later, count_costs(made.fused, self.scale.curve, bench), alone=alone, warnings=self.warnings
-        )
+            measured, later, costs,
+            alone=alone, further=further_rivals(made.fused, bench, costs), warnings=self.warnings,
+        )  # fmt: skip
         clean = evaluation.clean_base
         if self.whole is not None:
             clean = accuracy(Runner(bench.base, level=self.level), self.spec.encode(self.whole.x), self.whole.y)

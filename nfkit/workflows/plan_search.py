@@ -26,7 +26,7 @@ from nfkit.plans.looked import BothEnds as Always
 from nfkit.plans.looked import Looked, Trusts
 from nfkit.plans.means import Means
 from nfkit.plans.operating_points import Strength
-from nfkit.plans.tolerance import STEERING_CHIPS, Confirmed, choose, confirm, judge
+from nfkit.plans.tolerance import CONFIDENCE, STEERING_CHIPS, Confirmed, choose, confirm, judge
 from nfkit.progress import OnProgress, Progress
 from nfkit.remedies.answering import BothEnds, EarlyAnswers, EarlyAtVmin, GeneratorAlone
 from nfkit.remedies.bare import Bare
@@ -85,6 +85,7 @@ class PlanSearch:
         confirming: The half that confirms.
         tolerance: Largest loss of accuracy, as a share of the samples.
         display: Where progress is told.
+        confidence: How surely the loss has to be within it.
         known: What the base alone comes to, where that is known.
         untried: What was found not to be possible, and why.
     """
@@ -96,6 +97,7 @@ class PlanSearch:
     confirming: Half
     tolerance: float
     display: Display
+    confidence: float = CONFIDENCE
     known: Plan | None = None
     untried: list[Untried] = field(default_factory=list)
     _bare: int = 0
@@ -146,10 +148,12 @@ class PlanSearch:
                 return found
         rungs = self._ladder(remedy)
         self.display.begin(remedy.name)
-        chosen = choose(self.choosing.of(protected=False), rungs, self.tolerance)
+        chosen = choose(self.choosing.of(protected=False), rungs, self.tolerance, self.confidence)
         if isinstance(remedy, Bare):
             self._bare = chosen or 0
-        confirmed = confirm(self.confirming.of(protected=False), rungs, chosen, self.tolerance)
+        confirmed = confirm(
+            self.confirming.of(protected=False), rungs, chosen, self.tolerance, confidence=self.confidence
+        )
         self.display.end()
         return _option(remedy, rungs, confirmed)
 
@@ -157,8 +161,10 @@ class PlanSearch:
         added, whole = self._added(), _with(NeuralFuse(self.graph), remedy)
         rungs = self._ladder(remedy, added)
         self.display.begin(whole.name)
-        chosen = choose(self.choosing.of(protected=True), rungs, self.tolerance)
-        confirmed = confirm(self.confirming.of(protected=True), rungs, chosen, self.tolerance)
+        chosen = choose(self.choosing.of(protected=True), rungs, self.tolerance, self.confidence)
+        confirmed = confirm(
+            self.confirming.of(protected=True), rungs, chosen, self.tolerance, confidence=self.confidence
+        )
         self.display.end()
         return _option(whole, rungs, confirmed)
 
@@ -166,9 +172,9 @@ class PlanSearch:
         whole, rungs = _with(BothEnds(self.graph), remedy), self._ladder(remedy, self._added())
         self.display.begin(whole.name)
         assert self._trusts is not None
-        chosen = choose(Always(looked[0], self._trusts), rungs, self.tolerance)
+        chosen = choose(Always(looked[0], self._trusts), rungs, self.tolerance, self.confidence)
         examiner = Always(looked[1], self._trusts, min(STEERING_CHIPS, len(self.choosing.chips)))
-        confirmed = confirm(examiner, rungs, chosen, self.tolerance)
+        confirmed = confirm(examiner, rungs, chosen, self.tolerance, confidence=self.confidence)
         self.display.end()
         trust = self._trusts.at(rungs[confirmed.found.step].strength.errors, examiner.fitting or 1)
         return _option(whole, rungs, confirmed, trust=trust.to_dict())
@@ -178,7 +184,7 @@ class PlanSearch:
         whole = _with(kind(self.graph), remedy)
         self.display.begin(whole.name)
         assert self._trusts is not None
-        choice = EarlyChoice(looked[0], self._trusts, rungs, added, self.tolerance)
+        choice = EarlyChoice(looked[0], self._trusts, rungs, added, self.tolerance, self.confidence)
         path = choice.nominal() if at_vmin else choice.best()
         if path is None:
             trust = self._trusts.at(rungs[0].strength.errors, 1)
@@ -186,7 +192,9 @@ class PlanSearch:
             confirmed = confirm(Settings(looked[1]), path.settings, None, self.tolerance)
         else:
             last = len(path.settings) - 1
-            confirmed = confirm(Settings(looked[1]), path.settings, path.chosen, self.tolerance, last, STEPS_BACK)
+            confirmed = confirm(
+                Settings(looked[1]), path.settings, path.chosen, self.tolerance, last, STEPS_BACK, self.confidence
+            )  # fmt: skip
         self.display.end()
         at = path.settings[confirmed.found.step]
         share = EarlyShare.of(at.threshold, looked[1].sure(at.trust, at.threshold))
@@ -203,7 +211,8 @@ class PlanSearch:
             judge(0, half.clean, np.tile(half.alone, (len(half.chips), 1)))  # no chip changes it
             for half in looked
         ]
-        confirmed = Confirmed(0 if found[0].holds(self.tolerance) else None, found[1], found[1].holds(self.tolerance))
+        held = [finding.holds(self.tolerance, self.confidence) for finding in found]
+        confirmed = Confirmed(0 if held[0] else None, found[1], all(held))
         self.display.end()
         rungs = self._ladder(Bare())[:1]
         return _option(whole, rungs, confirmed, energy=added)

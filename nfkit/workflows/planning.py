@@ -31,7 +31,7 @@ from nfkit.plans.ladder import grid
 from nfkit.plans.looked import Looked
 from nfkit.plans.means import find_means
 from nfkit.plans.operating_points import Scale
-from nfkit.plans.tolerance import check_tolerance
+from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
 from nfkit.progress import OnProgress, Progress, silent
 from nfkit.reports.plan import Option, Part, Plan
 from nfkit.reports.provenance import Provenance
@@ -56,6 +56,7 @@ def plan(
     can: str | Iterable[str] = (),
     spec: InputSpec | None = None,
     *,
+    confidence: float = CONFIDENCE,
     curve: CurveLike = "stutz-2021",
     kind: str = "stuck",
     set_share: float = 0.5,
@@ -82,6 +83,8 @@ def plan(
         max_loss: Largest loss of accuracy against the clean base, as a share of the samples.
         can: What the chip can do besides a lower voltage: names of `nfkit.plans.means.MEANS`.
         spec: The model's input; found in the file by default.
+        confidence: How surely the loss has to be within it: 0.975 is the upper end of a 95 % interval, 0.5 the measured
+            loss itself.
         curve: Voltage curve, by name or path; the voltages that are tried lie on it.
         kind: What a faulty cell does: stuck, flip or asymmetric.
         set_share: Share of the errors that write a 1.
@@ -105,6 +108,7 @@ def plan(
         NfkitError: When something does not fit; the message says what, and what to do.
     """
     check_tolerance(max_loss)
+    check_confidence(confidence)
     graph = inputs.find_model(model)
     errors = BitErrors(0.0, kind, set_share)
     known = inputs.scale_of(graph, errors, curve).curve
@@ -118,7 +122,8 @@ def plan(
         raise DataError(f"{taken.test.name}: a plan needs images to choose by and others to confirm: give at least 4")
     halves = taken.test.hold_out(0.5, seed)
     return plan_on_halves(
-        graph, halves, form, errors, max_loss, can, curve=known, layout=cells, chips=chips, seed=seed, level=level,
+        graph, halves, form, errors, max_loss, can,
+        confidence=confidence, curve=known, layout=cells, chips=chips, seed=seed, level=level,
         provenance=Provenance.of(model, graph, taken.test), warnings=taken.warnings, on_progress=on_progress,
     )  # fmt: skip
 
@@ -131,6 +136,7 @@ def plan_on_halves(
     max_loss: float,
     can: str | Iterable[str],
     *,
+    confidence: float = CONFIDENCE,
     curve: Curve,
     layout: Layout,
     chips: int,
@@ -150,6 +156,7 @@ def plan_on_halves(
         errors: Kind of the errors.
         max_loss: Largest loss of accuracy.
         can: What the chip can do besides a lower voltage.
+        confidence: How surely the loss has to be within it.
         curve: The voltage curve.
         layout: How cells hold weights.
         chips: How many chips choose, and how many confirm.
@@ -170,7 +177,7 @@ def plan_on_halves(
         for half, seeds in zip(halves, (CHOOSING_CHIPS, CONFIRMING_CHIPS), strict=True)
     )
     means = find_means(can, choosing.bench)
-    search = PlanSearch(graph, errors, curve, choosing, confirming, max_loss, display, known)
+    search = PlanSearch(graph, errors, curve, choosing, confirming, max_loss, display, confidence, known)
     options = search.all_of(means)
     if means.per_site:
         options += search.with_sites(form, level)
@@ -182,7 +189,8 @@ def plan_on_halves(
         _check(file, options[best], confirming)
         times = _time(file, confirming, level)
     return Plan(
-        sentence=_sentence(options, best, max_loss, times), tolerance=max_loss, best=best, options=tuple(options),
+        sentence=_sentence(options, best, max_loss, times), tolerance=max_loss,
+        confidence=confidence, best=best, options=tuple(options),
         untried=(*means.untried, *search.untried, *untrained(choosing.bench.fused, graph)),
         can=tuple(sorted(means.hardware.abilities)),
         choosing=_part(choosing), confirming=_part(confirming), grid=grid(curve),
@@ -296,7 +304,7 @@ def _part(half: Half) -> Part:
 def _sentence(options: Sequence[Option], best: int | None, tolerance: float, times: Latency | None) -> str:
     points = f"{100 * tolerance:g} {'point' if tolerance == 0.01 else 'points'}"
     if best is None:
-        return f"stay at Vmin: nothing that was tried saves energy and surely loses at most {points}"
+        return f"stay at Vmin: nothing that was tried saves energy and loses at most {points} for sure"
     at = options[best]
     low, high = at.loss.ci95 or (at.loss.mean, at.loss.mean)
     worst = "" if at.accuracy.worst is None else f", its worst chip {100 * at.accuracy.worst:.1f} %"

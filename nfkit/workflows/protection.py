@@ -20,7 +20,7 @@ from nfkit.model import ModelLike, check_output, default_output
 from nfkit.outputs import check_writable
 from nfkit.plans.generator_choice import Choice, choose
 from nfkit.plans.operating_points import Scale, Strength
-from nfkit.plans.tolerance import check_tolerance
+from nfkit.plans.tolerance import CONFIDENCE, check_tolerance
 from nfkit.progress import OnProgress, silent
 from nfkit.remedies.both_ends import TrustData, choose_answer
 from nfkit.remedies.neuralfuse import (
@@ -93,6 +93,7 @@ def protect(
     surrogates: Sequence[ModelLike] = (),
     max_loss: float | None = None,
     can: str | Iterable[str] = (),
+    confidence: float = CONFIDENCE,
     level: Level = "all",
     input_layout: str | None = None,
     value_range: tuple[float, float] | None = None,
@@ -159,6 +160,8 @@ def protect(
             can be had with it, early answers included; the file is set to that. One half of the test data chooses, the
             other confirms and measures. By default the file is made for a bit error rate instead.
         can: What the chip can do for such a plan besides a lower voltage: names of `nfkit.plans.means.MEANS`.
+        confidence: How surely the loss has to be within `max_loss`: 0.975 is the upper end of a 95 % interval, 0.5 the
+            measured loss itself.
         level: Optimisation level of the measurement.
         input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
         value_range: Valid range of the model's input.
@@ -229,7 +232,7 @@ def protect(
     if max_loss is not None:
         aim = Tolerance(
             max_loss, as_means(can), held_back, known, config.errors.at(0.0), scale.curve, config.layout, chips,
-            config.seed, level, taken.warnings, on_progress,
+            config.seed, level, confidence, taken.warnings, on_progress,
         )  # fmt: skip
         choosing, held_back = aim.halves
         unseen = choosing if unseen is None else unseen

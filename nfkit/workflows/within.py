@@ -20,7 +20,7 @@ from nfkit.graph.fusion.dial import answer_of, record_fits
 from nfkit.graph.fusion.early import check_branch
 from nfkit.graph.fusion.fused import FITS_KEY
 from nfkit.graph.input.spec import InputSpec
-from nfkit.plans.tolerance import check_tolerance
+from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
 from nfkit.progress import OnProgress, silent
 from nfkit.remedies.neuralfuse import Shield
 from nfkit.reports.plan import Plan
@@ -51,6 +51,7 @@ class Tolerance:
         chips: How many chips choose, and how many confirm.
         seed: Seed of the division into halves.
         level: Optimisation level of ONNX Runtime.
+        confidence: How surely the loss has to be within the tolerance.
         warnings: What is doubtful about the data.
         on_progress: Told how far it is.
 
@@ -69,11 +70,13 @@ class Tolerance:
     chips: int
     seed: int
     level: Level
+    confidence: float = CONFIDENCE
     warnings: tuple[str, ...] = ()
     on_progress: OnProgress = silent
 
     def __post_init__(self) -> None:
         check_tolerance(self.max_loss)
+        check_confidence(self.confidence)
         if len(self.test) < 4:
             raise DataError(
                 f"{self.test.name}: a plan needs images to choose by and others to confirm: give at least 4"
@@ -115,8 +118,8 @@ class Tolerance:
         provenance = Provenance(facts, DataFacts.of(self.test), versions())
         return plan_on_halves(
             model, self.halves, self.spec, self.errors, self.max_loss, self.can,
-            curve=self.curve, layout=self.layout, chips=self.chips, seed=self.seed, level=self.level,
-            provenance=provenance, warnings=self.warnings, known=known, on_progress=self.on_progress,
+            confidence=self.confidence, curve=self.curve, layout=self.layout, chips=self.chips, seed=self.seed,
+            level=self.level, provenance=provenance, warnings=self.warnings, known=known, on_progress=self.on_progress,
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from nfkit.errors import OptionError
 from nfkit.faults import BitErrors
 from nfkit.plans.ladder import grid, ladder
 from nfkit.plans.operating_points import Scale
-from nfkit.plans.tolerance import check_tolerance, choose, confirm
+from nfkit.plans.tolerance import check_confidence, check_tolerance, choose, confirm, upper_end
 
 CURVE = load_curve("stutz-2021")
 SCALE = Scale(BitErrors(0.0, "flip"), 1.0, CURVE)
@@ -86,6 +86,39 @@ def test_the_interval_decides_and_not_the_mean():
     lost = [0, 0, 0, *[3] * (len(LADDER) - 3)]
     assert choose(Known(lost, []), LADDER, 0.01) == 2
     assert choose(Known(lost, []), LADDER, 0.02) == len(LADDER) - 1
+
+
+def test_at_a_confidence_of_a_half_the_measured_loss_decides():
+    lost = [0, 0, 0, *[3] * 5, *[5] * (len(LADDER) - 8)]  # 0.75 points, and 1.25
+    assert choose(Known(lost, []), LADDER, 0.01, 0.5) == 7
+    assert choose(Known(lost, []), LADDER, 0.01, 0.975) == choose(Known(lost, []), LADDER, 0.01) == 2
+    confirmed = confirm(Known(lost, []), LADDER, 7, 0.01, confidence=0.5)
+    assert (confirmed.found.step, confirmed.holds) == (7, True)
+    assert not confirm(Known(lost, []), LADDER, 7, 0.01, steps_back=(2,)).holds
+
+
+def test_more_confidence_asks_for_less_loss():
+    ends = [upper_end(0.01, (0.005, 0.015), confidence) for confidence in (0.5, 0.84134, 0.975, 0.999)]
+    assert ends[0] == 0.01
+    assert ends[1] == pytest.approx(0.01 + 0.005 / 1.959964, abs=1e-6)  # one standard error
+    assert ends[2] == 0.015
+    assert ends == sorted(ends)
+
+
+def test_tests_go_on_beyond_the_choice_where_that_is_said():
+    examiner = known(15)
+    confirmed = confirm(examiner, LADDER, 7, 0.01, last=10)
+    assert (confirmed.found.step, confirmed.holds) == (10, True)
+    assert examiner.seen == [(step, 5) for step in range(5, 11)]
+    examiner = known(9)
+    assert confirm(examiner, LADDER, 7, 0.01, last=10).found.step == 8
+    assert examiner.seen == [(step, 5) for step in range(5, 10)]
+
+
+@pytest.mark.parametrize("confidence", [0.4, 1.0, float("nan")])
+def test_impossible_confidences_are_refused(confidence):
+    with pytest.raises(OptionError, match="a confidence of"):
+        check_confidence(confidence)
 
 
 def test_all_may_be_lost():

@@ -98,6 +98,24 @@ def test_early_answers_count_in_the_energy_that_is_saved(zoo):
     assert point["saving"]["by_accesses"] == pytest.approx(expected)
 
 
+def test_early_answers_without_a_lower_voltage_are_a_rival(zoo):
+    record = zoo.result.to_dict()["evaluate"]
+    (comparison,) = record["verdict"]["comparisons"]
+    rival = next(rival for rival in comparison["rivals"] if rival["kind"] == "early")
+    saving = record["points"][0]["saving"]["by_accesses"]
+    assert saving <= rival["saving"] < saving + 1 / len(zoo.test) + 1e-9
+    x = zoo.spec.encode(zoo.test.x)
+    trust = fitted_trust(zoo.fused, 0.0)
+    evidence = Runner(evidence_model(zoo.fused))(x)
+    both = combine(read_answer(zoo.fused).form.log_scores(Runner(load(zoo.source))(x)), evidence, trust).argmax(1)
+    surest = np.argsort(-sureness(evidence, trust), kind="stable")
+    added = record["energy"]["added"]["accesses"] / record["energy"]["base"]["accesses"]
+    early = np.zeros(len(x), bool)
+    early[surest[: round((rival["saving"] + added) * len(x))]] = True
+    expected = (np.where(early, evidence.argmax(1), both) == zoo.test.y).mean()
+    assert rival["accuracy"] == pytest.approx(expected, abs=1e-9)
+
+
 def test_trust_of_another_rate_can_be_dialled(zoo):
     nominal, moved = dial(zoo.fused, {}, at=0.0)
     assert read_answer(nominal).trust.doubt == np.float32(fitted_trust(zoo.fused, 0.0).doubt)
