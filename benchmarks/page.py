@@ -17,7 +17,7 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 import nfkit
-from nfkit.access.runtime import Runner
+from nfkit.access.runtime import Level, Runner
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import split
@@ -28,6 +28,7 @@ from nfkit.workflows import inputs
 
 RATES = (0.01, 0.005)
 CHIPS = range(50_000, 50_005)
+LEVELS: tuple[Level, ...] = ("all", "basic")
 
 COMPUTE = """async ([chip, rate]) => {
     const stop = nfkit.contents.stops.find((stop) => stop.rate === rate);
@@ -52,12 +53,13 @@ def open_in(browser: Any, path: Path) -> tuple[Page, float]:
     return page, time.perf_counter() - began
 
 
-def compare(page: Page, path: Path, x: np.ndarray[Any, Any]) -> tuple[int, int, int, int]:
-    """Weight bytes that differ, weight bytes compared, answers that are equal, answers compared."""
+def compare(page: Page, path: Path, x: np.ndarray[Any, Any]) -> tuple[int, int, dict[str, int], int]:
+    """Weight bytes that differ, weight bytes compared, answers that are equal by level, answers compared."""
     model = load(path)
     sites = fault_sites(model)
     models = [split(model)[1], model] if is_fused(model) else [model]
-    differing = compared = equal = asked = 0
+    differing = compared = asked = 0
+    equal = dict.fromkeys(LEVELS, 0)
     for rate in RATES:
         for chip in CHIPS:
             got, flipped, answers = page.evaluate(COMPUTE, [chip, rate])
@@ -69,7 +71,9 @@ def compare(page: Page, path: Path, x: np.ndarray[Any, Any]) -> tuple[int, int, 
             assert flipped == sum(read.flipped for read in reads.values())
             faulty = {name: np.ascontiguousarray(read.codes) for name, read in reads.items()}
             for graph, given in zip(models, answers, strict=True):
-                equal += int((Runner(with_codes(graph, faulty)).classify(x) == given).sum())
+                for level in LEVELS:
+                    here = Runner(with_codes(graph, faulty), level=level).classify(x)
+                    equal[level] += int((here == given).sum())
                 asked += len(x)
     return differing, compared, equal, asked
 
@@ -98,7 +102,7 @@ def main() -> None:
         browser.close()
     print(
         f"| {options.model.name} | {written.bytes / 1e6:.1f} MB | {first:.1f} s | {statistics.median(slides):.2f} s | "
-        f"{differing} of {compared:,} | {equal} of {asked} |"
+        f"{differing} of {compared:,} | {equal['all']} of {asked} | {equal['basic']} of {asked} |"
     )
 
 

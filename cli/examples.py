@@ -45,6 +45,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "fold": ("nfkit fold qat.onnx -o codes.onnx",),
     "report": ("nfkit report record.json", "nfkit report model.nf.onnx evaluate.json --data test.npz -o seen.html"),
     "plot": ("nfkit plot record.json -o tradeoff.svg", "nfkit plot *.json -o tradeoff.png"),
+    "check": (
+        "nfkit check model.nf.onnx --data test.npz",
+        "nfkit check model.nf.onnx --target tract --data test.npz --json check.json",
+    ),
+    "export": (
+        "nfkit export model.nf.onnx --target tract --data test.npz -o model.tract.onnx",
+        "nfkit export model.nf.onnx --target ort-format -o model.ort",
+    ),
     "page": (
         "nfkit page model.nf.onnx -o page.html",
         "nfkit page model.onnx --data test.npz --samples 40 --ber 1%,0.5% -o page.html",

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from nfkit.cli.campaign import campaign
+from nfkit.cli.check import check
 from nfkit.cli.energy import energy
 from nfkit.cli.evaluate import evaluate
 from nfkit.cli.examples import epilog
 from nfkit.cli.explain import explain
+from nfkit.cli.export import export
 from nfkit.cli.fold import fold
 from nfkit.cli.inject import inject
 from nfkit.cli.inspect import inspect
@@ -42,7 +44,7 @@ app = typer.Typer(
 )
 for command in (
     plan, protect, evaluate, verify, vulnerability, inspect, energy, search, quantize, inject, split, tune, modes,
-    transfer, serve, report, page, plot, fold, explain,
+    transfer, serve, check, export, report, page, plot, fold, explain,
 ):  # fmt: skip
     app.command(epilog=epilog(command.__name__))(command)
 app.add_typer(campaign, name="campaign", epilog=epilog("campaign"))

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from nfkit.workflows.planning import plan as plan
     from nfkit.workflows.protection import protect as protect
     from nfkit.workflows.reporting import report as report
+    from nfkit.workflows.shipping import check as check
+    from nfkit.workflows.shipping import export as export
     from nfkit.workflows.switching import build_modes as build_modes
     from nfkit.workflows.verification import verify as verify
     from nfkit.workflows.vulnerability import vulnerability as vulnerability
@@ -83,6 +85,9 @@ _HOMES = {
     "vulnerability": "nfkit.workflows.vulnerability:vulnerability",
     # planning
     "plan": "nfkit.workflows.planning:plan",
+    # shipping
+    "check": "nfkit.workflows.shipping:check",
+    "export": "nfkit.workflows.shipping:export",
     # showing
     "page": "nfkit.workflows.page:page",
     "report": "nfkit.workflows.reporting:report",

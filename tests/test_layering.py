@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "nfkit.reports": FOUNDATION | {"nfkit.graph", "nfkit.data", "nfkit.pictures"},
     "nfkit.measure": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.access", "nfkit.reports"},
     "nfkit.deploy": FOUNDATION
-    | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.access", "nfkit.reports", "nfkit.measure"},
+    | {"nfkit.faults", "nfkit.graph", "nfkit.data", "nfkit.access", "nfkit.reports", "nfkit.measure", "nfkit.pages"},
     "nfkit.remedies": BELOW_REMEDIES,
     "nfkit.pages": FOUNDATION | {"nfkit.faults", "nfkit.graph", "nfkit.data"},
     "nfkit.plans": BELOW_REMEDIES | {"nfkit.remedies"},

@@ -25,6 +25,7 @@ from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.protection import Protection
 from nfkit.reports.rendering import Readable
 from nfkit.reports.search import Search
+from nfkit.reports.shipping import Check, Export
 from nfkit.reports.verification import Verification
 from nfkit.reports.vulnerability import Vulnerability
 
@@ -37,6 +38,8 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.search/2": Search,
     "nfkit.plan/1": Plan,
     "nfkit.page/1": Page,
+    "nfkit.check/1": Check,
+    "nfkit.export/1": Export,
     "nfkit.inspect/1": Inspection,
     "nfkit.energy/1": EnergyCount,
     "nfkit.campaign/1": Campaign,

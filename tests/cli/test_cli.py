@@ -26,6 +26,7 @@ from nfkit.reports.reading import read_as
 
 COMMANDS = ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]
 COMMANDS += ["vulnerability", "transfer", "tune", "serve", "page", "report", "verify", "modes"]
+COMMANDS += ["check", "export"]
 
 
 def as_json(result):
