@@ -68,7 +68,10 @@ def forms(base: ir.Model, data: nfkit.Dataset) -> dict[str, ir.Model]:
     both = fuse(made, base, spec, {}, Answer(form, Trust()))
     evidence = evidence_model(both)
     assert evidence is not None
-    half = float(np.median(sureness(Runner(evidence)(x), Trust())))
+    # Within the widest gap near the median: how a runtime rounds must not decide who is sure.
+    sure = np.sort(sureness(Runner(evidence)(x), Trust()))[len(x) // 3 : 2 * len(x) // 3]
+    widest = int(np.diff(sure).argmax())
+    half = float(sure[widest : widest + 2].mean())
     return {
         "prefix": fuse(made, base, spec, {}),
         "both ends": both,
