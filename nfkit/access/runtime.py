@@ -75,10 +75,31 @@ class Runner:
             if others:
                 raise UnsupportedError(f"the model cannot run: it holds {explain(others)}") from error
             raise ModelError(f"ONNX Runtime {ort.__version__} refuses the model: {_sentence(error)}") from error
-        inputs = self._session.get_inputs()
-        if not inputs:
-            raise ModelError("the model takes no input, so there is nothing to run it on: export it again")
-        self._input = inputs[0]
+        self._input = _only_input(self._session)
+
+    @classmethod
+    def of_bytes(cls, content: bytes, *, level: Level, threads: int | None = None, exact: bool = False) -> Runner:
+        """A serialised model as it is, ready to run.
+
+        Args:
+            content: The model; with `exact`, one that `nfkit.access.exact_products` prepared.
+            level: Optimisation level.
+            threads: Threads of one run; all cores by default.
+            exact: Whether products of codes are asked to be exact.
+
+        Raises:
+            ModelError: When ONNX Runtime refuses the model.
+        """
+        options = _options(level, threads or cores())
+        if exact:
+            options.add_session_config_entry(exact_products.OPTION, "1")
+        runner = cls.__new__(cls)
+        try:
+            runner._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime {ort.__version__} refuses the model: {_sentence(error)}") from error
+        runner._input = _only_input(runner._session)
+        return runner
 
     @property
     def fixed_batch(self) -> int | None:
@@ -165,6 +186,13 @@ class Runner:
                 "score a class as the first output, [N, classes]"
             )
         return int(scores[0].size)
+
+
+def _only_input(session: ort.InferenceSession) -> Any:
+    inputs = session.get_inputs()
+    if not inputs:
+        raise ModelError("the model takes no input, so there is nothing to run it on: export it again")
+    return inputs[0]
 
 
 def _options(level: Level, threads: int) -> ort.SessionOptions:

@@ -7,13 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from nfkit.access.runtime import Runner
+from nfkit.access.runtime import Level
+from nfkit.access.swapping import Swapper
 from nfkit.campaigns.kit import Kit, Measurement, Subject, Task
 from nfkit.faults import Chip
-from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.memory.sites import WeightSite, codes, fault_sites
 from nfkit.measure.answers import Answers
 from nfkit.measure.bench import Codes, read_codes
@@ -43,8 +42,7 @@ class Workbench:
         job = self.kit.jobs[task.cell]
         ready, subject = self._unpack(job.subject), self.kit.subjects[job.subject]
         read, cells, bits = read_codes(Chip(task.chip, job.layout), job.errors, ready.sites, ready.stored)
-        runner = Runner(with_codes(subject.model, read), level=self.kit.level, threads=self.threads)
-        answers = Answers.of(runner(ready.x), subject.data.y)
+        answers = Answers.of(ready.swapper.open(read, threads=self.threads)(ready.x), subject.data.y)
         return Measurement(
             task.cell, task.chip, pack(answers.correct), pack(answers.changed(subject.clean)),
             None if answers.top is None else pack(answers.top), cells, bits, time.perf_counter() - begun,
@@ -53,7 +51,7 @@ class Workbench:
     def _unpack(self, name: str) -> _Ready:
         with self._lock:
             if name not in self._ready:
-                self._ready[name] = _Ready.of(self.kit.subjects[name])
+                self._ready[name] = _Ready.of(self.kit.subjects[name], self.kit.level)
             return self._ready[name]
 
 
@@ -63,9 +61,12 @@ class _Ready:
 
     sites: list[WeightSite]
     stored: Codes
-    x: npt.NDArray[np.generic] | Any
+    x: npt.NDArray[Any]
+    swapper: Swapper
 
     @classmethod
-    def of(cls, subject: Subject) -> _Ready:
+    def of(cls, subject: Subject, level: Level) -> _Ready:
         sites = fault_sites(subject.model)
-        return cls(sites, {s.name: codes(subject.model, s) for s in sites}, subject.spec.encode(subject.data.x))
+        stored = {site.name: codes(subject.model, site) for site in sites}
+        swapper = Swapper(subject.model, list(stored), level=level)
+        return cls(sites, stored, subject.spec.encode(subject.data.x), swapper)

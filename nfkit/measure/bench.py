@@ -19,13 +19,13 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.access.runtime import Level, Runner
+from nfkit.access.swapping import Swapper
 from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Chip, Iid, Layout
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.metadata import read_answer
 from nfkit.graph.fusion.split import evidence_of, split
-from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import WeightSite, codes, fault_sites
@@ -113,6 +113,8 @@ class Bench:
         self._stored = {site.name: codes(self.base, site) for site in self.sites}
         self._more = _generator_sites(model) if self.fused and fault_generator else []
         self._stored_more = {site.name: codes(model, site) for site in self._more}
+        self._swapper = Swapper(self.base, list(self._stored), level=level)
+        self._whole = Swapper(model, [*self._stored, *self._stored_more], level=level) if self.fused else self._swapper
         self._x = spec.encode(data.x)
         runner = Runner(self.base, level=level)
         data.check_labels(refuse_reconstruction(runner, self._x, data))
@@ -180,14 +182,13 @@ class Bench:
         chip = Chip(seed, self.layout)
         read, cells, bits = read_codes(chip, errors, self.sites, self._stored)
         if known is None:
-            correct = self._correct(Runner(with_codes(self.base, read), level=self.level, threads=threads))
+            correct = self._correct(self._swapper.open(read, threads=threads))
             known = Row(errors.rate, seed, cells, bits, float(correct.mean()), base_correct=pack(correct))
         row = Row(errors.rate, seed, cells, bits, known.base, base_correct=known.base_correct)
         if not protected:
             return row
         read_more, _, _ = read_codes(chip, errors, self._more, self._stored_more)
-        runner = Runner(with_codes(self._model, {**read, **read_more}), level=self.level, threads=threads)
-        correct = self._correct(runner)
+        correct = self._correct(self._whole.open({**read, **read_more}, threads=threads))
         return Row(
             row.ber, seed, cells, bits, row.base, float(correct.mean()), row.base_correct, pack(correct)
         )  # fmt: skip

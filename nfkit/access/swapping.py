@@ -1,0 +1,107 @@
+"""One model with ever other codes: written into the bytes that ONNX Runtime reads, in place of a new model each time.
+
+A chip changes nothing but the content of some tensors. Copying the graph, preparing it and serialising it cost more
+than opening a session on a small model, and are the same for all chips; so they are done once, and the codes of a chip
+are put where theirs lie in the serialised model. The session is a new one each time: what ONNX Runtime makes of weights
+when it opens a model (folded, packed, merged) must be made of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from nfkit.access import exact_products, float16_products
+from nfkit.access.runtime import Level, Runner
+from nfkit.errors import ModelError
+from nfkit.graph.injection.inject import with_codes
+from nfkit.graph.memory.storage import find_stored
+from nfkit.model import is_large, to_bytes
+
+Codes = Mapping[str, npt.NDArray[Any]]
+
+
+class Swapper:
+    """Opens a model with other codes.
+
+    Args:
+        model: The model; not to be changed while this is in use.
+        names: Names of the tensors whose codes change.
+        level: Optimisation level.
+    """
+
+    def __init__(self, model: ir.Model, names: Sequence[str], *, level: Level = "all") -> None:
+        self._model, self._names, self._level = model, tuple(names), level
+        self._exact, self._content, self._places = False, b"", dict[str, slice]()
+        if not is_large(model) and not (level == "extended" and float16_products.are_lost(model)):
+            self._find_places()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether codes are written into the serialised model; else it is made anew each time."""
+        return bool(self._places)
+
+    def open(self, codes: Codes, *, threads: int | None = None) -> Runner:
+        """The model with other codes, ready to run; the same as of `nfkit.graph.injection.inject.with_codes`.
+
+        Args:
+            codes: Codes of all tensors that were named, of their types and shapes.
+            threads: Threads of one run; all cores by default.
+
+        Raises:
+            ModelError: When ONNX Runtime refuses the model.
+        """
+        if not self._places:
+            return Runner(with_codes(self._model, codes), level=self._level, threads=threads)
+        return Runner.of_bytes(self._fill(codes), level=self._level, threads=threads, exact=self._exact)
+
+    def _fill(self, codes: Codes) -> bytes:
+        content = bytearray(self._content)
+        for name, place in self._places.items():
+            content[place] = _bytes(codes[name])
+        return bytes(content)
+
+    def _find_places(self) -> None:
+        """Looks for each tensor by a content that is nowhere else, and proves it on the model's own codes."""
+        draw, stored, marks = np.random.default_rng(0), {}, {}
+        for name, entry in zip(self._names, find_stored(self._model, self._names), strict=True):
+            stored[name] = entry.array()
+            if stored[name].dtype.kind not in "iu":  # packed several to a byte
+                return
+            raw = draw.bytes(stored[name].nbytes)
+            marks[name] = np.frombuffer(raw, stored[name].dtype).reshape(stored[name].shape)
+        self._exact = exact_products.are_needed(self._model)
+        self._content = self._serialise(marks)
+        places = {name: self._place(_bytes(mark)) for name, mark in marks.items()}
+        found = {name: place for name, place in places.items() if place is not None}
+        if len(found) < len(places):
+            return
+        self._places = found
+        if self._fill(stored) != self._serialise(stored) or not self._opens(stored):
+            self._places = {}
+
+    def _serialise(self, codes: Codes) -> bytes:
+        model = with_codes(self._model, codes)
+        return to_bytes(exact_products.prepare(model) if self._exact else model)
+
+    def _place(self, mark: bytes) -> slice | None:
+        first = self._content.find(mark)
+        if first < 0 or self._content.find(mark, first + 1) >= 0:
+            return None
+        return slice(first, first + len(mark))
+
+    def _opens(self, codes: Codes) -> bool:
+        """Whether the bytes can be opened: exact products fail on some models, which `Runner` then opens without."""
+        try:
+            Runner.of_bytes(self._fill(codes), level=self._level, threads=1, exact=self._exact)
+        except ModelError:
+            return False
+        return True
+
+
+def _bytes(array: npt.NDArray[Any]) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
