@@ -76,8 +76,9 @@ def _amounts(bars: Bars, values: tuple[float, ...]) -> str:
 
 
 def _amount(value: float) -> str:
-    whole = math.isfinite(value) and value == round(value) and abs(value) <= DRAWABLE
-    return f"{value:,.0f}" if whole else number(value)
+    if not _drawable(value):
+        return number(value)
+    return f"{value:,.0f}" if value >= 100 or value == round(value) else number(value)
 
 
 def _drawable(value: float) -> bool:

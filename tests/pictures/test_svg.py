@@ -137,6 +137,8 @@ def test_bars_add_up_to_the_longest():
     assert "the table has 1 more" in draw(bars, "a")
     assert [row[0] for row in bars.rows()] == ["one", "two", "bad"]
     assert draw(replace(bars, amounts=()), "a") == ""
+    large = replace(bars, amounts=(("n", (21419.4, 0.7139)), ("o", (float("nan"), 1e12))))
+    assert large.rows() == (("n", "21,419", "0.7139"), ("o", "–", "1e+12"))
 
 
 def test_shades_follow_the_values():
