@@ -41,7 +41,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed
-	$(PIP) build mypy ruff scipy-stubs playwright axe-playwright-python
+	$(PIP) build mypy ruff scipy-stubs playwright axe-playwright-python nbclient nbformat ipykernel
 	touch $@
 
 # For scripts: `make -s print-DEMO_MODEL`.
