@@ -78,7 +78,7 @@ class _Growth:
         """Adds the sizes of what nodes compute."""
         for node in nodes:
             for attribute in node.attributes.values():
-                if attribute.type == ir.AttributeType.GRAPH:
+                if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
                     self.follow(attribute.as_graph(), sizes)
             function = self._functions.get(node.op_identifier())
             if function is not None:
@@ -145,10 +145,12 @@ def _result(node: ir.Node, sizes: Sizes) -> _Size | None:
 
 def _constant(node: ir.Node) -> _Size | None:
     tensor, numbers = node.attributes.get("value"), node.attributes.get("value_ints")
-    if numbers is not None and numbers.type == ir.AttributeType.INTS:
+    if numbers is not None and not numbers.is_ref() and numbers.type == ir.AttributeType.INTS:
         content = tuple(numbers.as_ints())
         return _Size(len(content), True, content)
-    return _of(tensor.as_tensor()) if tensor is not None and tensor.type == ir.AttributeType.TENSOR else None
+    if tensor is None or tensor.is_ref() or tensor.type != ir.AttributeType.TENSOR:
+        return None  # one of a function's caller, above all
+    return _of(tensor.as_tensor())
 
 
 def _of(tensor: ir.TensorProtocol | None) -> _Size:

@@ -79,3 +79,10 @@ def test_what_the_file_itself_stores_is_no_growth():
 def test_unused_and_unknown_operands_assume_nothing():
     nodes = "k = Concat <axis = 0> (x, c0f)  y = own.unknown (k) "
     load(graph("int8[1, 4] c0 = {1, 2, 3, 4}, float s = {0.1}", "c0f = DequantizeLinear (c0, s) " + nodes))
+
+
+def test_constants_that_a_call_brings_assume_nothing():
+    functions = """<domain: "own", opset_import: ["" : 21]> more <n> (i) => (o) {
+        r = Constant <value : tensor = @n> ()  f = Cast <to = 1> (r)  o = Add (i, f) }"""
+    call = "t = own.more <n = float {2.0}> (x)  f = DequantizeLinear (c0, s)  u = Transpose (f)  y = MatMul (t, u)"
+    assert load(graph(WEIGHT, call, functions)).functions
