@@ -11,6 +11,7 @@ from nfkit.deploy.targets.target import Target
 from nfkit.errors import UnsupportedError
 from nfkit.graph.fusion.build import spell_out_softmax
 from nfkit.graph.fusion.early import condition
+from nfkit.graph.fusion.fused import SEAL_KEY
 from nfkit.graph.fusion.opset import at_opset
 from nfkit.graph.fusion.two_files import front_and_back
 from nfkit.graph.memory.storage import every_node
@@ -66,6 +67,8 @@ def _adapted(part: ir.Model, target: Target, opset: int | None, found: tuple[Fin
     if target.one_sample:
         _fix_batch(made)
     said = {"name": target.name, "changes": [str(finding) for finding in found]}
+    # It is another file now; whoever wants proof has the one that it was made from.
+    made.metadata_props.pop(SEAL_KEY, None)
     made.metadata_props[TARGET_KEY] = json.dumps(said, sort_keys=True)
     return made
 
