@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nfkit.campaigns.kit import Kit, Task
 from nfkit.campaigns.results import tally_chips
 from nfkit.campaigns.stopping import StopRule
-from nfkit.campaigns.store import ROW_OVERHEAD, MeasurementStore
+from nfkit.campaigns.store import MeasurementStore, store_size
 
 PILOT_CHIPS = 4
 """Chips of the pilot, in one cell of each file."""
@@ -95,8 +95,8 @@ def estimate(
             missing = max(0, wanted - measured)
             seconds += missing * each
             likely, most, done = likely + max(wanted, measured), most + rule.most, done + measured
-            bits = -(-images // 8)
-            content += max(wanted, measured) * (ROW_OVERHEAD + 3 * bits)
+            content += store_size(max(wanted, measured), images) - store_size(0, images)
+    content += store_size(0, 0)
     return Estimate(likely, most, done, seconds / workers, content, workers, tuple(needs), rule.until)
 
 

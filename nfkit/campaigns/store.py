@@ -54,8 +54,9 @@ TRUTH = tuple(name for name in COLUMNS if name not in ("seconds", "run"))
 """Those that any two measurements of one cell and chip must agree in."""
 
 _PATIENCE = 60.0  # seconds that another process may hold the file
-ROW_OVERHEAD = 120
-"""Bytes of a row, its index entry included, besides its packed samples."""
+_EMPTY = 32_000  # bytes of a store without a measurement
+_ROW = 80  # bytes of a row and its entry in the index, besides its samples
+_UNFILLED = 1.1  # pages that rows do not fill
 
 
 @dataclass(frozen=True)
@@ -305,6 +306,16 @@ class MeasurementStore:
                 f"'{self.path}' takes or gives no measurements ({error}): it belongs on a local disk with room, and is "
                 "written by nfkit alone"
             ) from error
+
+
+def store_size(measurements: int, images: int) -> int:
+    """Bytes of a store, about, to which all its log has gone.
+
+    Args:
+        measurements: How many it holds.
+        images: Samples of each.
+    """
+    return round(_EMPTY + measurements * (_ROW + 3 * -(-images // 8) * _UNFILLED))
 
 
 def _counts(made: Measurement, clean: npt.NDArray[np.bool_]) -> tuple[Any, ...]:

@@ -5,8 +5,8 @@ import sqlite3
 import numpy as np
 import pytest
 
-from nfkit.campaigns.kit import Task
-from nfkit.campaigns.store import FILE, MeasurementStore, Run
+from nfkit.campaigns.kit import Measurement, Task
+from nfkit.campaigns.store import FILE, MeasurementStore, Run, store_size
 from nfkit.errors import DataError, OptionError, OutputError
 from nfkit.reports.campaign import Cell
 
@@ -90,6 +90,18 @@ def test_folders_and_files_that_are_no_store_are_refused(tmp_path):
     file.close()
     with pytest.raises(DataError, match="is a store of version 9, this nfkit reads version 1"):
         MeasurementStore(later)
+
+
+@pytest.mark.parametrize(("images", "count"), [(20, 1), (100, 1000), (1000, 500), (10_000, 200)])
+def test_the_size_of_a_store_is_known_before_it_is_there(tmp_path, images, count):
+    some = np.zeros(images, np.bool_)
+    packed = np.packbits(some).tobytes()
+    with MeasurementStore(tmp_path, create=True) as store:
+        store.begin(PRINT, {"m on d": some}, {CELL.key: (CELL, "m on d")}, RUN)
+        with store.transaction():
+            for chip in range(50_000, 50_000 + count):
+                store.add(Measurement(CELL.key, chip, packed, packed, packed, 100, 50, 0.1), 1)
+    assert store_size(count, images) == pytest.approx((tmp_path / FILE).stat().st_size, rel=0.2)
 
 
 def test_cells_are_told_apart_by_every_attribute():
