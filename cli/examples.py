@@ -29,10 +29,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nfkit verify model.nf.onnx --base model.onnx",
         "nfkit verify model.nf.onnx --data test.npz --chips 3 --json verified.json",
     ),
+    "sign": (
+        "nfkit sign model.nf.onnx --key key.pem",
+        "nfkit verify model.nf.onnx --public-key public.pem",
+    ),
     "tune": ("nfkit tune model.nf.onnx --caution 16 -o careful.nf.onnx",),
     "modes": (
         "nfkit modes model.nf.onnx -o switched.nf.onnx --data test.npz",
         "nfkit tune switched.nf.onnx --mode nominal -o nominal.nf.onnx",
+    ),
+    "canary": (
+        "nfkit canary switched.nf.onnx --data test.npz -n 32 -o switched.canary.npz",
+        "nfkit canary switched.nf.onnx --check switched.canary.npz",
     ),
     "transfer": (
         "nfkit transfer model.nf.onnx other.onnx --data test.npz",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nfkit.cli.campaign import campaign
+from nfkit.cli.canary import canary
 from nfkit.cli.check import check
 from nfkit.cli.energy import energy
 from nfkit.cli.evaluate import evaluate
@@ -27,6 +28,7 @@ from nfkit.cli.quantize import quantize
 from nfkit.cli.report import report
 from nfkit.cli.search import search
 from nfkit.cli.serve import serve
+from nfkit.cli.sign import sign
 from nfkit.cli.split import split
 from nfkit.cli.streams import note, printing
 from nfkit.cli.transfer import transfer
@@ -43,8 +45,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    plan, protect, evaluate, verify, vulnerability, inspect, energy, search, quantize, inject, split, tune, modes,
-    transfer, serve, check, export, report, page, plot, fold, explain,
+    plan, protect, evaluate, verify, sign, vulnerability, inspect, energy, search, quantize, inject, split, tune,
+    modes, canary, transfer, serve, check, export, report, page, plot, fold, explain,
 ):  # fmt: skip
     app.command(epilog=epilog(command.__name__))(command)
 app.add_typer(campaign, name="campaign", epilog=epilog("campaign"))

@@ -18,12 +18,23 @@ def verify(
     record: Annotated[
         Path | None, typer.Option("--record", help="The record of the protection: the file must be what it speaks of.")
     ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option("--public-key", metavar="PEM", help="The key by which the file must be signed.")
+    ] = None,
+    signature: Annotated[
+        Path | None, typer.Option("--signature", help="Where the signature lies; FILE.sig by default.")
+    ] = None,
     data: Annotated[
         str | None, typer.Option("--data", help="Samples to measure the recorded figures on again, as in evaluate.")
+    ] = None,
+    bom: Annotated[
+        Path | None,
+        typer.Option("--bom", help="Where to write a bill of materials (CycloneDX 1.6), unless something is wrong."),
     ] = None,
     chips: Annotated[int, typer.Option("--chips", min=1, help="Chips to measure them on.")] = 5,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Use only the first samples.")] = None,
     optimization: options.Level = "all",
+    force: options.Force = False,
     json: options.Json = None,
 ) -> None:
     """Prove that a protected file is what nfkit wrote: base, generator, answer, and nothing besides.
@@ -32,14 +43,19 @@ def verify(
     could not be proven, as of files without a seal.
     """
     from nfkit.cli import console
+    from nfkit.deploy.bom import write_bom
+    from nfkit.model import load
     from nfkit.workflows.verification import verify as verify_file
 
     models = {"the model": file, **({"the base": base} if base else {})}
-    console.check_outputs(json, models=models, files={"the record": record, "the data": data})
+    files = {"the record": record, "the data": data, "the signature": signature}
+    console.check_outputs(json, {"--bom": bom}, models=models, files=files, force=force)
     with console.working("nothing is written") as display:
         found = verify_file(
-            file, base=base, record=record, data=data, chips=chips, samples=samples, level=optimization,  # type: ignore[arg-type]
-            on_progress=display,
+            file, base=base, record=record, public_key=public_key, signature=signature, data=data, chips=chips,
+            samples=samples, level=optimization, on_progress=display,  # type: ignore[arg-type]
         )  # fmt: skip
+    if bom is not None and found.outcome != "wrong":
+        write_bom(load(file), file, bom)
     console.show(found, json)
     raise typer.Exit(found.exit_code)

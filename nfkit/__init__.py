@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nfkit.data import Dataset as Dataset
     from nfkit.data import find_data as find_data
     from nfkit.data import load as load_data  # noqa: F401
+    from nfkit.deploy.signing import sign as sign
     from nfkit.energy import load_curve as load_curve
     from nfkit.errors import NfkitError as NfkitError
     from nfkit.faults import BitErrors as BitErrors
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from nfkit.plans.energy_analysis import analyse as analyse
     from nfkit.workflows.campaigning import campaign as campaign
     from nfkit.workflows.campaigning import campaign_measurements as campaign_measurements
+    from nfkit.workflows.canaries import check_health as check_health
+    from nfkit.workflows.canaries import make_canary as make_canary
     from nfkit.workflows.evaluation import evaluate as evaluate
     from nfkit.workflows.page import page as page
     from nfkit.workflows.planning import plan as plan
@@ -93,8 +96,11 @@ _HOMES = {
     "report": "nfkit.workflows.reporting:report",
     # finished files
     "verify": "nfkit.workflows.verification:verify",
+    "sign": "nfkit.deploy.signing:sign",
     "build_modes": "nfkit.workflows.switching:build_modes",
     "Switched": "nfkit.access.switched:Switched",
+    "make_canary": "nfkit.workflows.canaries:make_canary",
+    "check_health": "nfkit.workflows.canaries:check_health",
     # bases that are no files
     "open_endpoint": "nfkit.access.remote:open_endpoint",
     "Guarded": "nfkit.access.guarded:Guarded",

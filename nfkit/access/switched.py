@@ -17,6 +17,7 @@ from nfkit.access.runtime import Level, Runner
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.fused import MODE
 from nfkit.graph.fusion.modes import Mode, mode_of, read_modes
+from nfkit.graph.fusion.seal import base_identity
 from nfkit.model import ModelLike, load
 
 
@@ -29,6 +30,7 @@ class Switched:
 
     Attributes:
         modes: Its modes, the nominal one first.
+        base: Digest of its base.
 
     Raises:
         ModelError: When the file has no modes.
@@ -39,6 +41,7 @@ class Switched:
         self.modes: tuple[Mode, ...] = tuple(read_modes(model))
         if not self.modes:
             raise ModelError("the file has no modes: nfkit modes gives it some")
+        self.base = base_identity(model).digest
         self._run, self._number = Runner(model, level=level), 0
         self.mode = mode_of(model).name
 

@@ -262,6 +262,13 @@ _TERMS = (
         "deploy.md",
     ),
     Term(
+        "canary",
+        "A few stored inputs with their error-free answers, and what simulated chips show and are worth on them. A "
+        "device that is asked them tells its bit error rate, its accuracy and its best mode, without labels.",
+        ("health",),
+        "deploy.md",
+    ),
+    Term(
         "mode",
         "One of the ways in which a file of nfkit modes runs. In the mode nominal the base answers, bit for bit, and "
         "no generator runs; each level of low voltage has the trust that was fitted for its bit error rate.",

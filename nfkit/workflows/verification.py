@@ -12,6 +12,7 @@ from nfkit.access.runtime import Level
 from nfkit.deploy.contents import check_contents
 from nfkit.deploy.figures import check_figures, read_stated, remeasure
 from nfkit.deploy.parts import Given, check_parts, check_record, check_source
+from nfkit.deploy.signing import check_signature
 from nfkit.errors import ModelError, NfkitError, OptionError
 from nfkit.faults import EVALUATION_CHIPS
 from nfkit.graph.fusion.fused import PREFIX
@@ -37,6 +38,8 @@ def verify(
     *,
     base: PathLike | None = None,
     record: PathLike | Protection | None = None,
+    public_key: PathLike | None = None,
+    signature: PathLike | None = None,
     data: DataLike | None = None,
     chips: int = DEFAULT_CHIPS,
     samples: int | None = None,
@@ -51,6 +54,8 @@ def verify(
         file: The file.
         base: The base's own file: the base inside must be this one, node by node and tensor by tensor.
         record: The record of the protection, or its file: base, generator, answer and figures must be its own.
+        public_key: Public key in PEM form by which the file must be signed; see `nfkit.deploy.signing`.
+        signature: Where the signature lies; `FILE.sig` by default.
         data: Samples to measure the recorded figures on again; what `nfkit.evaluate` takes. None leaves that out.
         chips: How many chips that takes.
         samples: Use only the first samples.
@@ -68,19 +73,21 @@ def verify(
     kept = _read_record(record)
     if not path.is_file():
         raise ModelError(f"no file at '{path}': give the path of a protected model (*.nf.onnx)")
-    digest = sha256(path)
+    digest, checks = sha256(path), list[Check]()
     try:
+        if public_key is not None:
+            checks.append(check_signature(path, public_key, signature))
         model = load(path)
-    except NfkitError as error:
-        return _verification(path, digest, [Check("file", "wrong", str(error))])
+    except ModelError as error:
+        return _verification(path, digest, [*checks, Check("file", "wrong", str(error))])
     proto = onnx.load(path, load_external_data=False)
     _refuse_foreign(model, path)
-    checks = [Check("file", "proven", f"a valid model of {path.stat().st_size:,} bytes")]
+    checks = [*checks, Check("file", "proven", f"a valid model of {path.stat().st_size:,} bytes")]
     try:
         with model_errors("it cannot be looked through", "it was changed after nfkit wrote it; take the original"):
             checks += [*check_contents(proto, model, path), *check_parts(model, frozen)]
     except NfkitError as error:
-        return _verification(path, digest, [Check("file", "wrong", str(error))])
+        return _verification(path, digest, [*checks, Check("file", "wrong", str(error))])
     if frozen is not None:
         checks.append(check_source(model, frozen))
     if kept is not None:

@@ -25,7 +25,7 @@ from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.reading import read_as
 
 COMMANDS = ["quantize", "protect", "search", "evaluate", "energy", "plot", "inspect", "inject", "fold", "split"]
-COMMANDS += ["vulnerability", "transfer", "tune", "serve", "page", "report", "verify", "modes"]
+COMMANDS += ["vulnerability", "transfer", "tune", "serve", "page", "report", "verify", "modes", "canary", "sign"]
 COMMANDS += ["check", "export"]
 
 
