@@ -29,7 +29,7 @@ def save_canary(canary: Canary, path: PathLike) -> Path:
         OutputError: When the file cannot be written.
     """
     told = canary.calibration
-    arrays: dict[str, np.ndarray[Any, Any]] = {
+    arrays: dict[str, Any] = {
         "x": canary.x, "clean": told.clean, "rates": np.array(told.rates), "accuracy": canary.accuracy,
         **told.departures,
     }  # fmt: skip
@@ -81,7 +81,7 @@ def load_canary(path: PathLike) -> Canary:
         raise DataError(f"{what} ({error}): give a file that nfkit canary wrote") from error
 
 
-def _digest(arrays: dict[str, np.ndarray[Any, Any]], text: str) -> str:
+def _digest(arrays: dict[str, Any], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name in _ARRAYS:
         array = np.ascontiguousarray(arrays[name])

@@ -13,6 +13,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from nfkit.deploy.targets.changes import TARGET_KEY
 from nfkit.graph.fusion import fused as keys
 from nfkit.graph.fusion.seal import counts_for_base
 from nfkit.graph.fusion.two_files import EARLY_KEY
@@ -28,7 +29,7 @@ KNOWN_KEYS = {
     "nfkit.format", "nfkit.version", "nfkit.training", "nfkit.advice", "nfkit.data", BITS_KEY, EARLY_KEY,
     keys.BASE_DIGEST_KEY, keys.BASE_HEADER_KEY, keys.BASE_SOURCE_KEY, keys.BASE_ORIGINAL_KEY, keys.INPUT_KEY,
     keys.RESULTS_KEY, keys.GENERATOR_KEY, keys.GENERATOR_DIGEST_KEY, keys.ANSWER_KEY, keys.FITS_KEY, keys.SEAL_KEY,
-    keys.MODES_KEY, keys.PLAN_KEY,
+    keys.MODES_KEY, keys.PLAN_KEY, TARGET_KEY,
 }  # fmt: skip
 """Metadata keys that nfkit writes into a finished file."""
 _ROLES = ("generator", keys.ROLE_ANSWER)
@@ -110,7 +111,9 @@ def _operators(model: ir.Model) -> Iterator[str]:
 def _metadata(model: ir.Model) -> Iterator[str]:
     unknown = [key for key in model.metadata_props if not counts_for_base(key) and key not in KNOWN_KEYS]
     yield from (f"'{key}'" for key in unknown)
-    if keys.BASE_HEADER_KEY not in model.metadata_props and EARLY_KEY not in model.metadata_props:
+    holds_base = any(ROLE_KEY not in node.metadata_props for node in model.graph)
+    said = keys.BASE_HEADER_KEY in model.metadata_props or EARLY_KEY in model.metadata_props
+    if holds_base and not said:
         yield f"'{keys.BASE_HEADER_KEY}' is missing"
     for node in model.graph.all_nodes():
         odd = [key for key in node.metadata_props if key.startswith("nfkit.") and key != ROLE_KEY]

@@ -4,6 +4,8 @@ Changes are drawn from a seed and made in the message itself, as a tool or an at
 as it is. `kind(proto, random)` changes the message, or returns False where it has nothing to change.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -11,7 +13,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import nfkit
+from nfkit.deploy.targets.changes import adapt
+from nfkit.deploy.targets.known import TARGETS
+from nfkit.errors import UnsupportedError
+from nfkit.graph.fusion.front import front_of
 from nfkit.graph.fusion.fused import SEAL_KEY
+from nfkit.graph.fusion.metadata import read_input
 from nfkit.graph.fusion.seal import seal
 from nfkit.model import save
 
@@ -533,6 +540,21 @@ def test_nothing_harmless_is_blamed(messages, outcome, small_base, tmp_path, for
         assert found.outcome == "proven", f"{[change.__name__ for change in chosen]}\n{found}"
     if form != "front":
         assert nfkit.verify(found.path, base=base).outcome == "proven"
+
+
+def test_fronts_of_bases_that_are_no_files(protected, tmp_path):
+    model = protected("both")
+    front = front_of(model, read_input(model), None)
+    path = save(front, tmp_path / "p.front.onnx")
+    assert nfkit.verify(path).outcome == "proven", str(nfkit.verify(path))
+    front.graph.initializers["nfkit/answer/doubt"].const_value = ir.tensor(np.array(0.9, np.float32))
+    assert nfkit.verify(save(front, path)).outcome == "wrong"
+
+
+def test_modes_do_not_go_where_no_branches_do(protected):
+    without = replace(TARGETS["tract"], branches=False)
+    with pytest.raises(UnsupportedError, match="nfkit modes --remove"):
+        adapt(protected("modes"), without)
 
 
 def test_a_wrong_type_of_a_value_inside_is_found(messages, outcome):

@@ -11,7 +11,7 @@ from nfkit.deploy.targets.target import Target
 from nfkit.errors import UnsupportedError
 from nfkit.graph.fusion.build import spell_out_softmax
 from nfkit.graph.fusion.early import condition
-from nfkit.graph.fusion.fused import SEAL_KEY
+from nfkit.graph.fusion.fused import SEAL_KEY, has_modes
 from nfkit.graph.fusion.opset import at_opset
 from nfkit.graph.fusion.two_files import front_and_back
 from nfkit.graph.memory.storage import every_node
@@ -42,6 +42,11 @@ def adapt(
     for finding in found:
         if finding.refused:
             raise UnsupportedError(f"{target.name} does not take the model: {finding}")
+    if has_modes(model) and not target.branches:
+        raise UnsupportedError(
+            f"{target.name} takes no branches, in which the modes of this file stand: choose one with nfkit tune "
+            "--mode, and take them out with nfkit modes --remove"
+        )
     branched = condition(model) is not None
     if not target.branches and not branched and any(node.op_type == "If" for node in every_node(model)):
         finding = next(f for f in found if f.kind == "branch")
