@@ -11,7 +11,7 @@ from nfkit.deploy.targets.target import Target
 from nfkit.errors import UnsupportedError
 from nfkit.graph.fusion.build import spell_out_softmax
 from nfkit.graph.fusion.early import condition
-from nfkit.graph.fusion.fused import SEAL_KEY, has_modes
+from nfkit.graph.fusion.fused import INPUT_KEY, SEAL_KEY, has_modes
 from nfkit.graph.fusion.opset import at_opset
 from nfkit.graph.fusion.two_files import front_and_back
 from nfkit.graph.memory.storage import every_node
@@ -80,6 +80,9 @@ def _adapted(part: ir.Model, target: Target, opset: int | None, found: tuple[Fin
 
 def _fix_batch(model: ir.Model) -> None:
     """Fixes the first axis of inputs and outputs to 1, and forgets what was inferred for another."""
+    if INPUT_KEY in model.metadata_props:
+        stated = json.loads(model.metadata_props[INPUT_KEY])
+        model.metadata_props[INPUT_KEY] = json.dumps({**stated, "batch": 1}, sort_keys=True)
     for value in (*model.graph.inputs, *model.graph.outputs):
         if value.shape is not None and len(value.shape) and not isinstance(value.shape[0], int):
             value.shape = ir.Shape([1, *value.shape[1:]])
