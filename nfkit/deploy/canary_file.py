@@ -31,7 +31,7 @@ def save_canary(canary: Canary, path: PathLike) -> Path:
     told = canary.calibration
     arrays: dict[str, Any] = {
         "x": canary.x, "clean": told.clean, "rates": np.array(told.rates), "accuracy": canary.accuracy,
-        **told.departures,
+        **{str(measure): departures for measure, departures in told.departures.items()},
     }  # fmt: skip
     text = json.dumps(
         {
