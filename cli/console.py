@@ -25,7 +25,7 @@ from nfkit.outputs import write_atomically
 if TYPE_CHECKING:
     from nfkit.measure.answering import Answering
     from nfkit.measure.device import DeviceEstimate
-    from nfkit.measure.quantisation import Quantization
+    from nfkit.reports.quantization import Quantized
     from nfkit.reports.rendering import Readable
 
 
@@ -71,6 +71,16 @@ def write_json(record: dict[str, Any], target: str | None) -> None:
     _write((json.dumps(record, indent=1) + "\n").encode(), target)
 
 
+def write_record(record: Readable, target: str | None) -> None:
+    """Writes a typed record, and the command that made it, to a file, or to stdout for `-`."""
+    from msgspec.structs import replace
+
+    from nfkit.reports.reading import encode
+
+    if target is not None:
+        _write(encode(replace(record, command=command_line())), target)
+
+
 def show(record: Readable, target: str | None, page: Path | None = None, chart: bool | None = None) -> None:
     """Writes a record to a file, or to stdout for `-`, and as a page; and unless stdout has it, prints what it says.
 
@@ -80,14 +90,11 @@ def show(record: Readable, target: str | None, page: Path | None = None, chart: 
         page: Where it goes as a page.
         chart: Whether a chart is printed; None for wherever a terminal can.
     """
-    from msgspec.structs import replace
+    if page is not None:
+        from msgspec.structs import replace
 
-    from nfkit.reports.reading import encode
-
-    if target is not None or page is not None:
         record = replace(record, command=command_line())
-    if target is not None:
-        _write(encode(record), target)
+    write_record(record, target)
     try:
         if page is not None:
             from nfkit.workflows.reporting import report
@@ -125,10 +132,10 @@ def working(kept: str) -> Iterator[ProgressDisplay]:
         yield display
 
 
-def print_quantization(result: Quantization) -> None:
+def print_quantization(result: Quantized) -> None:
     """What `quantize` made, and what it cost."""
     weights = f"{result.sites} weights of {result.codes:,} codes, {result.bits} bits"
-    weights += f" packed as int{result.bits}" if result.settings["packed"] else ""
+    weights += f" packed as int{result.bits}" if result.packed else ""
     print(
         f"{result.output}: {weights}, one scale a {'channel' if result.per_channel else 'tensor'}; "
         f"activations {'int8, symmetric' if result.symmetric else 'uint8'}"
@@ -137,8 +144,7 @@ def print_quantization(result: Quantization) -> None:
     done += [f"{result.folded} batch normalisations folded into weights"] if result.folded else []
     if done:
         print("; ".join(done))
-    data = result.settings["data"]
-    print(f"accuracy in % on {data['n']} samples of {data['name']}, ONNX Runtime at level {result.settings['level']}")
+    print(f"accuracy in % on {result.data.n} samples of {result.data.name}, ONNX Runtime at level {result.level}")
     print_table(
         ["model", "accuracy", "KiB"],
         [

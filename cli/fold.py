@@ -21,11 +21,12 @@ def fold(
     from nfkit.graph.memory.sites import fault_sites
     from nfkit.graph.quantised.fold import fold as fold_weights
     from nfkit.model import load, save
+    from nfkit.reports.written import Fold
 
     console.check_outputs(json, {"-o": output}, models={"the model": model}, force=force)
     result = fold_weights(load(model))
     sites = fault_sites(result)
     save(result, output)
-    console.write_json({"schema": "nfkit.fold/1", "output": str(output), "sites": [s.name for s in sites]}, json)
+    console.write_record(Fold(output=str(output), sites=tuple(site.name for site in sites)), json)
     if json != "-":
         print(f"{output}: {len(sites)} weight sites, {sum(site.count for site in sites)} codes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -51,7 +51,7 @@ def inject(
     record_file: Record,
 ) -> None:
     """Write a copy of a model with the bit errors of one chip in it, or take them out again."""
-    from msgspec import to_builtins
+    from msgspec.structs import asdict
 
     from nfkit.cli import console
     from nfkit.faults import Chip, parse_layout
@@ -65,6 +65,7 @@ def inject(
     from nfkit.graph.memory.sites import fault_sites
     from nfkit.graph.memory.survey import Survey
     from nfkit.model import load, save
+    from nfkit.reports.written import ChipVoltage, Injection
     from nfkit.workflows.inputs import find_scale, find_strengths
 
     output, mode, chip, fault_generator = target.output, place.mode, target.chip, place.fault_generator
@@ -76,11 +77,10 @@ def inject(
         raise OptionError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
     graph = load(model)
     notes: list[str] = []
-    record: dict[str, Any] = {"schema": "nfkit.inject/1", "output": str(output)}
     if target.remove:
         equal = save_as_it_was(graph.metadata_props.get(ORIGINAL_KEY), remove_faults(graph), output)
         done = f"faults removed; {EQUALITY[equal]}"
-        record["equal"] = equal
+        record = Injection(output=str(output), equal=equal)
     else:
         settings = faults.settings()
         layout = parse_layout(settings.pop("layout"))
@@ -93,24 +93,26 @@ def inject(
         device = Chip(chip, layout)
         result = inject_faults(graph, sites, device, errors, mode)  # type: ignore[arg-type]
         cells, bits = count_faults(graph, sites, device, errors)
-        record |= {"ber": strength.rate, "chip": chip, **errors.to_dict(), "faulty_cells": cells, "flipped_bits": bits}
-        record["voltage"] = {"curve": to_builtins(scale.facts), "flips": strength.flips}
-        if strength.voltage is not None:
-            record["voltage"] |= to_builtins(strength.voltage)
+        voltage = {} if strength.voltage is None else asdict(strength.voltage)
         survey = Survey(graph)
         covered = coverage(survey, [site.name for site in sites], generator=fault_generator)
         notes = [covered.sentence(), *map(str, odd_scales(survey))]
-        record |= {"coverage": covered.to_dict(), "odd_scales": notes[1:]}
         inexact = count_inexact(graph, sites, errors)
-        if inexact:
-            record["inexact_codes"] = inexact
+        record = Injection(
+            output=str(output), ber=strength.rate, chip=chip, kind=errors.kind, set_share=errors.set_share,
+            protected_bits=errors.protected_bits, protected_sites=errors.protected_sites,
+            protected_top=errors.protected_top, storage=errors.storage, ecc=errors.ecc,
+            faulty_cells=cells, flipped_bits=bits,
+            voltage=ChipVoltage(curve=scale.facts, flips=strength.flips, **voltage),
+            coverage=covered.to_dict(), odd_scales=tuple(notes[1:]), inexact_codes=inexact or None,
+        )  # fmt: skip
         done = f"chip {chip} at {strength.describe()}: {cells} faulty cells, {bits} flipped bits in {len(sites)} sites"
         if inexact:
             done += f"; {inexact} codes have no word in {faults.storage} and are held as the nearest one"
         if mode == "input":
             done += "; the file is fault-free until the masks are fed"
         save(result, output)
-    console.write_json(record, record_file.json)
+    console.write_record(record, record_file.json)
     if record_file.json != "-":
         print(f"{output}: {done}")
         for note in notes:

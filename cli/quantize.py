@@ -86,6 +86,6 @@ def quantize(
         pack=codes.pack, level=codes.optimization, force=codes.force,  # type: ignore[arg-type]
         on_stage=console.note,
     )  # fmt: skip
-    console.write_json(result.to_dict(), json)
+    console.write_record(result, json)
     if json != "-":
         console.print_quantization(result)

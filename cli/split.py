@@ -35,6 +35,7 @@ def split(
     from nfkit.graph.fusion.two_files import front_and_back
     from nfkit.graph.memory.original import EQUALITY, save_as_it_was
     from nfkit.model import load, save, sha256
+    from nfkit.reports.written import BasePart, Part, Split
 
     outputs = {"--base": base, "--generator": generator, "--answer": answer}
     outputs |= {"--early-front": early_front, "--early-back": early_back}
@@ -55,13 +56,12 @@ def split(
     for part, path in zip(two, (early_front, early_back), strict=False):
         if path is not None:
             save(part, path)
-    record = {
-        "schema": "nfkit.split/1",
-        "base": {"path": str(base) if base else None, "graph_sha256": sha256(frozen), "equal": equal},
-        "generator": {"path": str(generator) if generator else None, "graph_sha256": sha256(prefix)},
-        "answer": None if stage is None else {"path": str(answer) if answer else None, "graph_sha256": sha256(stage)},
-    }
-    console.write_json(record, json)
+    record = Split(
+        base=BasePart(str(base) if base else None, sha256(frozen), equal),
+        generator=Part(str(generator) if generator else None, sha256(prefix)),
+        answer=None if stage is None else Part(str(answer) if answer else None, sha256(stage)),
+    )
+    console.write_record(record, json)
     if json != "-":
         print(f"{model}: the base is what was protected (graph {sha256(frozen)[:16]})")
         if equal is not None:

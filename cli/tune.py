@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,6 +48,7 @@ def tune(
     from nfkit.graph.fusion.dial import dial
     from nfkit.graph.fusion.modes import mode_of, set_mode
     from nfkit.model import load, save, sha256
+    from nfkit.reports.written import Ends, Switch, Tune, WrittenFile
 
     console.check_outputs(json, {"-o": output}, models={"the model": protected}, force=force)
     model = changed = load(protected)
@@ -61,21 +62,17 @@ def tune(
         changed, changes = dial(changed, numbers, at=at, threshold=threshold)
         moved |= changes
     told = ", ".join(f"{name} {ends['after']:g} in place of {ends['before']:g}" for name, ends in moved.items())
-    switched = {}
+    switched: Switch | None = None
     if mode is not None:
-        switched = {"mode": {"before": mode_of(changed).name, "after": mode}}
+        switched = Switch(mode_of(changed).name, mode)
         changed = set_mode(changed, mode)
-        told = f"mode '{mode}' in place of '{switched['mode']['before']}'"
+        told = f"mode '{mode}' in place of '{switched.before}'"
     if not moved and mode is None:
         raise OptionError("nothing to change: give --caution, --at, --trust, --doubt, --mode or another number")
     save(changed, output)
-    record = {
-        "schema": "nfkit.tune/1",
-        "from": str(protected),
-        "output": {"path": str(output), "sha256": sha256(output if output.is_file() else changed)},
-        **moved,
-        **switched,
-    }
-    console.write_json(record, json)
+    written = WrittenFile(str(output), sha256(output if output.is_file() else changed))
+    numbers_moved: dict[str, Any] = {name: Ends(**change) for name, change in moved.items()}
+    record = Tune(source=str(protected), output=written, mode=switched, **numbers_moved)
+    console.write_record(record, json)
     if json != "-":
         print(f"{output}: {told}; nothing was trained, measure it")

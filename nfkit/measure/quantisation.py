@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,50 +21,11 @@ from nfkit.graph.quantised.pack import pack as pack_codes
 from nfkit.graph.quantised.pack import packed_opset
 from nfkit.graph.quantised.preparation import MIN_OPSET, prepare
 from nfkit.model import ModelLike, check_output, load, save, to_bytes
-from nfkit.reports.provenance import describe
+from nfkit.reports.provenance import DataFacts, Provenance
+from nfkit.reports.quantization import Quantized
 
 FORMATS = ("qdq",)
 _PARITY_TOLERANCE = 1e-4  # of the largest output: float32 sums in another order, after folding batch norm
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """What `quantize` made, and what it cost.
-
-    Attributes:
-        output: The quantised file.
-        bits: Bits of a weight.
-        per_channel: Whether every output channel has a scale of its own.
-        symmetric: Whether activations are int8 with zero point 0, instead of uint8.
-        lifted_from: The float model's opset, where it was too low to quantise.
-        folded: Batch normalisations folded into weights.
-        sites: Number of quantised weight initializers.
-        codes: Number of their codes.
-        float_accuracy: Share of the samples that the float model gets right.
-        accuracy: Share that the quantised file gets right.
-        float_bytes: Size of the float model, weights in other files included.
-        bytes: Size of the quantised file.
-        settings: What the numbers depend on besides, for records.
-    """
-
-    output: Path
-    bits: int
-    per_channel: bool
-    symmetric: bool
-    lifted_from: int | None
-    folded: int
-    sites: int
-    codes: int
-    float_accuracy: float
-    accuracy: float
-    float_bytes: int
-    bytes: int
-    settings: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record `nfkit.quantize/1`."""
-        record = asdict(self) | {"output": str(self.output)}
-        return {"schema": "nfkit.quantize/1", **record.pop("settings"), **record}
 
 
 def quantize(
@@ -83,7 +43,7 @@ def quantize(
     level: Level = "all",
     force: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
-) -> Quantization:
+) -> Quantized:
     """Quantises a float model: weights to b bits, activations to 8, and measures both models.
 
     Args:
@@ -134,16 +94,17 @@ def quantize(
     encoded = spec.encode(test.x)
     reference = accuracy(before, encoded, test.y)
     reached = accuracy(Runner(quantised, level=level), encoded, test.y)
-    settings = {
-        "format": format,
-        "packed": pack,
-        "level": level,
-        "calibration": {"name": calibration.name, "n": len(calibration), "sha256": calibration.sha256},
-        **describe(source, model, test),
-    }
+    facts = Provenance.of(source, model, test)
     save(quantised, output)
-    return Quantization(
-        output=output,
+    return Quantized(
+        format=format,
+        packed=pack,
+        level=level,
+        calibration=DataFacts.of(calibration),
+        model=facts.model,
+        data=facts.data,
+        versions=facts.versions,
+        output=str(output),
         bits=bits,
         per_channel=per_channel,
         symmetric=symmetric,
@@ -155,7 +116,6 @@ def quantize(
         accuracy=reached,
         float_bytes=len(to_bytes(model)),
         bytes=output.stat().st_size,
-        settings=settings,
     )
 
 

@@ -23,11 +23,13 @@ from nfkit.reports.page import Page
 from nfkit.reports.plan import Plan
 from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.protection import Protection
+from nfkit.reports.quantization import Quantized
 from nfkit.reports.rendering import Readable
 from nfkit.reports.search import Search
 from nfkit.reports.shipping import Check, Export
 from nfkit.reports.verification import Verification
 from nfkit.reports.vulnerability import Vulnerability
+from nfkit.reports.written import Fold, Injection, Split, Tune
 
 R = TypeVar("R", bound=Readable)
 
@@ -46,6 +48,11 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.vulnerability/1": Vulnerability,
     "nfkit.verify/1": Verification,
     "nfkit.modes/1": Modes,
+    "nfkit.quantize/1": Quantized,
+    "nfkit.inject/1": Injection,
+    "nfkit.fold/1": Fold,
+    "nfkit.split/1": Split,
+    "nfkit.tune/1": Tune,
 }
 """Records by the schema that their files state."""
 

@@ -50,7 +50,7 @@ def test_accuracy_before_and_after(task, tmp_path):
     assert 0.9 < result.accuracy <= 1
     assert (result.sites, result.codes) == (2, 8 * 27 + 4 * 8)
     assert (result.folded, result.lifted_from) == (1, None)
-    assert result.bytes == result.output.stat().st_size
+    assert result.bytes == result.path.stat().st_size
     assert result.float_bytes == path.stat().st_size
     coarse = run(made, tmp_path, bits=2, force=True)
     assert coarse.accuracy < result.accuracy
@@ -93,8 +93,8 @@ def test_no_trace_of_the_quantiser(task, tmp_path):
 
 def test_bytes_repeat(task, tmp_path):
     made = task(opset=11)
-    first = run(made, tmp_path, bits=5, per_channel=True).output.read_bytes()
-    assert run(made, tmp_path, bits=5, per_channel=True, force=True).output.read_bytes() == first
+    first = run(made, tmp_path, bits=5, per_channel=True).path.read_bytes()
+    assert run(made, tmp_path, bits=5, per_channel=True, force=True).path.read_bytes() == first
 
 
 def test_the_result_can_be_measured_under_errors(task, tmp_path):
@@ -125,7 +125,7 @@ def test_packed_codes_compute_the_same(task, tmp_path, bits, opset):
     weights = [n.inputs[0] for n in model.graph if n.op_type == "DequantizeLinear" and n.inputs[0].is_initializer()]
     assert sorted(v.dtype.name for v in weights if v.dtype.bitwidth < 8) == [f"INT{bits}"] * 2
     assert recorded_bits(model) == {}
-    assert packed.settings["packed"]
+    assert packed.packed
 
 
 def test_packed_codes_are_those_in_int8(task, tmp_path):
@@ -207,4 +207,4 @@ def test_too_few_samples_for_a_fixed_batch_are_repeated(task, tmp_path):
     few = quantize(path, data.take(8), data, spec, tmp_path / "few.onnx")
     whole = Dataset("repeated", np.concatenate([data.x[:8]] * 4), np.concatenate([data.y[:8]] * 4))
     many = quantize(path, whole, data, spec, tmp_path / "many.onnx")
-    assert few.output.read_bytes() == many.output.read_bytes()
+    assert few.path.read_bytes() == many.path.read_bytes()
