@@ -307,6 +307,47 @@ def test_a_file_gets_the_numbers_of_an_option(tiny, looking, execute):
     assert to_bytes(split(again)[1]) == to_bytes(tiny.base)
 
 
+# One that changes the image too: the base reads half of it.
+CHANGER = """
+<ir_version: 8, opset_import: ["" : 18]>
+generator (float[N, 1, 6, 6] image) => (float[N, 1, 6, 6] y)
+<float s = {0.015625}, float two = {2.0}, float least = {-1.0}, float most = {1.0}, float nothing = {0.0}>
+{
+    flat = Flatten (image)
+    k_f = DequantizeLinear (k, s)
+    evidence = MatMul (flat, k_f)
+    top = ReduceMax <keepdims = 0> (evidence)
+    none = Mul (top, nothing)
+    halved = Div (image, two)
+    moved = Add (halved, none)
+    y = Clip (moved, least, most)
+}
+"""
+
+
+def test_where_the_image_is_changed_the_base_is_planned_on_what_it_reads(tiny, parse, execute, halves):
+    images = tiny.spec.encode(tiny.data.x)
+    form = find_form(tiny.base, execute(tiny.base, {"image": images})[0])
+    fused = fuse(parse(CHANGER, k=tiny.stored.reshape(36, 3)), tiny.base, tiny.spec, {}, Answer(form, Trust()))
+    record = nfkit.plan(fused, tiny.data, 0.2, chips=2)
+    option, bare = on(record, "both-ends:generator"), on(record, "bare")
+    trust, half = Trust(**option.trust), halves[1]
+    evidence = images[half].reshape(-1, 36) @ (tiny.stored * 0.015625)
+    read = np.rint(images[half].reshape(-1, 36) / 2 / 0.0078125)  # what the base makes of half an image
+    rows = []
+    for seed in EVALUATION_CHIPS[:2]:
+        faulty = Chip(seed).faults(tiny.site, BitErrors(option.ber)).apply(tiny.stored)
+        both = combine(read @ faulty * 0.0078125 * 0.015625, evidence, trust).argmax(1)
+        rows.append(both == tiny.data.y[half])
+    assert option.accuracy.mean == pytest.approx(np.mean(rows), abs=0.006)  # halves of a code are rounded either way
+    plain = [
+        tiny.right(Chip(seed).faults(tiny.site, BitErrors(bare.ber)).apply(tiny.stored), half)
+        for seed in EVALUATION_CHIPS[:2]
+    ]
+    assert bare.accuracy.mean == pytest.approx(np.mean(plain), abs=1e-12)
+    assert on(record, "early-at-vmin:generator").threshold is not None
+
+
 def test_a_base_with_further_outputs_is_planned_without_early_answers(parse, execute, tiny):
     random = np.random.default_rng(1)
     text = TINY.replace("(float[N, 3] scores)", "(float[N, 3] scores, float[N, 36] v)")
