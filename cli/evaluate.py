@@ -12,6 +12,7 @@ from nfkit.cli import options
 from nfkit.cli.grouped import grouped
 from nfkit.cli.groups import Faults, Measuring, ModelInput, Rates, SeenRecord
 from nfkit.cli.remote import Device
+from nfkit.cli.streams import note
 from nfkit.errors import OptionError
 
 
@@ -50,7 +51,7 @@ class Extent:
 def evaluate(
     model: Annotated[
         str | None,
-        typer.Argument(help="ONNX file, or https://HOST/v2/models/NAME; by default the only *.nf.onnx in this folder."),
+        typer.Argument(help="ONNX file, or https://HOST/v2/models/NAME; by default the only one in this folder."),
     ] = None,
     *,
     samples: Samples,
@@ -77,7 +78,7 @@ def evaluate(
     from nfkit.workflows.evaluation import evaluate_precisions
 
     address.refuse()
-    path = Path(model) if model else _only_fused_file()
+    path = Path(model) if model else _only_model()
     files = {"the data": samples.data, "the curve": faults.curve}
     console.check_outputs(record.json, report=record.report, models={"the model": path}, files=files)
     if extent.bits and (extent.latency or extent.latency_batch):
@@ -140,11 +141,17 @@ def _ask(
     )  # fmt: skip
 
 
-def _only_fused_file() -> Path:
-    found = sorted(Path().glob("*.nf.onnx"))
-    if len(found) != 1:
-        listed = ", ".join(f"'{path}'" for path in found) or "none"
+def _only_model() -> Path:
+    """The model that this folder is about: its only protected one, or else the only one."""
+    protected = sorted(Path().glob("*.nf.onnx"))
+    found = protected or sorted(Path().glob("*.onnx"))
+    if len(found) == 1:
+        note(f"model: {found[0]} (the only {'protected model' if protected else 'model'} in this folder)")
+        return found[0]
+    if not found:
         raise OptionError(
-            f"which model? This folder's protected models (*.nf.onnx): {listed}; name the file to measure"
+            "which model? There is none (*.onnx) in this folder: name a file, or get one of nfkit's own with "
+            "nfkit models"
         )
-    return found[0]
+    listed = ", ".join(f"'{path}'" for path in found)
+    raise OptionError(f"which model? This folder has {listed}: name the one to measure")
