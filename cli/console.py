@@ -18,7 +18,6 @@ from nfkit.cli.progress_display import ProgressDisplay
 from nfkit.cli.screen import show_overview, show_table
 from nfkit.cli.streams import note as note
 from nfkit.errors import OptionError
-from nfkit.model import model_inputs
 from nfkit.outputs import check_outputs as check_all
 from nfkit.outputs import write_atomically
 
@@ -48,6 +47,8 @@ def check_outputs(
         files: Whatever else it reads; a name that is no file counts for nothing.
         force: Whether outputs that exist may be replaced.
     """
+    from nfkit.model import model_inputs
+
     inputs = chain(
         *(model_inputs(name, path) for name, path in (models or {}).items()),
         ((name, os.path.expanduser(path)) for name, path in (files or {}).items() if path is not None),

@@ -33,3 +33,10 @@ def test_data_comes_without_pillow() -> None:
     script = "import sys, nfkit.data\nprint('PIL' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_the_command_line_comes_without_what_its_commands_need() -> None:
+    heavy = {"numpy", "onnx", "onnx_ir", "scipy", "msgspec"}
+    script = f"import sys, nfkit.cli.main\nprint(sorted({heavy} & sys.modules.keys()))"
+    result = subprocess.run([sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
