@@ -19,6 +19,7 @@ from nfkit.plans.front import unbeaten
 from nfkit.plans.operating_points import Scale
 from nfkit.reports.evaluation import Evaluation, Point
 from nfkit.reports.figures import Spread
+from nfkit.reports.plan import Option, Plan
 from nfkit.reports.protection import Protection
 from nfkit.reports.reading import read
 
@@ -49,13 +50,15 @@ def main() -> None:
     records = {
         name: read(DOCS / "results" / name)
         for name, r in plain.items()
-        if r["schema"].startswith(("nfkit.protect/", "nfkit.evaluate/"))
+        if r["schema"].startswith(("nfkit.protect/", "nfkit.evaluate/", "nfkit.plan/"))
     }
     protected = {n: r for n, r in records.items() if isinstance(r, Protection)}
+    plans = {n: r for n, r in records.items() if isinstance(r, Plan)}
     evaluated = {n: r for n, r in records.items() if isinstance(r, Evaluation)}
     forms = {n: evaluated.pop(n) for n in list(evaluated) if n.startswith("forms_")}
     judged = {n: r for n, r in protected.items() if r.evaluation.verdict is not None}
-    page = [INTRODUCTION, "## The pair against its halves\n", HALVES, *_halves(judged, evaluated)]
+    page = [INTRODUCTION, "## The least energy within a tolerance\n", PLANS, *_plans(plans), *_rivals(plans)]
+    page += ["\n## The pair against its halves\n", HALVES, *_halves(judged, evaluated)]
     page += ["\n## Accuracy against energy\n", FRONTS, *_fronts(judged, evaluated)]
     page += ["\n## Protected models\n", *_protected(protected)]
     digests = {record.evaluation.model.sha256 for record in judged.values()}
@@ -70,7 +73,7 @@ def main() -> None:
     if notes.exists():
         page += ["", notes.read_text()]
     (DOCS / "results.md").write_text("\n".join(page).rstrip() + "\n")
-    _insert(ROOT / "README.md", "results", _overview(judged))
+    _insert(ROOT / "README.md", "results", _plans(plans))
     _insert(DOCS / "energy.md", "flips", _converted(judged))
     simulated = [r for r in plain.values() if r.get("benchmark") == "coverage"]
     _insert(DOCS / "statistics.md", "coverage", [line for record in simulated for line in speed.table(record)])
@@ -81,6 +84,13 @@ def _insert(path: Path, name: str, lines: list[str]) -> None:
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, _, rest = path.read_text().partition(begin)
     path.write_text(before + "\n".join([begin, *lines, end]) + rest.partition(end)[2])
+
+
+PLANS = """`nfkit plan FILE --data cifar10_test.npz` of files that `nfkit protect MODEL --early` made: one half of the
+1,000 test images and one set of chips choose voltage, trust and threshold, the other half and other chips give every
+figure. *Loss* is in points, against the clean base, with its 95 % interval over chips and images. *Decided by* is the
+confidence with which the loss had to be within the tolerance (`--confidence`); at 50 % the measured loss decides alone.
+"""
 
 
 HALVES = """Faulty base, generator alone (at nominal voltage, so no rate changes it) and protected pair, at the rate
@@ -199,25 +209,66 @@ def _points_ahead(result: Evaluation) -> list[int]:
     return [c.point for c in result.verdict.comparisons if c.outcome == "ahead"] if result.verdict else []
 
 
-def _overview(records: dict[str, Protection]) -> list[str]:
-    """The README's table: each model at the rate recommended for it, or else at the one that it was trained for.
-
-    Candidates of a search are left to the fronts, but for those that are recommended.
-    """
+def _plans(plans: dict[str, Plan]) -> list[str]:
+    """What is best for each model, beside what is best without a generator and without a lower voltage."""
     lines = _header(
-        "model", "generator", "training", "BER", "saved", "CA", "CA (NF)", "PA", "generator alone", "PA (NF)", "RP"
-    )
-    for record, point in _shown(records):
-        result, faults = record.evaluation, _faults(record.evaluation)
+        "model", "tolerated", "decided by", "plan", "V/Vmin", "loss", "worst chip", "saved", "mean latency",
+        "bare base saves", "early answers at Vmin save",
+    )  # fmt: skip
+    for plan in _in_order(plans):
+        if plan.best is None:
+            continue
+        best = plan.options[plan.best]
+        latency = "–" if plan.latency is None else f"{plan.latency['1']['mean_ratio']:.2f} of the base's"
+        worst, saved = f"{100 * (best.accuracy.worst or 0):.1f}", f"**{100 * best.saving:.1f} %**"
         lines.append(
-            f"| {_model(record)} | {record.generator} | {record.training.seconds / 60:.0f} min "
-            f"| {100 * point.ber:g} %{'' if faults == 'stuck, iid' else f' {faults}'} "
-            f"| {_saving(record, result, point)} "
-            f"| {100 * result.clean_base:.1f} | {100 * (result.clean_protected or 0):.1f} "
-            f"| {point.base.percent()} | {100 * (result.alone or 0):.1f} "
-            f"| **{_pair(point).percent()}** | {_gain(point)} |"
+            f"| {_planned(plan)} | {100 * plan.tolerance:g} | {_decided(plan)} | `{best.name}` "
+            f"| {best.volts_over_vmin:.2f} | {_loss(best)} | {worst} | {saved} | {latency} "
+            f"| {_best_of(plan, 'bare')} | {_best_of(plan, 'early-at-vmin')} |"
         )
     return lines
+
+
+def _rivals(plans: dict[str, Plan]) -> list[str]:
+    """Everything that was tried for each model."""
+    lines = ["", "All that was tried:", ""]
+    lines += _header(
+        "model", "tolerated", "decided by", "remedy", "V/Vmin", "accuracy", "loss", "base runs", "saved", ""
+    )
+    for plan in _in_order(plans):
+        for option in plan.options:
+            runs = "–" if option.early is None else f"{100 * (1 - option.early['share']):.0f} %"
+            lines.append(
+                f"| {_planned(plan)} | {100 * plan.tolerance:g} | {_decided(plan)} | `{option.name}` "
+                f"| {option.volts_over_vmin:.2f} | {option.accuracy.percent()} | {_loss(option)} | {runs} "
+                f"| {100 * option.saving:.1f} % | {option.outcome} |"
+            )
+    return lines
+
+
+def _in_order(plans: dict[str, Plan]) -> list[Plan]:
+    return sorted(plans.values(), key=lambda plan: (_planned(plan), -plan.confidence, plan.tolerance, len(plan.can)))
+
+
+def _planned(plan: Plan) -> str:
+    return Path(plan.model.path or "").name.removesuffix(".nf.onnx").removesuffix(".onnx")
+
+
+def _decided(plan: Plan) -> str:
+    return f"{100 * plan.confidence:g} %"
+
+
+def _loss(option: Option) -> str:
+    text = f"{100 * option.loss.mean:.2f}"
+    if option.loss.ci95 is None:
+        return text
+    low, high = option.loss.ci95
+    return f"{text} ({100 * low:.2f} to {100 * high:.2f})"
+
+
+def _best_of(plan: Plan, name: str) -> str:
+    found = [option for option in plan.options if option.name.partition(":")[0] == name]
+    return f"{100 * found[0].saving:.1f} %" if found and found[0].within else "–"
 
 
 def _shown(records: dict[str, Protection]) -> Iterator[tuple[Protection, Point]]:
