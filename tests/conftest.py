@@ -1,6 +1,9 @@
 """Models in ONNX text and the zoo's model, for every test that needs one."""
 
+import contextlib
 import re
+import shutil
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +27,11 @@ if find_spec("torch") is None:
         r"^\s*(import torch|from torch|from nfkit\.(learn|models\.generators)|from nfkit\.remedies)", re.M
     )
     collect_ignore = [str(path) for path in Path(__file__).parent.rglob("*.py") if _TRAINING.search(path.read_text())]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores Ctrl-C for what it runs in the background, and the programs that tests interrupt would inherit it.
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ZOO_IMAGES = Path(__file__).parents[1] / "models" / "zoo" / "resnet8_fashion_mnist_int8.npz"  # no wheel holds it
 
@@ -208,3 +216,16 @@ def floatnet(parse):
         return parse(text, **{name: array.astype(np.float32) for name, array in arrays.items()})
 
     return build
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium, one for all tests of a process: playwright runs once in each."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        pytest.skip("there is no chromium on this machine: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()

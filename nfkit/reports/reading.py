@@ -5,6 +5,7 @@ Files of version 1 are brought into the present form; see `nfkit.reports.version
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -102,8 +103,8 @@ def decode(content: bytes, name: str) -> Readable:
         DataError: As `read`.
     """
     try:
-        plain = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        plain = _loads(content)
+    except (ValueError, RecursionError):
         raise DataError(f"{name} is no JSON: give a file that nfkit wrote with --json") from None
     schema = plain.get("schema") if isinstance(plain, dict) else None
     if isinstance(schema, str) and schema in _OLDER:
@@ -121,9 +122,22 @@ def decode(content: bytes, name: str) -> Readable:
         raise DataError(f"{name}: {_field(str(error))}") from error
 
 
+def _loads(content: bytes) -> Any:
+    """JSON, that of names that are no text as well."""
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        if b"\\ud" not in content:
+            raise
+        return json.loads(content)
+
+
 def encode(record: Readable) -> bytes:
     """A record as the JSON text of its file."""
-    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    try:
+        return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    except UnicodeEncodeError:  # a file name that is no text, which JSON can hold only as escapes
+        return json.dumps(msgspec.to_builtins(record), indent=1).encode() + b"\n"
 
 
 def write(record: Readable, path: Path) -> None:

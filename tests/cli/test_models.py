@@ -142,10 +142,10 @@ def test_evaluate_measures_latency_on_request(invoke, files, tmp_path):
     latency = json.loads((tmp_path / "e.json").read_text())["latency"]
     assert latency.keys() == {"1", "2"}
     for entry in latency.values():
-        assert entry.keys() == {"rounds", "threads", "base", "protected", "ratio"}
+        assert entry.keys() == {"rounds", "threads", "base", "protected", "ratio", "mean_ratio"}
         assert entry["ratio"] == entry["protected"]["p50_ms"] / entry["base"]["p50_ms"]
         assert entry["rounds"] >= 20
-    assert "latency in ms, median / 95th percentile; runs by turns" in result.stdout
+    assert "latency in ms, mean / median / 95th percentile" in result.stdout
 
 
 def test_evaluate_measures_no_latency_unasked(invoke, files):

@@ -1,24 +1,9 @@
 """A real browser, and the runtime that pages hold; where one is missing, tests say so and are left out."""
 
-import shutil
-
 import pytest
 
 from nfkit.data.download import cache_folder
 from nfkit.pages.web_runtime import PUBLISHED, SCRIPT, WASM, find_web_runtime
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A headless Chromium."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        pytest.skip("there is no chromium on this machine: apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -38,16 +38,3 @@ def records(tmp_path_factory):
     plain = read(found.protect).to_dict()
     found.hostile.write_text(json.dumps(hostile(plain, longest=20_000)))
     return found
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Chromium, driven by playwright; the test is left out where one of them is missing."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(p).exists()), None)
-    if path is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
