@@ -90,6 +90,7 @@ PLANS = """`nfkit plan FILE --data cifar10_test.npz` of files that `nfkit protec
 1,000 test images and one set of chips choose voltage, trust and threshold, the other half and other chips give every
 figure. *Loss* is in points, against the clean base, with its 95 % interval over chips and images. *Decided by* is the
 confidence with which the loss had to be within the tolerance (`--confidence`); at 50 % the measured loss decides alone.
+Latencies were timed by turns with the base, on cores that other runs shared.
 """
 
 

@@ -24,12 +24,11 @@ from nfkit.data import Dataset
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Chip, Iid, Layout
 from nfkit.graph.fusion.fused import is_fused
-from nfkit.graph.fusion.metadata import read_answer
 from nfkit.graph.fusion.split import evidence_of, split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import WeightSite, codes, fault_sites
-from nfkit.measure.early import EarlyShare, sureness
+from nfkit.measure.early import EarlyShare, early_share
 from nfkit.measure.plausibility import refuse_reconstruction
 from nfkit.model import sha256
 from nfkit.parallel import cores
@@ -126,7 +125,7 @@ class Bench:
         if evidence is not None:
             looking = Runner(evidence, level=level)
             self.alone = self._correct(looking)
-            self.early = _early(model, looking(self._x))
+            self.early = early_share(model, looking(self._x))
 
     @property
     def images(self) -> npt.NDArray[Any]:
@@ -220,13 +219,6 @@ def check_strengths(errors: Sequence[BitErrors], chips: Sequence[int]) -> None:
         raise OptionError(
             f"chip {repeated} is given twice, which would narrow every interval for nothing: give it once"
         )
-
-
-def _early(model: ir.Model, evidence: npt.NDArray[Any]) -> EarlyShare | None:
-    answer = read_answer(model)
-    if answer is None or answer.threshold is None:
-        return None
-    return EarlyShare.of(answer.threshold, sureness(evidence, answer.trust) >= answer.threshold)
 
 
 def _repeated(values: Sequence[Any]) -> Any:

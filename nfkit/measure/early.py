@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 from scipy.special import log_softmax
 from scipy.stats import binomtest
 
 from nfkit.errors import DataError
+from nfkit.graph.fusion.metadata import read_answer
 from nfkit.graph.fusion.trust import Trust, combine
 
 NEVER = 2.0
@@ -68,6 +70,19 @@ class EarlyShare:
     def to_dict(self) -> dict[str, Any]:
         """The share for a record."""
         return asdict(self)
+
+
+def early_share(model: ir.Model, evidence: npt.NDArray[Any]) -> EarlyShare | None:
+    """How many images a file answers early; None where its base always runs.
+
+    Args:
+        model: A fused model.
+        evidence: z for the images, [N, C].
+    """
+    answer = read_answer(model)
+    if answer is None or answer.threshold is None:
+        return None
+    return EarlyShare.of(answer.threshold, sureness(evidence, answer.trust) >= answer.threshold)
 
 
 def sureness(evidence: npt.NDArray[Any], trust: Trust) -> npt.NDArray[np.float64]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.access.runtime import Runner
 from nfkit.errors import ModelError, OptionError
 from nfkit.faults import EVALUATION_CHIPS
 from nfkit.graph.fusion.fused import is_fused
-from nfkit.graph.fusion.split import split
+from nfkit.graph.fusion.split import evidence_model, split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.sites import fault_sites
+from nfkit.measure.early import early_share
 from nfkit.measure.plausibility import class_names
 from nfkit.model import ModelLike
 from nfkit.outputs import write_atomically
@@ -108,7 +111,7 @@ def page(
     scale.errors.check_sites([site.name for site in sites])
     taken = data_for_measuring(graph, model, data, spec, labels=labels, samples=samples)
     x = spec.encode(taken.test.x)
-    stops = _stops(graph, scale, wanted)
+    stops = _stops(graph, scale, wanted, _spared(graph, x))
     models = {"base": split(graph)[1], "protected": graph} if is_fused(graph) else {"base": graph}
     described, memories, pieces = describe_models(models, sites, spec, scale.errors)
     classes = taken.test.classes or class_names(graph, Runner(graph).classes(x)) or ()
@@ -135,7 +138,7 @@ def page(
     )  # fmt: skip
 
 
-def _stops(model: ir.Model, scale: Scale, wanted: Sequence[Strength]) -> tuple[Stop, ...]:
+def _stops(model: ir.Model, scale: Scale, wanted: Sequence[Strength], spared: float) -> tuple[Stop, ...]:
     """Places on the slider: Vmin, what the curve knows below it in small steps, and the points that were asked for."""
     known = [point.volts for point in scale.curve.points if point.rate]
     grid = [index * _STEP for index in range(int(min(known) / _STEP), int(1 / _STEP))]
@@ -145,7 +148,7 @@ def _stops(model: ir.Model, scale: Scale, wanted: Sequence[Strength]) -> tuple[S
         near = point is None or any(p.point and abs(p.point.volts - volts) < _SAME for p in points)
         if point is not None and not near and 0 < point.rate <= HIGHEST_RATE:
             points.append(point)
-    costs = _costs(model, scale)
+    costs = _costs(model, scale, spared)
     stops = [_stop(point, costs) for point in points]
     return tuple(sorted(stops, key=lambda stop: (-stop.rate, stop.volts or 0.0)))
 
@@ -168,11 +171,18 @@ def _stop(strength: Strength, costs: Costs | None) -> Stop:
     )
 
 
-def _costs(model: ir.Model, scale: Scale) -> Costs | None:
+def _spared(model: ir.Model, x: npt.NDArray[Any]) -> float:
+    """Share of the images for which the base need not run."""
+    looking = evidence_model(model) if is_fused(model) else None
+    early = None if looking is None else early_share(model, Runner(looking)(x))
+    return 0.0 if early is None else early.share
+
+
+def _costs(model: ir.Model, scale: Scale, spared: float) -> Costs | None:
     """What a protected model reads; None of a base, or where that cannot be counted."""
     if not is_fused(model):
         return None
     try:
-        return Costs.of(model, scale.curve)
+        return Costs.of(model, scale.curve, spared)
     except ModelError:  # the page stands without it, and says that it is unknown
         return None

@@ -7,11 +7,17 @@ import re
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 import nfkit
+from nfkit.access.runtime import Runner
 from nfkit.energy import load_curve
 from nfkit.errors import DataError, OptionError, UnsupportedError
 from nfkit.faults.kinds import KINDS, Flip
+from nfkit.graph.fusion.answer import Answer
+from nfkit.graph.fusion.fuse import fuse
+from nfkit.graph.fusion.scores import find_form
+from nfkit.graph.fusion.trust import Trust
 from nfkit.pages.web_runtime import SCRIPT, WASM
 from nfkit.reports.reading import decode, encode
 
@@ -125,3 +131,35 @@ def test_a_file_with_faults_in_it(write, zoo, tmp_path):
     faulty = nfkit.inject(zoo.model, zoo.sites, nfkit.Chip(1), nfkit.BitErrors(0.01), "baked")
     with pytest.raises(nfkit.NfkitError, match="--remove"):
         write(model=faulty)
+
+
+LOOKS = """
+<ir_version: 10, opset_import: ["" : OPSET]>
+generator (float[N, C, H, W] image) => (float[N, 10] evidence)
+<float s = {0.001}>
+{
+    flat = Flatten (image)
+    k_f = DequantizeLinear (k, s)
+    evidence = MatMul (flat, k_f)
+}
+"""
+
+
+def test_what_early_answers_save_counts_on_the_images_shown(write, zoo, parse):
+    channels, height, width = zoo.spec.image_shape
+    text = LOOKS.replace("OPSET", str(zoo.model.opset_imports[""]))
+    text = text.replace("[N, C, H, W]", f"[N, {channels}, {height}, {width}]")
+    k = np.random.default_rng(2).integers(-127, 128, (channels * height * width, 10), np.int8)
+    form = find_form(zoo.model, Runner(zoo.model)(zoo.spec.encode(zoo.test.x[:8])))
+    saved = {}
+    for threshold in (None, 0.5):
+        answer = Answer(form, Trust(weight=0.5), threshold)
+        fused = fuse(parse(text, k=k), zoo.model, zoo.spec, {}, answer)
+        _, contents, _ = write(fused, (zoo.test.x, zoo.test.y), samples=20)
+        saved[threshold] = contents["stops"][contents["start"]]
+    levels = zoo.spec.normalise(zoo.spec.encode(zoo.test.x[:20])).reshape(20, -1)
+    evidence = levels @ (k * np.float32(0.001))
+    sure = softmax(evidence, axis=1).max(1) >= 0.5
+    assert 0 < sure.mean() < 1
+    gained = saved[0.5]["saving"] - saved[None]["saving"]
+    assert gained == pytest.approx(sure.mean() * saved[0.5]["energy"], abs=1e-12)
