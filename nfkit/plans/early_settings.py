@@ -23,7 +23,7 @@ from nfkit.graph.fusion.trust import Trust
 from nfkit.measure.early import NEVER, sureness
 from nfkit.measure.statistics import difference_interval
 from nfkit.plans.ladder import Rung
-from nfkit.plans.looked import Looked, Trusts
+from nfkit.plans.looked import Looked, Seen, Trusts
 from nfkit.plans.rivals import Answers
 from nfkit.plans.tolerance import CONFIDENCE, STEERING_CHIPS, upper_end
 
@@ -71,24 +71,12 @@ class Path:
 
 
 @dataclass(frozen=True)
-class EarlyAnswers:
+class EarlyAnswers(Seen):
     """An examiner of settings for `nfkit.plans.tolerance`.
 
     Attributes:
         looked: Images and chips.
     """
-
-    looked: Looked
-
-    @property
-    def chips(self) -> tuple[int, ...]:
-        """Seeds of the chips."""
-        return self.looked.chips
-
-    @property
-    def clean(self) -> Answers:
-        """Which images the clean base gets right, [1, images]."""
-        return self.looked.clean
 
     def answers(self, rung: Setting, chips: int) -> Answers:
         """Which images are right on the first so many chips, [chips, images]."""

@@ -138,18 +138,14 @@ class Trusts:
 
 
 @dataclass(frozen=True)
-class BothEnds:
-    """The answer of both ends, always given: an examiner of voltages for `nfkit.plans.tolerance`.
+class Seen:
+    """An examiner for `nfkit.plans.tolerance`, as far as all are alike: on images and chips that were looked at.
 
     Attributes:
         looked: Images and chips.
-        trusts: Trust at each voltage.
-        fitting: On how many chips that is fitted, at least; as many as answer by default.
     """
 
     looked: Looked
-    trusts: Trusts
-    fitting: int | None = None
 
     @property
     def chips(self) -> tuple[int, ...]:
@@ -160,6 +156,20 @@ class BothEnds:
     def clean(self) -> Answers:
         """Which images the clean base gets right, [1, images]."""
         return self.looked.clean
+
+
+@dataclass(frozen=True)
+class BothEnds(Seen):
+    """The answer of both ends, always given: an examiner of voltages for `nfkit.plans.tolerance`.
+
+    Attributes:
+        looked: Images and chips.
+        trusts: Trust at each voltage.
+        fitting: On how many chips that is fitted, at least; as many as answer by default.
+    """
+
+    trusts: Trusts
+    fitting: int | None = None
 
     def answers(self, rung: Rung, chips: int) -> Answers:
         """Which images are right on the first so many chips, [chips, images]."""
