@@ -66,6 +66,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nfkit page model.onnx --data test.npz --samples 40 --ber 1%,0.5% -o page.html",
     ),
     "serve": ("nfkit serve model.onnx", "nfkit serve model.onnx --ber 1% --chip 7 --port 8000"),
+    "models": ("nfkit models list", "nfkit models export hint-32 -o generator.onnx"),
     "explain": ("nfkit explain", "nfkit explain bit error rate"),
 }
 """Command lines by command."""
