@@ -117,7 +117,10 @@ class Batches:
     batch: Annotated[int, typer.Option("--batch", help="Samples a step.")] = 128
     mirror: Annotated[
         bool | None,
-        typer.Option("--mirror/--no-mirror", help="Augment: mirror images; by default as the data set says."),
+        typer.Option(
+            "--mirror/--no-mirror",
+            help="Augment: mirror images; by default as the data set says, or where the base knows them too.",
+        ),
     ] = None
     shift: Annotated[
         int | None,

@@ -307,7 +307,7 @@ def protect_address(
             epochs=epochs,
             minutes=10.0 if epochs is None and minutes is None else minutes,
             batch=batch,
-            mirror=train.mirror if mirror is None else mirror,
+            mirror=bool(train.mirror) if mirror is None else mirror,
             shift=shift,
             seed=seed,
         )

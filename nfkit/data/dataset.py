@@ -26,7 +26,8 @@ class Dataset:
         name: What messages and reports call it.
         x: uint8 images [N, H, W, C], or any other array [N, ...] in the model's own dtype.
         y: Class labels, int64 [N]; other integer dtypes are converted. None where there are none.
-        mirror: Whether an image mirrored left to right keeps its label. False for signs, digits and text.
+        mirror: Whether an image mirrored left to right keeps its label: not so for signs, digits and text. None where
+            nobody says.
         classes: Names of the classes in the order of their numbers, where the data has any.
         labels: Whose answers y holds.
         notes: Sentences on what reading the data did to it.
@@ -42,7 +43,7 @@ class Dataset:
         name: str,
         x: npt.NDArray[Any],
         y: npt.NDArray[Any] | None,
-        mirror: bool = False,
+        mirror: bool | None = None,
         *,
         classes: Sequence[str] | None = None,
         labels: Labels = "data",
@@ -169,7 +170,7 @@ class Dataset:
 
 
 def from_arrays(
-    name: str, x: npt.NDArray[Any], y: npt.NDArray[Any] | None, mirror: bool = False, **more: Any
+    name: str, x: npt.NDArray[Any], y: npt.NDArray[Any] | None, mirror: bool | None = None, **more: Any
 ) -> Dataset:
     """A data set from a user's arrays, which may be in other customary forms.
 

@@ -52,7 +52,7 @@ def load_gtsrb(split: Split, cache: Path, files: Mapping[Split, tuple[Remote, ..
         raise DataError(f"{names}: cannot be unpacked ({error}); delete and fetch again.") from error
     if not x:
         raise DataError(f"{paths[0]}: there are no .ppm images in it; delete it and fetch it again.")
-    return Dataset(f"gtsrb/{split}", stack(x), np.array(y, dtype=np.int64))
+    return Dataset(f"gtsrb/{split}", stack(x), np.array(y, dtype=np.int64), mirror=False)
 
 
 def _labels_from_csv(path: Path) -> dict[str, int]:

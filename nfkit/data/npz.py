@@ -45,7 +45,7 @@ def load_npz(path: Path, split: Split, wanted: ImageShape | None = None) -> Data
         # A pickle in a data file could run any code, so none is read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             x, y = archive[samples], None if labels is None else archive[labels]
-            mirror = bool(archive["mirror"].all()) if "mirror" in archive.files else False
+            mirror = bool(archive["mirror"].all()) if "mirror" in archive.files else None
             classes = archive["class_names"].tolist() if "class_names" in archive.files else None
     # An .npy array under this name is no archive, which NumPy says with a TypeError, or on Python 3.10 AttributeError.
     except (*_UNREADABLE, TypeError, AttributeError) as error:

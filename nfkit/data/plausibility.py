@@ -18,7 +18,7 @@ from nfkit.errors import DataError
 
 Kind = Literal[
     "few samples", "few classes", "missing classes", "class names", "value range", "channel order", "class order",
-    "near chance", "below record", "trained on", "changed by reading",
+    "near chance", "near perfect", "below record", "trained on", "changed by reading",
 ]  # fmt: skip
 Purpose = Literal["train", "measure"]
 

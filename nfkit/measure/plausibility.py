@@ -31,6 +31,7 @@ SAMPLES = 500
 """Samples that the clean base is tried on."""
 _SIGNIFICANCE = 1e-3
 _MODERATE = 0.4  # Cohen's kappa from which agreement counts as moderate (Landis and Koch, 1977)
+_PERFECT = 0.99
 _GAP = 0.05  # points of accuracy from which a difference matters
 _RECONSTRUCTION = 16  # values from which an output shaped like the input is one
 
@@ -130,6 +131,24 @@ def examine(model: ir.Model, data: Dataset, spec: InputSpec, purpose: Purpose, *
     if lost:
         causes += other_range(runner, tried, y, right, spec)
     return Examination(float(right.mean()), len(tried), chance, (*doubts, *lost, *causes))
+
+
+def near_perfect(name: str, right: npt.NDArray[np.bool_]) -> list[Doubt]:
+    """Whether a base is so good on samples that choose that it was most likely trained on them.
+
+    Args:
+        name: What messages call the data.
+        right: Which samples the base without errors gets right.
+    """
+    accuracy = float(right.mean())
+    if accuracy <= _PERFECT or len(right) * (1 - _PERFECT) < 1:
+        return []
+    sentence = (
+        f"{name}: the base without errors is right on {100 * accuracy:.1f} % of these {len(right):,} samples: if it "
+        "was trained on them, it looks better than it is, and a plan trusts it too far; give samples that it has not "
+        "seen"
+    )
+    return [Doubt("near perfect", sentence)]
 
 
 def _chance(answers: npt.NDArray[np.int64], y: npt.NDArray[np.int64], classes: int) -> float:

@@ -23,6 +23,7 @@ from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.labels import label_by
 from nfkit.measure.normalisation import tell_range
 from nfkit.measure.plausibility import Examination, class_names, examine, refuse_reconstruction
+from nfkit.measure.symmetry import look_in_mirror
 from nfkit.model import ModelLike
 from nfkit.workflows import inputs
 from nfkit.workflows.inputs import DataLike
@@ -170,6 +171,26 @@ def range_by_data(
     else:
         train = inputs.find_data(source, "train", spec)
     return _with_range(model, train, spec, "data", level)[0]
+
+
+def mirrors(base: ir.Model, train: Dataset, spec: InputSpec, wanted: bool | None, level: Level) -> tuple[bool, str]:
+    """Whether to mirror half of the images in training.
+
+    Args:
+        base: The frozen base.
+        train: What is trained on.
+        spec: The model's input.
+        wanted: What the user says; None for what the data says, or where it says nothing, the base.
+        level: Optimisation level of ONNX Runtime.
+
+    Returns:
+        (whether, a sentence where the base decided).
+    """
+    said = train.mirror if wanted is None else wanted
+    if said is not None:
+        return said, ""
+    seen = look_in_mirror(Runner(base, level=level).classify, train, spec)
+    return (False, "") if seen is None else (seen.keeps_labels, str(seen))
 
 
 def require_found(origin: ModelLike) -> None:

@@ -24,6 +24,7 @@ from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench
 from nfkit.measure.early import NEVER
 from nfkit.measure.latency import Latency, measure_latency
+from nfkit.measure.plausibility import near_perfect
 from nfkit.measure.statistics import share
 from nfkit.model import ModelLike, check_output, save
 from nfkit.plans.halves import CHOOSING_CHIPS, CONFIRMING_CHIPS, Half
@@ -177,6 +178,7 @@ def plan_on_halves(
         for half, seeds in zip(halves, (CHOOSING_CHIPS, CONFIRMING_CHIPS), strict=True)
     )
     means = find_means(can, choosing.bench)
+    doubts = near_perfect(choosing.bench.data.name, choosing.bench.clean_base)
     search = PlanSearch(graph, errors, curve, choosing, confirming, max_loss, display, confidence, known)
     options = search.all_of(means)
     if means.per_site:
@@ -196,7 +198,7 @@ def plan_on_halves(
         choosing=_part(choosing), confirming=_part(confirming), grid=grid(curve),
         curve=Scale(errors, 1.0, curve).facts, kind=errors.kind, set_share=errors.set_share, layout=str(layout),
         seed=seed, latency=None if times is None else {"1": times.to_dict()}, model=provenance.model,
-        data=provenance.data, versions=provenance.versions, warnings=tuple(warnings),
+        data=provenance.data, versions=provenance.versions, warnings=(*warnings, *(doubt.sentence for doubt in doubts)),
     )  # fmt: skip
 
 

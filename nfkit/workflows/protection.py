@@ -36,7 +36,7 @@ from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
 from nfkit.workflows.finishing import Finishing, write
 from nfkit.workflows.inputs import CurveLike, DataLike
-from nfkit.workflows.intake import LabelSource, data_for_training, range_by_data, require_found
+from nfkit.workflows.intake import LabelSource, data_for_training, mirrors, range_by_data, require_found
 from nfkit.workflows.within import BUDGET, RATE, WIDEST, Tolerance, as_means, may_answer_early
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def protect(
         allow_low_accuracy: Whether to go on where the clean base is no better than chance on data from a file.
         minutes: Training budget; 10 by default.
         epochs: Budget in epochs instead: reproducible.
-        mirror: Whether to mirror half of the images; as the data set says by default.
+        mirror: Whether to mirror half of the images; by default as the data set says, or else where the base
+            knows mirrored ones as well.
         generator_precision: Whether the generator is quantised to int8 weights and activations, or kept in float.
         chips: How many unseen chips to measure on.
         around: Whether to measure at lower and higher rates as well, from a tenth to twice the trained one.
@@ -225,7 +226,10 @@ def protect(
     for sentence in taken.sentences:
         on_stage(sentence)
     train, held_back = taken.train, taken.test
-    config = replace(config, mirror=train.mirror if mirror is None else mirror)
+    turned, why = mirrors(base, train, known, mirror, level)
+    config = replace(config, mirror=turned)
+    if why:
+        on_stage(why)
     early = early and (max_loss is None or config.answer == "both")
     unseen = None if trust_data is None else inputs.find_data(trust_data, "train", known)
     aim = first = None

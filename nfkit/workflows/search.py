@@ -32,7 +32,7 @@ from nfkit.reports.search import Found, Search
 from nfkit.reports.tradeoff import draw, tradeoffs_of
 from nfkit.workflows import inputs
 from nfkit.workflows.inputs import CurveLike, DataLike
-from nfkit.workflows.intake import LabelSource, data_for_training
+from nfkit.workflows.intake import LabelSource, data_for_training, mirrors
 from nfkit.workflows.protection import checkpoint_of, configure, protect
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def search(
         layout: How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.
         minutes: Training budget of a candidate; 10 by default.
         epochs: Budget in epochs instead: reproducible.
-        mirror: Whether to mirror half of the images; as the data set says by default.
+        mirror: Whether to mirror half of the images; by default as the data set says, or else where the base
+            knows mirrored ones as well.
         chips: How many unseen chips to measure on.
         level: Optimisation level of the measurement.
         input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
@@ -142,7 +143,10 @@ def search(
         graph, source, data, test, known, config.seed, labels=labels, allow_low_accuracy=allow_low_accuracy, level=level
     )
     train, held_back, known = taken.train, taken.test, taken.spec
-    config = replace(config, mirror=train.mirror if mirror is None else mirror)
+    turned, why = mirrors(graph, train, known, mirror, level)
+    config = replace(config, mirror=turned)
+    if why:
+        on_stage(why)
     for sentence in taken.sentences:
         on_stage(sentence)
     for saving in candidates:

@@ -27,7 +27,7 @@ def test_labels_become_int64() -> None:
 def test_len_and_repr() -> None:
     data = make()
     assert len(data) == 6
-    assert repr(data) == "Dataset(name='toy', x=uint8[6, 2, 2, 3], labels=0..2, mirror=False)"
+    assert repr(data) == "Dataset(name='toy', x=uint8[6, 2, 2, 3], labels=0..2, mirror=None)"
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.float32, np.float16, np.bool_])

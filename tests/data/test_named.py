@@ -193,7 +193,7 @@ def test_gtsrb_training_signs_are_labelled_by_folder(publish: Publish, tmp_path:
     assert data.x.shape == (2, 32, 32, 3)
     assert data.x[:, 5, 5, 0].tolist() == [1, 2]
     assert data.y.tolist() == [0, 42]
-    assert not data.mirror
+    assert data.mirror is False
 
 
 def test_gtsrb_test_signs_are_labelled_by_table(publish: Publish, tmp_path: Path) -> None:

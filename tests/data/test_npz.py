@@ -20,7 +20,7 @@ def test_x_and_y_serve_either_split(tmp_path: Path) -> None:
         data = load(str(path), split)
         assert data.x.shape == (2, 3, 3, 1)
         assert data.name == "all.npz:x"
-        assert not data.mirror
+        assert data.mirror is None
 
 
 def test_split_picks_its_arrays(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.input.discovery import find_input
 from nfkit.measure.bench import Bench
 from nfkit.measure.labels import label_by
-from nfkit.measure.plausibility import class_names, examine
+from nfkit.measure.plausibility import class_names, examine, near_perfect
 
 
 def kinds(examination):
@@ -175,3 +175,14 @@ def test_the_bases_own_answers_as_labels(zoo, test_data):
     assert labelled.labels == "base"
     assert labelled.y.tolist() == Runner(zoo.model).classify(zoo.spec.encode(test_data.x)).tolist()
     assert examine(zoo.model, labelled, zoo.spec, "measure").accuracy is None
+
+
+@pytest.mark.parametrize(("right", "n", "doubted"), [(1000, 1000, True), (991, 1000, True), (990, 1000, False)])
+def test_a_base_that_is_right_on_all_that_chooses_was_most_likely_trained_on_it(right, n, doubted):
+    found = near_perfect("val.npz", np.arange(n) < right)
+    assert [doubt.kind for doubt in found] == (["near perfect"] if doubted else [])
+    assert all("give samples that it has not seen" in doubt.sentence for doubt in found)
+
+
+def test_too_few_samples_cannot_tell_perfect_from_good():
+    assert near_perfect("few.npz", np.ones(50, np.bool_)) == []
