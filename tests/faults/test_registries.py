@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from nfkit.cli.main import app
+from nfkit.cli.commands import load
 from nfkit.faults.codes import STORAGE_CODES
 from nfkit.faults.ecc import CORRECTIONS
 from nfkit.faults.kinds import KINDS
@@ -23,7 +22,7 @@ def test_every_choice_is_on_the_page(option):
 @pytest.mark.parametrize("command", ["evaluate", "protect", "search", "inject", "serve"])
 @pytest.mark.parametrize("option", CHOICES)
 def test_every_choice_is_in_the_help(command, option):
-    options = {name: o for o in get_command(app).commands[command].params for name in o.opts}
+    options = {name: o for o in load(command).params for name in o.opts}
     offered = f"{options[option].metavar} {options[option].help}"
     assert [name for name in CHOICES[option] if name not in offered] == []
 

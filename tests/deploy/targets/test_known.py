@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from nfkit.cli.main import app
+from nfkit.cli.commands import load
 from nfkit.deploy.targets.known import TARGETS
 from nfkit.deploy.targets.runtimes import _RUNTIMES
 
@@ -20,7 +19,7 @@ def test_what_runs_them():
 def test_page_and_help(name):
     assert f"| `{name}` |" in PAGE
     for command in ("check", "export"):
-        (option,) = (p for p in get_command(app).commands[command].params if p.name == "target")
+        (option,) = (p for p in load(command).params if p.name == "target")
         assert name in option.help
 
 
