@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nfkit.data import Dataset
 from nfkit.graph.input.spec import InputSpec
+from nfkit.learn.answer import FusedAnswer
 from nfkit.learn.objective import protect
 from nfkit.learn.subject import Answers, Subject
 from nfkit.models.generators.base import Generator
@@ -21,15 +22,30 @@ VALIDATION_COPIES = 4
 
 
 class Judge:
-    """Accuracy with the generator on held-out samples: clean, and on held-out chips."""
+    """Accuracy with the generator on held-out samples: clean, and on held-out chips.
 
-    def __init__(self, generator: Generator, subject: Subject, spec: InputSpec, data: Dataset) -> None:
+    Args:
+        generator: The generator.
+        subject: The frozen model.
+        spec: Its input.
+        data: The held-out samples.
+        answer: How both ends answer; None where the model answers.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        subject: Subject,
+        spec: InputSpec,
+        data: Dataset,
+        answer: FusedAnswer | None = None,
+    ) -> None:
         data = data.take(min(len(data), HELD_OUT_SAMPLES))
         self.generator, self.frozen, self.entry = generator, subject.frozen, subject.entry
         images = torch.from_numpy(spec.normalise(spec.encode(data.x))).to(self.frozen.device)
         self.x = images.contiguous(memory_format=torch.channels_last)
         self.y = torch.from_numpy(data.y).to(self.frozen.device)
-        self.chips = subject.copies.validation(VALIDATION_COPIES)
+        self.chips, self.answer = subject.copies.validation(VALIDATION_COPIES), answer
         self.seconds = 0.0
 
     @torch.no_grad()
@@ -38,17 +54,18 @@ class Judge:
         begun = time.monotonic()
         self.generator.eval()
         v = torch.cat([self.entry(protect(self.generator, part)) for part in torch.split(self.x, 128)])
+        z = torch.cat([self.generator.look(part) for part in torch.split(self.x, 128)]) if self.answer else None
         self.generator.train()
-        clean, perturbed = self._accuracy(v, None), [self._accuracy(v, chip) for chip in self.chips]
+        clean, perturbed = self._accuracy(v, z, None), [self._accuracy(v, z, chip) for chip in self.chips]
         self.seconds += time.monotonic() - begun
         return clean, float(np.mean(perturbed))
 
-    def _accuracy(self, v: Tensor, weights: Any) -> float:
-        hits = [
-            (self.frozen(part, weights, scores=True).reshape(len(part), -1).argmax(1) == y).sum()
-            for part, y in zip(torch.split(v, 128), torch.split(self.y, 128), strict=True)
-        ]
-        return float(sum(hits)) / len(self.y)
+    def _accuracy(self, v: Tensor, z: Tensor | None, weights: Any) -> float:
+        parts = [self.frozen(part, weights, scores=True).reshape(len(part), -1) for part in torch.split(v, 128)]
+        scores = torch.cat(parts)
+        if self.answer is not None and z is not None:
+            scores = self.answer(scores, z)
+        return float((scores.argmax(1) == self.y).float().mean())
 
 
 class AskingJudge:

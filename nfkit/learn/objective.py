@@ -97,6 +97,7 @@ def eopm_gradient(
     passes: int | None = None,
     clean_share: float = 1.0,
     loss: SampleLoss | None = None,
+    answer: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, float]:
     """Loss and its gradient at F(x), for all copies of the model.
 
@@ -114,6 +115,8 @@ def eopm_gradient(
             themselves: an unbiased estimate of the same loss, in which many chips cost no more than few.
         clean_share: Share of the samples that the clean model sees; below 1 an unbiased estimate, too.
         loss: (scores [N, classes], labels [N]) -> sum over the samples; cross entropy by default.
+        answer: (scores of the base [n, classes], indices of their samples [n]) -> what the loss is taken of, [n,
+            classes]; the scores themselves by default. Whatever else it depends on gets its gradient, too.
 
     Returns:
         (gradient of the loss with respect to F(x), loss).
@@ -129,8 +132,9 @@ def eopm_gradient(
     total = 0.0
     for weights, part, share in terms:
         images = leaf[part].contiguous(memory_format=torch.channels_last)  # indexing forgets the layout
-        scores = frozen(entry(images), weights, scores=True)
-        value = share * (loss or cross_entropy)(scores.reshape(len(scores), -1), y[part])
+        scores = frozen(entry(images), weights, scores=True).reshape(len(images), -1)
+        answered = scores if answer is None else answer(scores, part)
+        value = share * (loss or cross_entropy)(answered, y[part])
         value.backward()  # type: ignore[no-untyped-call]
         total += value.item()
     assert leaf.grad is not None

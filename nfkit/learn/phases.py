@@ -8,7 +8,7 @@ faulty copies and which image is which class. The two can be learned apart, quic
 2. `labels`: the generator's encoder, with a linear head on its bottleneck, learns to tell the classes apart. The
    base is not run.
 3. `paint`: the whole generator learns to answer an image with the pattern of its class. The base is not run.
-4. `eopm`: the objective itself, from there on.
+4. `eopm`: the objective itself, from there on: of the answer of both ends where these answer together.
 
 A hint generator holds class patterns and a head of its own: the first two phases train them in place, there is nothing
 to paint, and EOPM goes on with all of it at once. Generators without a bottleneck (the universal pattern) have nothing
@@ -24,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nfkit.learn.answer import FusedAnswer
 from nfkit.learn.objective import (
     SampleLoss,
     bounded_cross_entropy,
@@ -80,6 +81,7 @@ class Losses(nn.Module):
         passes: How many of them see each sample.
         weight: Weight of the perturbed copies against the clean model, lambda.
         amplitude: Largest value of a class pattern, in units of the input's half range.
+        both: Whether base and generator answer together, which is then what EOPM trains for.
     """
 
     def __init__(
@@ -93,9 +95,11 @@ class Losses(nn.Module):
         passes: int,
         weight: float,
         amplitude: float,
+        both: bool = False,
     ) -> None:
         super().__init__()
         self.generator, self.subjects = generator, list(subjects)
+        self.answer = FusedAnswer() if both else None
         self.by_model: dict[str, float] = {}
         self.per_step, self.passes, self.weight, self.amplitude = per_step, passes, weight, amplitude
         # The clean model's term weighs little: few samples are enough, unless the published loop is asked for.
@@ -106,9 +110,10 @@ class Losses(nn.Module):
     def schedule(self, warm_start: bool) -> list[Phase]:
         """The phases in order, with their shares of the budget."""
         network: list[Tensor] = list(self.generator.parameters())
+        trust = [] if self.answer is None else [Group(list(self.answer.parameters()), 1e-2)]
         if not warm_start or not self.generator.bottleneck_channels:
             rate = 1e-3 if self.generator.bottleneck_channels else 1e-2
-            return [Phase("eopm", 1.0, [Group(network, rate)], self._eopm)]
+            return [Phase("eopm", 1.0, [Group(network, rate), *trust], self._eopm)]
         if isinstance(self.generator, Hint):
             hint = self.generator
             encoder: list[Tensor] = [*hint.encoder.parameters(), *hint.head.parameters()]
@@ -117,14 +122,14 @@ class Losses(nn.Module):
             return [
                 Phase("patterns", 0.18, [Group([hint.pattern], 5e-2)], self._patterns),
                 Phase("labels", 0.52, self._fast_groups(encoder, 4e-3), self._labels),
-                Phase("eopm", 0.30, joint, self._eopm),
+                Phase("eopm", 0.30, [*joint, *trust], self._eopm),
             ]
         with_head = [*network, *self.head.parameters()]
         return [
             Phase("patterns", 0.12, [Group([self.pattern], 5e-2)], self._patterns),
             Phase("labels", 0.26, self._fast_groups(with_head, 3e-3), self._labels),
             Phase("paint", 0.24, [Group(with_head, 2e-3)], self._paint),
-            Phase("eopm", 0.38, [Group(network, 5e-4)], self._eopm),
+            Phase("eopm", 0.38, [Group(network, 5e-4), *trust], self._eopm),
         ]
 
     def _fast_groups(self, parameters: list[Tensor], rate: float) -> list[Group]:
@@ -177,22 +182,37 @@ class Losses(nn.Module):
         # Evidence that only had to please the base would drift from what the image shows.
         alone = _EVIDENCE_WEIGHT * nn.functional.cross_entropy(evidence.float(), y)
         # Where a hint is wrong the base errs with confidence; a few such samples must not outweigh all others.
-        return self._through_models(torch.clamp(x + residual.float(), -1.0, 1.0), y, step, bounded_cross_entropy, alone)
+        protected = torch.clamp(x + residual.float(), -1.0, 1.0)
+        return self._through_models(protected, y, step, bounded_cross_entropy, alone, evidence)
 
     def _through_models(
-        self, protected: Tensor, y: Tensor, step: int, kind: SampleLoss = cross_entropy, extra: Tensor | None = None
+        self,
+        protected: Tensor,
+        y: Tensor,
+        step: int,
+        kind: SampleLoss = cross_entropy,
+        extra: Tensor | None = None,
+        evidence: Tensor | None = None,
     ) -> float:
-        """Gradients of the EOPM loss at F(x), and of an extra term."""
+        """Gradients of the EOPM loss at F(x), at the evidence where both ends answer, and of an extra term."""
         subject = self.subjects[step % len(self.subjects)]
         fresh = (subject.copies.training(step * self.per_step + i) for i in range(self.per_step))
+        combine, seen, together = self.answer, None, None
+        if combine is not None and evidence is not None:
+            # The base's graph is left after each copy: what they all leave here goes back from here at once.
+            leaf = seen = evidence.detach().float().requires_grad_()
+            together = lambda scores, part: combine(scores, leaf[part])  # noqa: E731
         gradient, loss = eopm_gradient(
-            subject.frozen, subject.entry, protected, y, fresh, self.weight, self.passes, self.clean_share, kind
-        )
+            subject.frozen, subject.entry, protected, y, fresh, self.weight, self.passes, self.clean_share, kind,
+            together,
+        )  # fmt: skip
         self.by_model[subject.name] = 0.9 * self.by_model.get(subject.name, loss) + 0.1 * loss
-        if extra is None:
-            protected.backward(gradient)  # type: ignore[no-untyped-call]
-        else:
-            torch.autograd.backward([protected, extra], [gradient, torch.ones_like(extra)])
+        ends: list[tuple[Tensor, Tensor]] = [(protected, gradient)]
+        if extra is not None:
+            ends.append((extra, torch.ones_like(extra)))
+        if evidence is not None and seen is not None and seen.grad is not None:
+            ends.append((evidence, seen.grad.to(evidence.dtype)))
+        torch.autograd.backward([end for end, _ in ends], [slope for _, slope in ends])
         return loss
 
     def _evidence(self, features: list[Tensor]) -> Tensor:

@@ -149,11 +149,11 @@ def train(
         losses = Losses(
             generator, subjects, spec.image_shape,
             classes=classes, per_step=config.copies, passes=config.passes, weight=config.weight,
-            amplitude=config.amplitude,
+            amplitude=config.amplitude, both=config.answer == "both",
         ).to(device)  # fmt: skip
         phases = losses.schedule(config.warm_start)
         if surrogates is None:
-            judge = Judge(generator, subjects[0], spec, held_out)
+            judge = Judge(generator, subjects[0], spec, held_out, losses.answer)
         else:
             judge = AskingJudge(generator, surrogates.answers, spec, held_out, device)
     batches = Batches(
