@@ -15,6 +15,7 @@ from nfkit.cli import options
 from nfkit.cli.grouped import parse_share, parse_shares
 from nfkit.cli.options import numbers
 from nfkit.cli.streams import note
+from nfkit.errors import OptionError
 
 BASIC = "Basic"
 
@@ -56,6 +57,32 @@ class Rate:
             "ber": None if self.ber is None else parse_share("--ber", self.ber),
             "vdd": None if self.vdd is None else parse_share("--vdd", self.vdd),
         }
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What may be lost, in place of a rate that is known."""
+
+    TITLE: ClassVar[str] = "Basic"
+    max_loss: Annotated[
+        str | None,
+        typer.Option(
+            "--max-loss", metavar="SHARE", help="Plan for the least energy within so much lost accuracy, such as 1%."
+        ),
+    ] = None
+    confidence: options.Confidence = "97.5%"
+    can: options.Can = None
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the workflow."""
+        if self.max_loss is None:
+            if self.can:
+                raise OptionError("--can says what a plan may use: give --max-loss, too")
+            return {}
+        return {
+            "max_loss": parse_share("--max-loss", self.max_loss), "can": options.parse_can(self.can),
+            "confidence": parse_share("--confidence", self.confidence),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from nfkit.cli import options
-from nfkit.cli.grouped import grouped, parse_share
-from nfkit.cli.groups import Batches, Budget, Faults, Measuring, ModelInput, Rate, SeenRecord
+from nfkit.cli.grouped import grouped
+from nfkit.cli.groups import Aim, Batches, Budget, Faults, Measuring, ModelInput, Rate, SeenRecord
 from nfkit.cli.remote import Remote
 from nfkit.errors import OptionError
 
@@ -23,32 +23,6 @@ class Samples:
     data: options.FoundData = None
     test_data: options.TestData = None
     labels: options.Labels = "data"
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What may be lost, in place of a rate that is known."""
-
-    TITLE: ClassVar[str] = "Basic"
-    max_loss: Annotated[
-        str | None,
-        typer.Option(
-            "--max-loss", metavar="SHARE", help="Plan for the least energy within so much lost accuracy, such as 1%."
-        ),
-    ] = None
-    confidence: options.Confidence = "97.5%"
-    can: options.Can = None
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments of the workflow."""
-        if self.max_loss is None:
-            if self.can:
-                raise OptionError("--can says what a plan may use: give --max-loss, too")
-            return {}
-        return {
-            "max_loss": parse_share("--max-loss", self.max_loss), "can": options.parse_can(self.can),
-            "confidence": parse_share("--confidence", self.confidence),
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import typer
 
 from nfkit.cli import options
 from nfkit.cli.grouped import grouped
-from nfkit.cli.groups import Batches, Budget, Faults, Measuring, ModelInput, Rate, SeenRecord
+from nfkit.cli.groups import Aim, Batches, Budget, Faults, Measuring, ModelInput, Rate, SeenRecord
 from nfkit.errors import OptionError
 
 
@@ -47,6 +47,7 @@ def search(
     model: options.FrozenModel,
     *,
     samples: Samples,
+    aim: Aim,
     rate: Rate,
     budget: Budget,
     candidates: Candidates,
@@ -57,6 +58,8 @@ def search(
     record: SeenRecord,
 ) -> None:
     """Train generators of several sizes, and show which give the most accuracy for the energy that they save.
+
+    With --max-loss every generator is planned for the least energy within it, and the table shows the plans.
 
     A search that was killed goes on when the same command is given again; finished candidates are not trained again.
     Ctrl-C ends the candidate and the search early, with what was found so far.
@@ -72,8 +75,8 @@ def search(
             allow_low_accuracy=samples.allow_low_accuracy, widths=_parse_widths(candidates.widths),
             generators=candidates.generator or (), energy_budget=options.parse_share(candidates.energy_budget),
             force=samples.force, command=console.command_line(), on_stage=display.say, on_progress=display,
-            **rate.settings(), **budget.settings(), **batches.settings(), **faults.settings(), **measuring.settings(),
-            **model_input.settings(),
+            **aim.settings(), **rate.settings(), **budget.settings(), **batches.settings(), **faults.settings(),
+            **measuring.settings(), **model_input.settings(),
         )  # fmt: skip
     console.show(result, record.json, record.report, record.chart)
     if record.json != "-":

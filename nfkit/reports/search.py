@@ -9,6 +9,7 @@ import msgspec
 from nfkit.errors import DataError
 from nfkit.reports.energy import CurveFacts, Voltage
 from nfkit.reports.figures import Spread
+from nfkit.reports.plan import Option
 from nfkit.reports.protection import Protection
 from nfkit.reports.rendering import Overview, Readable, Table
 
@@ -30,6 +31,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         sentence: That verdict.
         on_front: Whether no other candidate is as good in accuracy and saving, and better in one.
         reused: Whether an earlier run of the search had made it.
+        plan: The least energy within the tolerance, where the search had one; None where nothing is within it.
+        plan_sentence: The same in words.
     """
 
     generator: str
@@ -45,6 +48,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sentence: str = ""
     on_front: bool = False
     reused: bool = False
+    plan: Option | None = None
+    plan_sentence: str = ""
 
     @classmethod
     def of(cls, record: Protection, *, reused: bool) -> Found:
@@ -57,7 +62,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         at = measured.points[0]
         if at.protected is None or at.recovery is None or at.saving is None or measured.energy is None:
             raise DataError(f"the record of '{record.output}' says nothing of a protected model's energy")
+        plan = record.plan
         return cls(
+            plan=None if plan is None or plan.best is None else plan.options[plan.best],
+            plan_sentence="" if plan is None else plan.sentence,
             generator=record.generator,
             output=record.path.name,
             overhead=measured.energy.overhead,
@@ -83,6 +91,7 @@ class Search(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         points: The finished candidates.
         left_out: Names of candidates that read more than the budget.
         interrupted: Whether the last candidate's training was ended early, and the search with it.
+        max_loss: Accuracy, a share, that may be lost, where every candidate was planned for that.
         folder: Where the files are; empty in the record, which lies beside them.
         command: The command line behind the record, if there was one.
     """
@@ -93,6 +102,7 @@ class Search(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     points: tuple[Found, ...] = ()
     left_out: tuple[str, ...] = ()
     interrupted: bool = False
+    max_loss: float | None = None
     folder: str = ""
     command: str | None = None
 
@@ -105,8 +115,38 @@ class Search(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         """The file of a candidate."""
         return Path(self.folder, found.output)
 
+    @property
+    def best(self) -> Found | None:
+        """The candidate whose plan saves most; None without a tolerance, or where nothing is within it."""
+        planned = [point for point in self.points if point.plan is not None]
+        return max(planned, key=lambda point: point.plan.saving if point.plan else 0.0, default=None)
+
     def overview(self) -> Overview:
-        """One row a candidate."""
+        """One row a candidate: its plan where there is a tolerance, else what it is at the trained rate."""
+        return self._at_the_trained_rate() if self.max_loss is None else self._within(self.max_loss)
+
+    def _within(self, max_loss: float) -> Overview:
+        columns = ("generator", "accesses of base", "plan", "V/Vmin", "accuracy", "loss", "base runs", "energy saved")
+        rows = []
+        for point in self.points:
+            cells = ["stay at Vmin", *"–––––"]
+            if (plan := point.plan) is not None:
+                runs = "100 %" if plan.early is None else f"{100 * (1 - plan.early['share']):.1f} %"
+                cells = [
+                    plan.name, f"{plan.volts_over_vmin:.3f}", plan.accuracy.percent(), f"{100 * plan.loss.mean:.2f}",
+                    runs, f"{100 * plan.saving:.1f} %",
+                ]  # fmt: skip
+            rows.append((point.generator, f"{100 * point.overhead:.1f} %", *cells))
+        title = (
+            f"the least energy at which at most {100 * max_loss:g} % of the answers are lost, one plan a generator; "
+            "accuracy and loss in % (points), on images and chips that had no part in choosing"
+        )
+        best = self.best
+        sentence = "" if best is None else f"{best.generator}: {best.plan_sentence}"
+        notes = ("all plans were confirmed on the same images: the best of several is so partly by chance",)
+        return Overview(sentence, title, Table(columns, tuple(rows)), notes if len(rows) > 1 else ())
+
+    def _at_the_trained_rate(self) -> Overview:
         columns = ("generator", "accesses of base", "energy saved", "CA (NF)", "PA", "PA (NF)", "RP")
         rows = [
             (

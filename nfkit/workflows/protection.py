@@ -212,7 +212,7 @@ def protect(
         config, reason = replace(config, generator=choice.name), choice.reason
         on_stage(reason)
         changes = True if residual is None and surrogates else residual
-        config, why = _with_answer(config, answer, changes, base, known, early, training)
+        config, why = with_answer(config, answer, changes, base, known, early, training)
         on_stage(why)
         if surrogates and config.looks_only:
             raise OptionError("surrogates train what changes the base's input: leave out --no-residual, or --surrogate")
@@ -292,7 +292,7 @@ def configure(
     return TrainConfig(generator, errors, inputs.find_layout(layout), epochs=epochs, minutes=budget, **training)
 
 
-def _with_answer(
+def with_answer(
     config: TrainConfig,
     wanted: str,
     residual: bool | None,
@@ -301,7 +301,20 @@ def _with_answer(
     early: bool,
     given: dict[str, Any],
 ) -> tuple[TrainConfig, str]:
-    """Settings for who answers, and why, with those that suit a generator that only looks where none are given."""
+    """Settings for who answers, and why, with those that suit a generator that only looks where none are given.
+
+    Args:
+        config: The settings so far.
+        wanted: `base`, `both` or `auto`.
+        residual: Whether the generator changes the base's input where both answer; by default what is no hint does.
+        base: The base.
+        spec: Its input.
+        early: Whether early answers are wanted.
+        given: Settings that the user gave, and that stay.
+
+    Raises:
+        NfkitError: As `nfkit.remedies.both_ends.choose_answer`.
+    """
     hint = config.generator.lower().startswith("hint")
     who, why = choose_answer(wanted, base, spec, hint, early)
     if who == "base":

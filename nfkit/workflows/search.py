@@ -7,9 +7,10 @@ again with the same settings; within a candidate, the checkpoint of `protect` go
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +25,7 @@ from nfkit.outputs import write_atomically
 from nfkit.plans.candidates import find_candidates
 from nfkit.plans.front import mark_front
 from nfkit.plans.operating_points import Scale
+from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
 from nfkit.progress import OnProgress, silent
 from nfkit.remedies.neuralfuse import require_torch
 from nfkit.reports import reading
@@ -33,7 +35,8 @@ from nfkit.reports.tradeoff import draw, tradeoffs_of
 from nfkit.workflows import inputs
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import LabelSource, data_for_training, mirrors
-from nfkit.workflows.protection import checkpoint_of, configure, protect
+from nfkit.workflows.protection import checkpoint_of, configure, protect, with_answer
+from nfkit.workflows.within import BUDGET, RATE, as_means, may_answer_early
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
@@ -67,6 +70,9 @@ def search(
     minutes: float | None = None,
     epochs: float | None = None,
     mirror: bool | None = None,
+    max_loss: float | None = None,
+    can: str | Iterable[str] = (),
+    confidence: float = CONFIDENCE,
     chips: int = inputs.DEFAULT_CHIPS,
     level: Level = "all",
     input_layout: str | None = None,
@@ -91,7 +97,7 @@ def search(
         widths: Widths of hint generators; by default the widest within the budget, and halves of it.
         generators: Names of generators besides.
         energy_budget: Largest weight accesses of a generator over those of the base; by default half of what the
-            voltage saves.
+            voltage saves, or 15 % with `max_loss`.
         labels: Whose labels: the data's own, or the clean base's answers; accuracy then means agreement with it.
         allow_low_accuracy: Whether to go on where the clean base is no better than chance on data from a file.
         ber: Bit error rate per cell to train against; 0.01 by default.
@@ -110,6 +116,10 @@ def search(
         epochs: Budget in epochs instead: reproducible.
         mirror: Whether to mirror half of the images; by default as the data set says, or else where the base
             knows mirrored ones as well.
+        max_loss: Accuracy, a share, that may be lost: every candidate is planned for the least energy within it, as
+            `nfkit.protect` does, early answers included. By default candidates are made for a bit error rate.
+        can: What the chip can do for such plans besides a lower voltage: names of `nfkit.plans.means.MEANS`.
+        confidence: How surely the loss has to be within `max_loss`.
         chips: How many unseen chips to measure on.
         level: Optimisation level of the measurement.
         input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
@@ -127,6 +137,10 @@ def search(
         NfkitError: When something does not fit; before any training where the folder holds files of other settings.
     """
     require_torch()
+    aim = None if max_loss is None else Aim(max_loss, as_means(can), confidence)
+    if aim is not None:
+        ber = RATE if ber is None and vdd is None else ber
+        energy_budget = BUDGET if energy_budget is None else energy_budget
     source = inputs.as_path(model, "the model of a search")
     graph = inputs.find_model(source)
     known = spec or inputs.find_spec(graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
@@ -155,9 +169,32 @@ def search(
         on_stage(f"beyond the energy budget, so left out: {', '.join(left_out)}")
     return train_candidates(
         source, train, held_back, known, config, scale, [saving.name for saving in candidates],
-        inputs.as_path(folder, "the folder of a search"), left_out=left_out, chips=chips, level=level, force=force,
+        inputs.as_path(folder, "the folder of a search"), left_out=left_out, aim=aim, given=training, chips=chips,
+        level=level, force=force,
         command=command, on_stage=on_stage, on_progress=on_progress, on_training=on_training,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What every candidate of a search may lose.
+
+    Attributes:
+        max_loss: Accuracy, a share.
+        can: What the chip can do besides a lower voltage.
+        confidence: How surely the loss has to be within it.
+
+    Raises:
+        OptionError: When the loss or the confidence is no share.
+    """
+
+    max_loss: float
+    can: tuple[str, ...]
+    confidence: float
+
+    def __post_init__(self) -> None:
+        check_tolerance(self.max_loss)
+        check_confidence(self.confidence)
 
 
 def train_candidates(
@@ -171,6 +208,8 @@ def train_candidates(
     folder: Path,
     *,
     left_out: Sequence[str] = (),
+    aim: Aim | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
     chips: int = inputs.DEFAULT_CHIPS,
     level: Level = "all",
     force: bool = False,
@@ -194,6 +233,8 @@ def train_candidates(
         generators: Names of the candidates, in the order to train them.
         folder: Where to write; made if there is none.
         left_out: Names that did not fit the budget, for the record.
+        aim: What each may lose, so that it is planned for that; None to make it for the rate of the settings.
+        given: Settings that the user gave, in place of those that suit a generator that only looks.
         chips: How many unseen chips to measure on.
         level: Optimisation level of the measurement.
         force: Whether to replace candidates of other settings.
@@ -210,13 +251,20 @@ def train_candidates(
         "model": sha256(source), "data": data.sha256, "test": test.sha256, "input": spec.to_dict(),
         "chips": chips, "level": level, "curve": scale.curve.name,
     }  # fmt: skip
-    slots = [_Slot.of(source, folder, replace(config, generator=name), shared) for name in generators]
+    configs, tolerance = [replace(config, generator=name) for name in generators], {}
+    if aim is not None:
+        base = inputs.find_model(source)
+        early, tolerance = may_answer_early(base), asdict(aim)
+        configs = [with_answer(each, "auto", None, base, spec, early, dict(given))[0] for each in configs]
+        shared |= tolerance
+        tolerance["early"] = early
+    slots = [_Slot.of(source, folder, each, shared) for each in configs]
     for slot in slots:
         slot.check(force)
     strength = scale.at_rate(config.errors.rate)
     result = Search(
         ber=strength.rate, voltage=strength.voltage, curve=scale.facts, left_out=tuple(left_out),
-        command=command or None,
+        max_loss=None if aim is None else aim.max_loss, command=command or None,
     )  # fmt: skip
     records: list[Protection] = []
     for number, slot in enumerate(slots, 1):
@@ -227,7 +275,7 @@ def train_candidates(
             record = protect(
                 source, data, test, spec, slot.config, slot.output,
                 curve=scale.curve, extrapolate=scale.extrapolate, chips=chips, level=level, force=True,
-                record=slot.path, search=slot.settings, command=command or None,
+                record=slot.path, search=slot.settings, command=command or None, **tolerance,
                 on_stage=on_stage, on_progress=on_progress, on_training=on_training,
             )  # fmt: skip
         records.append(record)

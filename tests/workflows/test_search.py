@@ -19,7 +19,7 @@ from nfkit.plans.operating_points import Scale
 from nfkit.reports.protection import Protection
 from nfkit.reports.reading import read_as
 from nfkit.reports.search import Found, Search
-from nfkit.workflows.search import train_candidates
+from nfkit.workflows.search import Aim, train_candidates
 
 CURVE = load_curve("stutz-2021")
 SCALE = Scale(BitErrors(0.0), 0.5, CURVE)
@@ -166,3 +166,33 @@ def test_a_candidate_that_was_killed_before_its_file_was_in_place_is_taken_up(do
     assert is_fused(load(path))
     assert not result.points[0].reused
     assert not checkpoint.exists()
+
+
+def test_with_a_tolerance_every_candidate_is_planned(small, tmp_path):
+    aim = Aim(0.2, (), 0.5)
+    found = train_candidates(
+        small.path,
+        small.train,
+        small.test,
+        small.spec,
+        CONFIG,
+        SCALE,
+        ["hint-8", "hint-16"],
+        tmp_path,
+        aim=aim,
+        chips=2,
+    )
+    assert found == replace(read_as(tmp_path / "front.json", Search), folder=str(tmp_path))
+    plans = [read_as(found.path(point).with_suffix(".json"), Protection).plan for point in found.points]
+    assert [point.plan for point in found.points] == [None if p.best is None else p.options[p.best] for p in plans]
+    assert found.best is not None
+    assert found.best.plan.saving == max(point.plan.saving for point in found.points if point.plan)
+    shown = found.overview()
+    assert [row[0] for row in shown.table.rows] == ["hint-8", "hint-16"]
+    assert shown.first == f"{found.best.generator}: {found.best.plan_sentence}"
+    assert {point.generator for point in found.points if point.reused} == set()
+    with pytest.raises(OptionError, match="max_loss"):
+        train_candidates(
+            small.path, small.train, small.test, small.spec, CONFIG, SCALE, ["hint-8"], tmp_path,
+            aim=dataclasses.replace(aim, max_loss=0.1), chips=2,
+        )  # fmt: skip
