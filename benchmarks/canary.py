@@ -26,7 +26,7 @@ from nfkit.deploy.canary_file import save_canary
 from nfkit.deploy.figures import read_errors
 from nfkit.deploy.health import tell_health
 from nfkit.faults import EVALUATION_CHIPS, Chip
-from nfkit.graph.fusion.modes import plain
+from nfkit.graph.fusion.modes.taking import plain
 from nfkit.graph.fusion.split import split
 from nfkit.parallel import cores
 from nfkit.reports.provenance import versions

@@ -5,7 +5,8 @@
 Ten models of different forms are mutated field by field: dropped, doubled, swapped, set to extremes, given to other
 names; some as bytes, some in their metadata. Each goes through the library calls behind the commands. Anything but an
 answer or an `NfkitError` is a failure, and so is a call beyond the limits of time (SECONDS) and memory (MEMORY).
-Equal seeds give equal cases. `tests/benchmarks/test_fuzz.py` runs some of them.
+Equal seeds give equal cases, each by itself: `--first` goes on where a run was stopped. `tests/benchmarks/test_fuzz.py`
+runs some of them.
 """
 
 from __future__ import annotations
@@ -54,9 +55,12 @@ from nfkit.learn.gradients.frozen import find_unsupported
 from nfkit.measure.evaluation import evaluate
 from nfkit.model import load, save, sha256, to_bytes
 from nfkit.plans.energy_analysis import analyse
+from nfkit.reports.provenance import versions
 
 SECONDS = 10
 """Longest time of one call, of the processor: other work on the machine does not count."""
+PART = 250
+"""Cases after which it is told how far a run has come, and the record is written."""
 MEMORY = 4 * 2**30
 """Address space beyond what the process has when it begins."""
 
@@ -401,15 +405,32 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable()  # onnx-ir says at length what it leaves out
     limit_memory()
-    begun = time.monotonic()
-    counts, failures = run(options.cases, options.seed, first=options.first)
+    begun, counts, failures, done = time.monotonic(), collections.Counter[str](), list[Failure](), 0
+    while done < options.cases:
+        part = min(PART, options.cases - done)
+        ended, failed = run(part, options.seed, first=options.first + done)
+        counts.update(ended)
+        failures += failed
+        done += part
+        for f in failed:
+            print(f"case {f.case}, {f.model}, {f.use}: {f.kind}  ({f.where})", flush=True)
+        spent = time.monotonic() - begun
+        print(
+            f"{done:,} of {options.cases:,} models, {len(failures)} failures, {spent:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+        if options.json:
+            record = {
+                "benchmark": "fuzz", "command": f"python benchmarks/fuzz.py --cases {options.cases} --first "
+                f"{options.first} --seed {options.seed}", "cases": done, "counts": dict(counts),
+                "failures": [vars(f) for f in failures], "seconds": round(spent), "versions": versions(),
+            }  # fmt: skip
+            options.json.write_text(json.dumps(record, indent=1) + "\n")
     places = collections.Counter((f.use, f.where, f.kind[:90]) for f in failures)
     for (use, place, kind), number in places.most_common():
-        example = next(f.case for f in failures if (f.use, f.where) == (use, place))
-        print(f"{number:>5}  {use:<13} {place}: {kind}  (case {example})")
-    print(f"{options.cases} models, {counts}, {len(failures)} failures, {time.monotonic() - begun:.0f} s")
-    if options.json:
-        options.json.write_text(json.dumps({"counts": counts, "failures": [vars(f) for f in failures]}, indent=1))
+        print(f"{number:>5}  {use:<13} {place}: {kind}")
+    print(f"{options.cases} models, {dict(counts)}, {len(failures)} failures, {time.monotonic() - begun:.0f} s")
     sys.exit(bool(failures))
 
 

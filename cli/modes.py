@@ -37,7 +37,8 @@ def modes(
     """
     from nfkit.cli import console
     from nfkit.cli.grouped import parse_shares
-    from nfkit.graph.fusion.modes import mode_of, plain
+    from nfkit.graph.fusion.modes.record import mode_of
+    from nfkit.graph.fusion.modes.taking import plain
     from nfkit.model import load, save, sha256
     from nfkit.workflows.switching import build_modes
 

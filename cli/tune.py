@@ -46,7 +46,7 @@ def tune(
     from nfkit.errors import OptionError
     from nfkit.graph.fusion.caution import read_caution, with_caution
     from nfkit.graph.fusion.dial import dial
-    from nfkit.graph.fusion.modes import mode_of, set_mode
+    from nfkit.graph.fusion.modes.record import mode_of, set_mode
     from nfkit.model import load, save, sha256
     from nfkit.reports.written import Ends, Switch, Tune, WrittenFile
 

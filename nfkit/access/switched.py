@@ -16,7 +16,7 @@ import numpy.typing as npt
 from nfkit.access.runtime import Level, Runner
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.fused import MODE
-from nfkit.graph.fusion.modes import Mode, mode_of, read_modes
+from nfkit.graph.fusion.modes.record import Mode, mode_of, read_modes
 from nfkit.graph.fusion.seal import base_identity
 from nfkit.model import ModelLike, load
 

@@ -19,7 +19,7 @@ import onnx_ir as ir
 from nfkit.data.found import DATA_KEY
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.fused import BASE_SOURCE_KEY, GENERATOR_KEY, RESULTS_KEY
-from nfkit.graph.fusion.modes import read_modes
+from nfkit.graph.fusion.modes.record import read_modes
 from nfkit.graph.fusion.seal import counts_for_base, seal_of
 from nfkit.model import sha256
 from nfkit.outputs import PathLike, write_atomically

@@ -30,7 +30,8 @@ from nfkit.errors import OptionError
 from nfkit.faults import VALIDATION_CHIPS, BitErrors, Chip, Layout
 from nfkit.graph.fusion.fused import EVIDENCE, GENERATOR_PREFIX, JOINT
 from nfkit.graph.fusion.metadata import read_answer
-from nfkit.graph.fusion.modes import plain, read_modes
+from nfkit.graph.fusion.modes.record import read_modes
+from nfkit.graph.fusion.modes.taking import plain
 from nfkit.graph.fusion.split import split
 from nfkit.graph.fusion.trust import combine
 from nfkit.graph.input.spec import InputSpec

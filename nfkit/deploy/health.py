@@ -23,7 +23,7 @@ from nfkit.access.base import Answers
 from nfkit.access.switched import Switched
 from nfkit.deploy.canary import Canary
 from nfkit.errors import OptionError
-from nfkit.graph.fusion.modes import NOMINAL
+from nfkit.graph.fusion.modes.record import NOMINAL
 from nfkit.measure.device import DeviceEstimate, estimate_device
 
 _NEIGHBOURS = 24

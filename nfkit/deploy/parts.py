@@ -15,7 +15,7 @@ import onnx_ir as ir
 from nfkit.errors import NfkitError
 from nfkit.graph.fusion.fused import ANSWER_KEY, BASE_SOURCE_KEY, INPUT_KEY
 from nfkit.graph.fusion.metadata import read_answer, read_input
-from nfkit.graph.fusion.modes import mode_of, read_modes
+from nfkit.graph.fusion.modes.record import mode_of, read_modes
 from nfkit.graph.fusion.seal import Seal, base_identity, counts_for_base, read_seal, seal_of
 from nfkit.graph.fusion.split import split
 from nfkit.graph.identity import identify

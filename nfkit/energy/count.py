@@ -12,7 +12,7 @@ from nfkit.energy.parameters import count_parameters
 from nfkit.energy.read import Preset, read_layers
 from nfkit.energy.systolic import SystolicArray
 from nfkit.errors import OptionError, UnsupportedError
-from nfkit.graph.fusion.modes import run_always
+from nfkit.graph.fusion.modes.taking import run_always
 from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.survey import Survey
 

@@ -12,7 +12,7 @@ from nfkit.deploy.canary_file import load_canary, save_canary
 from nfkit.deploy.figures import read_errors
 from nfkit.deploy.health import Health, look_after
 from nfkit.errors import OptionError
-from nfkit.graph.fusion.modes import read_modes
+from nfkit.graph.fusion.modes.record import read_modes
 from nfkit.graph.fusion.seal import base_identity
 from nfkit.model import ModelLike, load
 from nfkit.outputs import PathLike

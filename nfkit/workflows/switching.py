@@ -18,7 +18,8 @@ from nfkit.faults.layouts import Iid
 from nfkit.graph.fusion.dial import fitted_trust, with_trust
 from nfkit.graph.fusion.fused import FITS_KEY, is_fused
 from nfkit.graph.fusion.metadata import read_answer
-from nfkit.graph.fusion.modes import NOMINAL, Mode, mode_of, with_modes
+from nfkit.graph.fusion.modes.giving import with_modes
+from nfkit.graph.fusion.modes.record import NOMINAL, Mode, mode_of
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench
 from nfkit.measure.evaluation import measure

@@ -8,7 +8,9 @@ from nfkit.access.runtime import Runner
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.fuse import fuse
-from nfkit.graph.fusion.modes import Mode, plain, set_mode, with_modes
+from nfkit.graph.fusion.modes.giving import with_modes
+from nfkit.graph.fusion.modes.record import Mode, set_mode
+from nfkit.graph.fusion.modes.taking import plain
 from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.injection.inject import inject, remove

@@ -5,7 +5,8 @@ import pytest
 
 from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.fuse import fuse
-from nfkit.graph.fusion.modes import Mode, with_modes
+from nfkit.graph.fusion.modes.giving import with_modes
+from nfkit.graph.fusion.modes.record import Mode
 from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.fusion.two_files import front_and_back

@@ -17,7 +17,8 @@ from nfkit.deploy.canary_file import load_canary, save_canary
 from nfkit.deploy.health import look_after, tell_health
 from nfkit.errors import DataError, NfkitError, OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Chip, parse_layout
-from nfkit.graph.fusion.modes import plain, set_mode
+from nfkit.graph.fusion.modes.record import set_mode
+from nfkit.graph.fusion.modes.taking import plain
 from nfkit.graph.fusion.split import split
 from nfkit.graph.input.discovery import find_input
 from nfkit.model import save

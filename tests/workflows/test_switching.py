@@ -14,7 +14,7 @@ from nfkit.faults import BitErrors
 from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.dial import record_fits
 from nfkit.graph.fusion.fuse import fuse
-from nfkit.graph.fusion.modes import read_modes
+from nfkit.graph.fusion.modes.record import read_modes
 from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.trust import Trust
 from nfkit.model import load, save, sha256

@@ -23,7 +23,7 @@ from nfkit.graph.fusion.fused import (
     is_fused,
 )
 from nfkit.graph.fusion.metadata import Header, read_digest, read_header, read_input
-from nfkit.graph.fusion.modes import plain
+from nfkit.graph.fusion.modes.taking import plain
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.bits import BITS_KEY
 from nfkit.graph.memory.sites import ROLE_KEY

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from nfkit.errors import OptionError
 from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, BASE_ORIGINAL_KEY, is_fused
-from nfkit.graph.fusion.modes import run_always
+from nfkit.graph.fusion.modes.taking import run_always
 from nfkit.graph.fusion.seal import seal
 from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.record import refuse_faults

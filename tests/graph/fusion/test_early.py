@@ -15,7 +15,7 @@ from nfkit.faults import BitErrors, Chip
 from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.early import condition
 from nfkit.graph.fusion.fuse import fuse
-from nfkit.graph.fusion.modes import run_always
+from nfkit.graph.fusion.modes.taking import run_always
 from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.split import answer_stage, evidence_model, split
 from nfkit.graph.fusion.trust import Trust, combine

@@ -11,7 +11,9 @@ from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.dial import with_trust
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.fusion.fused import MODE, SEAL_KEY
-from nfkit.graph.fusion.modes import Mode, mode_of, plain, read_modes, set_mode, with_modes
+from nfkit.graph.fusion.modes.giving import with_modes
+from nfkit.graph.fusion.modes.record import Mode, mode_of, read_modes, set_mode
+from nfkit.graph.fusion.modes.taking import plain
 from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.split import split
 from nfkit.graph.fusion.trust import Trust
