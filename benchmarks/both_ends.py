@@ -86,7 +86,7 @@ def main() -> None:
         where = f"{kind}, {layout}, {100 * rate:g} %"
         print(f"{where}: base {base_is:.1f}, both {both_are:.1f}, over the best {gain:+.2f}", flush=True)
     record = {
-        "benchmark": "both_ends",
+        "schema": "nfkit.speed/1", "benchmark": "both_ends",
         "command": f"python benchmarks/both_ends.py {given.file.name} {Path(given.data).name} "
         f"--samples {given.samples} --chips {given.chips} --fitting-chips {given.fitting_chips}",
         "model": {"path": given.file.name, "sha256": sha256(given.file)},

@@ -421,10 +421,11 @@ def main() -> None:
             flush=True,
         )
         if options.json:
+            command = f"python benchmarks/fuzz.py --cases {options.cases} --first {options.first} --seed {options.seed}"
             record = {
-                "benchmark": "fuzz", "command": f"python benchmarks/fuzz.py --cases {options.cases} --first "
-                f"{options.first} --seed {options.seed}", "cases": done, "counts": dict(counts),
-                "failures": [vars(f) for f in failures], "seconds": round(spent), "versions": versions(),
+                "schema": "nfkit.speed/1", "benchmark": "fuzz", "command": command, "cases": done,
+                "counts": dict(counts), "failures": [vars(f) for f in failures], "seconds": round(spent),
+                "versions": versions(),
             }  # fmt: skip
             options.json.write_text(json.dumps(record, indent=1) + "\n")
     places = collections.Counter((f.use, f.where, f.kind[:90]) for f in failures)

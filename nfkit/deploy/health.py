@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from nfkit.access.base import Answers
@@ -37,7 +38,7 @@ class Health:
 
     Attributes:
         device: The bit error rate, with its 95 % interval.
-        accuracy: Expected accuracy by mode, with the 95 % interval of a chip that shows the same.
+        accuracy: Expected accuracy by mode, with the 95 % interval of a chip that shows the same, over chips and samples.
         mode: The mode to run in.
         least: Accuracy below which the voltage should be raised; None for any.
         beyond: Whether the device departs further than any simulated chip, so that its accuracy can be anything.
@@ -98,8 +99,10 @@ def tell_health(
     measure = device.best.measure
     shown = canary.calibration.departures[measure].ravel()
     at = device.best.departure
+    told = canary.about.get("samples")
+    samples = told if isinstance(told, int) and told > 0 else None
     accuracy = {
-        name: _expected(shown, canary.accuracy[:, :, i].ravel(), at, canary.clean_accuracy[i])
+        name: _expected(shown, canary.accuracy[:, :, i].ravel(), at, canary.clean_accuracy[i], samples)
         for i, name in enumerate(canary.modes)
     }
     number = int(np.searchsorted(canary.rule[measure], at, side="right"))
@@ -126,9 +129,13 @@ def look_after(switched: Switched, canary: Canary) -> Health:
 
 
 def _expected(
-    shown: npt.NDArray[np.float64], worth: npt.NDArray[np.float64], at: float, clean: float
+    shown: npt.NDArray[np.float64], worth: npt.NDArray[np.float64], at: float, clean: float, samples: int | None
 ) -> tuple[float, float, float]:
-    """Accuracy of a chip that shows a departure: mean, and 95 % prediction interval."""
+    """Accuracy of a chip that shows a departure: mean, and 95 % prediction interval.
+
+    All chips were measured on the same samples, so that their scatter among each other says nothing of what other
+    samples would have given: a binomial variance over these comes on top.
+    """
     logs, here = np.log(shown + _FLOOR), math.log(at + _FLOOR)
     if at <= 0:
         here = float(logs.min()) - 1.0
@@ -141,5 +148,7 @@ def _expected(
     if here > logs[-1]:
         return mean, 0.0, max(mean, float(worth.max()))
     spread = math.sqrt(float(((worth[near] - falling[near]) ** 2).sum()) / (n - 1))
-    reach = float(student.ppf(0.975, n - 1)) * spread * math.sqrt(1 + 1 / n)
+    of_chips = float(student.ppf(0.975, n - 1)) * spread * math.sqrt(1 + 1 / n)
+    of_samples = 0.0 if samples is None else float(norm.ppf(0.975)) * math.sqrt(mean * (1 - mean) / samples)
+    reach = math.hypot(of_chips, of_samples)
     return mean, max(0.0, mean - reach), min(1.0, mean + reach)
