@@ -78,3 +78,11 @@ class Counter:
         self._done += 1
         left = (time.monotonic() - self._begun) / self._done * (self._total - self._done)
         self._on_progress(Progress(self._stage, self._done, self._total, left, detail))
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes, hours or days, whichever is readable."""
+    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

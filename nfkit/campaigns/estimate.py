@@ -8,6 +8,7 @@ from nfkit.campaigns.kit import Kit, Task
 from nfkit.campaigns.results import tally_chips
 from nfkit.campaigns.stopping import StopRule
 from nfkit.campaigns.store import MeasurementStore, store_size
+from nfkit.progress import duration
 
 PILOT_CHIPS = 4
 """Chips of the pilot, in one cell of each file."""
@@ -108,14 +109,6 @@ def _strongest(kit: Kit) -> dict[str, str]:
         if kept is None or job.errors.rate > kit.jobs[kept].errors.rate:
             found[job.subject] = key
     return found
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes, hours or days, whichever is readable."""
-    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def size(count: int) -> str:

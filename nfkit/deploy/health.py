@@ -38,7 +38,7 @@ class Health:
 
     Attributes:
         device: The bit error rate, with its 95 % interval.
-        accuracy: Expected accuracy by mode, with the 95 % interval of a chip that shows the same, over chips and samples.
+        accuracy: Expected accuracy by mode, with the 95 % interval of a chip that shows the same.
         mode: The mode to run in.
         least: Accuracy below which the voltage should be raised; None for any.
         beyond: Whether the device departs further than any simulated chip, so that its accuracy can be anything.

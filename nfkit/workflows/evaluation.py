@@ -28,12 +28,13 @@ from nfkit.plans.assessment import Alone, Assessor, FurtherRival
 from nfkit.plans.early_rival import EarlyAtVmin
 from nfkit.plans.energy_analysis import Costs
 from nfkit.plans.operating_points import Scale
-from nfkit.progress import Counter, OnProgress, Progress, silent
+from nfkit.progress import Counter, OnProgress, Progress, duration, silent
 from nfkit.reports.evaluation import Evaluation, Row
 from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.provenance import Provenance
 from nfkit.version import __version__
 from nfkit.workflows import inputs
+from nfkit.workflows.forecast import WORTH_SAYING, Pace
 from nfkit.workflows.inputs import CurveLike, DataLike, Numbers
 from nfkit.workflows.intake import LabelSource, data_for_measuring
 
@@ -130,7 +131,11 @@ def evaluate(
     on_progress(Progress("measuring without errors", 0, 1))
     bench = Bench(work.model, work.data, work.spec, layout=work.layout, fault_generator=fault_generator, level=level)
     journal = _open_journal(work, bench, fault_generator) if resume else None
-    counter = Counter("measuring under bit errors", len(work.errors) * len(work.chips), on_progress)
+    settings = len(work.errors) * len(work.chips)
+    seconds = Pace.of(bench.base, work.data, work.spec, level).measuring((1 + bench.fused) * settings, len(work.data))
+    if seconds >= WORTH_SAYING:
+        on_stage(f"{settings} chips and rates on {len(work.data)} samples: about {duration(seconds)}")
+    counter = Counter("measuring under bit errors", settings, on_progress)
     measured = measure(
         bench, work.errors, work.chips, journal=journal, on_row=lambda row: counter(describe_row(row))
     )  # fmt: skip

@@ -81,7 +81,7 @@ class Finishing:
             The record, still without the time that all of it took.
         """
         rate = self.config.errors.rate
-        errors = [self.config.errors, *(self.config.errors.at(r) for r in (_rates_around(rate) if self.around else ()))]
+        errors = [self.config.errors, *(self.config.errors.at(r) for r in (rates_around(rate) if self.around else ()))]
         seeds = EVALUATION_CHIPS[: self.chips]
         bench = Bench(made.fused, self.test, self.spec, layout=self.config.layout, level=self.level)
         counter = Counter("measuring under bit errors", len(errors) * len(seeds), self.on_progress)
@@ -192,7 +192,7 @@ def _stated_advice(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _rates_around(rate: float) -> list[float]:
+def rates_around(rate: float) -> list[float]:
     """The trained bit error rate's neighbours: what a user needs to choose a voltage."""
     near = (float(f"{factor * rate:.3g}") for factor in (0.1, 0.2, 0.5, 2.0))
     return [r for r in near if 0 < r <= MAX_RATE / 2]

@@ -33,11 +33,12 @@ from nfkit.plans.looked import Looked
 from nfkit.plans.means import find_means
 from nfkit.plans.operating_points import Scale
 from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
-from nfkit.progress import OnProgress, Progress, silent
+from nfkit.progress import OnProgress, Progress, duration, silent
 from nfkit.reports.plan import Option, Part, Plan
 from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
 from nfkit.workflows.evaluation import TIMED
+from nfkit.workflows.forecast import WORTH_SAYING, Pace
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import LabelSource, data_for_measuring
 from nfkit.workflows.plan_search import Display, PlanSearch, untrained
@@ -125,7 +126,8 @@ def plan(
     return plan_on_halves(
         graph, halves, form, errors, max_loss, can,
         confidence=confidence, curve=known, layout=cells, chips=chips, seed=seed, level=level,
-        provenance=Provenance.of(model, graph, taken.test), warnings=taken.warnings, on_progress=on_progress,
+        provenance=Provenance.of(model, graph, taken.test), warnings=taken.warnings, on_stage=on_stage,
+        on_progress=on_progress,
     )  # fmt: skip
 
 
@@ -146,6 +148,7 @@ def plan_on_halves(
     provenance: Provenance,
     warnings: Sequence[str] = (),
     known: Plan | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: OnProgress = silent,
 ) -> Plan:
     """A plan on images that are divided already.
@@ -166,6 +169,7 @@ def plan_on_halves(
         provenance: What the numbers depend on.
         warnings: What is doubtful.
         known: A plan of the base alone on the same halves, which is not made again.
+        on_stage: Called with a sentence about the time that it takes.
         on_progress: Told how far it is.
 
     Raises:
@@ -178,6 +182,12 @@ def plan_on_halves(
         for half, seeds in zip(halves, (CHOOSING_CHIPS, CONFIRMING_CHIPS), strict=True)
     )
     means = find_means(can, choosing.bench)
+    searched = len(means.remedies) * (1 + choosing.bench.fused)
+    seconds = Pace.of(choosing.bench.base, choosing.bench.data, form, level).planning(
+        searched, chips, 2 * choosing.images
+    )
+    if seconds >= WORTH_SAYING:
+        on_stage(f"looking for the least energy: about {duration(seconds)}")
     doubts = near_perfect(choosing.bench.data.name, choosing.bench.clean_base)
     search = PlanSearch(graph, errors, curve, choosing, confirming, max_loss, display, confidence, known)
     options = search.all_of(means)

@@ -34,7 +34,8 @@ from nfkit.remedies.neuralfuse import (
 from nfkit.reports.protection import Protection
 from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
-from nfkit.workflows.finishing import Finishing, write
+from nfkit.workflows.finishing import Finishing, rates_around, write
+from nfkit.workflows.forecast import Pace, of_protection
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import LabelSource, data_for_training, mirrors, range_by_data, require_found
 from nfkit.workflows.within import BUDGET, RATE, WIDEST, Tolerance, as_means, may_answer_early
@@ -51,6 +52,8 @@ FOR_LOOKING: dict[str, Any] = {"teaching": 0.7}
 SHIFT = 2
 """Largest shift in pixels of its images, where they are large enough."""
 _LARGE = 24
+_ALWAYS_PLANNED = 2
+"""Remedies of a plan that need nothing of the chip: the base as it is, and held in offset binary."""
 
 
 def protect(
@@ -230,6 +233,15 @@ def protect(
     config = replace(config, mirror=turned)
     if why:
         on_stage(why)
+    rates = 1 + (len(rates_around(config.errors.rate)) if around else 0)
+    on_stage(
+        of_protection(
+            Pace.of(base, train, known, level), config.minutes, train=len(train),
+            asked=config.looks_only and config.teaching > 0,
+            measured=len(held_back) if max_loss is None else len(held_back) // 2, rates=rates, chips=chips,
+            planned=0 if max_loss is None else _ALWAYS_PLANNED,
+        )
+    )  # fmt: skip
     early = early and (max_loss is None or config.answer == "both")
     unseen = None if trust_data is None else inputs.find_data(trust_data, "train", known)
     aim = first = None
