@@ -21,3 +21,17 @@ def test_damaged_models_end_in_an_answer_or_a_sentence(tmp_path):
     answered, refused = result["counts"]["answered"], result["counts"]["refused"]
     assert answered + refused > 2000
     assert min(answered, refused) > 300  # damage neither spoils everything nor nothing
+
+
+def test_what_once_failed_does_not_fail_again():
+    """Cases of the benchmark's own seed: no codes, no scale, a Constant of nothing, another type."""
+    script = f"""
+import logging, sys
+sys.path.insert(0, {str(BENCHMARK.parent)!r})
+logging.disable()
+import fuzz
+failures = [failure for case in (3942, 4206, 10005, 10288) for failure in fuzz.run(1, 0, first=case)[1]]
+assert not failures, failures
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

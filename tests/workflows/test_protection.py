@@ -204,7 +204,14 @@ def test_the_result_is_a_record(zoo):
 
 
 def test_stages_are_told_in_order(zoo):
-    assert [stage.split()[0] for stage in zoo.stages] == ["the", "comparing", "training", "exporting", "measuring"]
+    assert [stage.split()[0] for stage in zoo.stages] == [
+        "the",
+        "about",
+        "comparing",
+        "training",
+        "exporting",
+        "measuring",
+    ]
 
 
 # --- other interfaces ---

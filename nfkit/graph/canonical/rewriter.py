@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from nfkit.errors import ModelError
 from nfkit.graph.operators.operands import operand
 
 Value = ir.Value | None
@@ -63,8 +64,15 @@ class Rewriter:
         return value
 
     def dequantise(self, codes: Value, scale: Value, zero_point: Value, axis: int = 1) -> ir.Value:
-        """(codes - zero point) * scale."""
-        assert codes is not None
+        """(codes - zero point) * scale.
+
+        Raises:
+            ModelError: When the node lacks the codes.
+        """
+        if codes is None:
+            raise ModelError(
+                f"node '{self.node.name or self.node.outputs[0].name}' ({self.node.op_type}) lacks an input"
+            )
         key = (codes, scale, zero_point, axis)
         if key not in self._dequantised:
             self._dequantised[key] = self.op("DequantizeLinear", codes, scale, zero_point, axis=axis)

@@ -150,7 +150,7 @@ def _fold_standard(store: CodeStore, node: ir.Node) -> bool:
         return False
     given = [value for value in node.inputs if value is not None]
     numbers = [number for value in given if (number := known(value)) is not None]
-    if len(numbers) < len(given):
+    if len(numbers) < len(given) or len(numbers) < 2:
         return False
     bits = None
     if is_clip:

@@ -219,7 +219,9 @@ def _assign(
 
 
 def _store(value: ir.Value, array: npt.NDArray[Any]) -> None:
-    value.const_value = ir.tensor(np.array(array, order="C"), value.dtype, name=value.name)
+    held = value.const_value  # the type of the value may be stated otherwise
+    dtype = value.dtype if held is None else held.dtype
+    value.const_value = ir.tensor(np.array(array, order="C"), dtype, name=value.name)
 
 
 def _array(value: ir.Value | None) -> npt.NDArray[Any]:
