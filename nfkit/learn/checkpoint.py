@@ -21,8 +21,10 @@ from nfkit.learn.optimiser import Optimiser
 from nfkit.outputs import write_atomically
 from nfkit.version import __version__
 
+Mark = tuple[str, int, float, float, float | None, float | None]
+
 _FORM = b"nfkit.checkpoint/2"
-_PROGRESS = ("phase", "step", "reports", "seconds", "best", "score", "clean", "perturbed")
+_PROGRESS = ("phase", "step", "reports", "seconds", "best", "score", "clean", "perturbed", "course")
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Checkpoint:
         seconds: Time spent training, over all sittings.
         best: State of the best generator so far; empty before the first measurement.
         score: Its score; `clean` and `perturbed` are its held-out accuracies.
+        course: The run so far: (phase, step, share of the budget, loss, clean and perturbed accuracy or None) by turns.
         resumed: Whether the run goes on from a file.
         note: What became of a file that was there, as a sentence; None where there was none.
     """
@@ -52,6 +55,7 @@ class Checkpoint:
     score: float = -1.0
     clean: float = 0.0
     perturbed: float = 0.0
+    course: list[Mark] = field(default_factory=list)
     resumed: bool = False
     note: str | None = None
     _optimiser: list[dict[str, Any]] | None = None

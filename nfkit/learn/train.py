@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from nfkit.faults.kinds import MAX_RATE
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import WeightSite
 from nfkit.learn.batches import Batches
-from nfkit.learn.checkpoint import Checkpoint
+from nfkit.learn.checkpoint import Checkpoint, Mark
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.judge import AskingJudge, Judge, LookingJudge
 from nfkit.learn.looking import Looking
@@ -30,6 +30,8 @@ from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator
 from nfkit.progress import Progress as Stage
 
+MARKS = 60
+"""How often a run notes its loss for the record."""
 REPORTS = 20
 """How often a run measures itself on held-out data; each measurement may become the best so far."""
 SAVE_EVERY = 60.0
@@ -83,6 +85,7 @@ class Trained:
     interrupted: bool
     precision: str
     by_model: Mapping[str, float] = field(default_factory=dict)
+    course: Sequence[Mark] = ()
 
 
 def train(
@@ -196,6 +199,8 @@ def train(
                     state.reports = math.floor(done * REPORTS) + 1
                     clean, perturbed = judge()
                     state.judge(generator, _score(clean, perturbed, config.weight), clean, perturbed)
+                if clean is not None or done * MARKS >= len(state.course):
+                    state.course.append((phase.name, state.step, round(done, 4), round(loss, 5), clean, perturbed))
                 if time.monotonic() - saved > SAVE_EVERY:
                     state.seconds, saved = time.monotonic() - started, time.monotonic()
                     state.save(losses, optimiser)
@@ -217,7 +222,7 @@ def train(
     generator.eval()
     return Trained(
         generator.cpu(), state.step, time.monotonic() - started, state.clean, state.perturbed, interrupted,
-        str(dtype).removeprefix("torch."), _by_model(losses),
+        str(dtype).removeprefix("torch."), _by_model(losses), tuple(state.course),
     )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ class Journal:
         for line in whole.splitlines():
             try:
                 row = msgspec.json.decode(line, type=Row)
-            except msgspec.DecodeError:  # torn by an end in the middle of a write; measured again
+            except (msgspec.DecodeError, ValueError):  # torn by an end in the middle of a write; measured again
                 continue
             rows[row.ber, row.chip] = row
         if len(whole) != len(content):

@@ -37,7 +37,7 @@ from nfkit.model import ModelLike, load, sha256
 from nfkit.remedies.both_ends import FittedAnswer, TrustData, check_answer
 from nfkit.remedies.parity import check_parity
 from nfkit.remedies.surrogates import check_chain, facts_of, stand_in_for
-from nfkit.reports.protection import HeldOut, Training
+from nfkit.reports.protection import CourseMark, HeldOut, Training
 from nfkit.reports.provenance import DataFacts
 from nfkit.version import __version__
 
@@ -211,9 +211,11 @@ def shield(
         held_out=HeldOut(trained.clean, trained.perturbed),
         seconds=round(trained.seconds, 1),
         surrogates=[] if stand_in is None else list(facts_of(stand_in.models, trained.by_model)),
+        course=[CourseMark(*mark) for mark in trained.course],
     )  # fmt: skip
     stated = msgspec.to_builtins(training)
-    stated.pop("seconds", None)  # equal runs give equal bytes
+    for name in ("seconds", "course"):  # equal runs give equal bytes, and a file is no diary
+        stated.pop(name, None)
     metadata = {
         "nfkit.format": "1",
         "nfkit.version": __version__,

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from nfkit.pictures.bars import Bars
+from nfkit.pictures.heat import Heat
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.inspection import Covered, EnergyCount, Inspection
+from nfkit.reports.vulnerability import Vulnerability
 
 
 class _Times(msgspec.Struct, frozen=True):
@@ -96,3 +98,18 @@ def _covered(said: dict[str, Any] | None) -> Covered | None:
 
 def _count(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def where_it_hurts(record: Vulnerability) -> Heat:
+    """Accuracy that errors in one bit of one weight site cost, the highest bit first and the worst site first."""
+    order = sorted(range(len(record.sites)), key=lambda i: -max((v for v in record.grid()[i] if v == v), default=0.0))
+    grid = record.grid()
+    return Heat(
+        "Where it hurts",
+        f"Points of accuracy lost by errors in {100 * record.rate:.3g} % of the cells of one bit position of one site, "
+        "while all others hold what was written; the site that loses most first.",
+        "bit", "site",
+        tuple(record.sites[i] for i in order),
+        tuple(tuple(round(100 * loss, 1) for loss in reversed(grid[i])) for i in order),
+        tuple(str(bit) for bit in reversed(range(record.bits))),
+    )  # fmt: skip

@@ -41,6 +41,26 @@ class SurrogateFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     loss: float | None = None
 
 
+class CourseMark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A moment of a training run.
+
+    Attributes:
+        phase: What was being learned.
+        step: Steps done in all.
+        done: Share of the budget that was used up.
+        loss: Running mean of the phase's own loss; those of two phases are not comparable.
+        clean: Accuracy on held-out samples without errors; None between measurements.
+        perturbed: The same on held-out chips.
+    """
+
+    phase: str
+    step: int
+    done: float
+    loss: float
+    clean: float | None = None
+    perturbed: float | None = None
+
+
 class Training(msgspec.Struct, frozen=True, omit_defaults=True):
     """Settings and course of a training run.
 
@@ -52,6 +72,7 @@ class Training(msgspec.Struct, frozen=True, omit_defaults=True):
         held_out: Accuracies of the best state.
         seconds: How long it took.
         surrogates: What it went through in place of the base; empty where that has gradients, or none were needed.
+        course: How it went; empty in records of before.
     """
 
     config: dict[str, Any]
@@ -61,6 +82,7 @@ class Training(msgspec.Struct, frozen=True, omit_defaults=True):
     held_out: HeldOut
     seconds: float = 0.0
     surrogates: list[SurrogateFacts] = []
+    course: list[CourseMark] = []
 
 
 class FloatGenerator(msgspec.Struct, frozen=True):

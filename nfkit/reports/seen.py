@@ -6,7 +6,7 @@ from functools import singledispatch
 
 from nfkit.pictures.charts import Chart
 from nfkit.pictures.figures import Picture
-from nfkit.reports import accuracy_charts, campaign_charts, cost_charts
+from nfkit.reports import accuracy_charts, campaign_charts, cost_charts, training_charts
 from nfkit.reports.campaign import Campaign
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.inspection import EnergyCount, Inspection
@@ -15,6 +15,7 @@ from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.protection import Protection
 from nfkit.reports.rendering import Readable
 from nfkit.reports.search import Search
+from nfkit.reports.vulnerability import Vulnerability
 
 
 @singledispatch
@@ -37,7 +38,8 @@ def _(record: Evaluation) -> tuple[Picture, ...]:
 
 @pictures_of.register
 def _(record: Protection) -> tuple[Picture, ...]:
-    return pictures_of(record.evaluation)
+    trained = (training_charts.loss(record.training), training_charts.held_out(record.training))
+    return (*pictures_of(record.evaluation), *(picture for picture in trained if picture is not None))
 
 
 @pictures_of.register
@@ -70,6 +72,11 @@ def _(record: EnergyCount) -> tuple[Picture, ...]:
 def _(record: Campaign) -> tuple[Picture, ...]:
     found = campaign_charts.over_rates(record)
     return () if found is None else (found,)
+
+
+@pictures_of.register
+def _(record: Vulnerability) -> tuple[Picture, ...]:
+    return (cost_charts.where_it_hurts(record),)
 
 
 def chart_of(record: Readable) -> Chart | None:

@@ -24,13 +24,13 @@ def test_damaged_models_end_in_an_answer_or_a_sentence(tmp_path):
 
 
 def test_what_once_failed_does_not_fail_again():
-    """Cases of the benchmark's own seed: no codes, no scale, a Constant of nothing, another type."""
+    """Cases of the benchmark's own seed, one of each kind that failed."""
     script = f"""
 import logging, sys
 sys.path.insert(0, {str(BENCHMARK.parent)!r})
 logging.disable()
 import fuzz
-failures = [failure for case in (3942, 4206, 10005, 10288) for failure in fuzz.run(1, 0, first=case)[1]]
+failures = [failure for case in (3942, 4206, 10005, 10288, 18109, 18379) for failure in fuzz.run(1, 0, first=case)[1]]
 assert not failures, failures
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)

@@ -182,3 +182,16 @@ def test_colours_stand_out_from_light_and_dark_pages(role):
 def test_no_two_series_share_marker_and_dash():
     signs = [(look.marker, look.dash) for role, look in LOOKS.items() if role != "heat"]
     assert len(signs) == len(set(signs))
+
+
+def test_a_grid_may_have_columns_of_its_own():
+    nan = float("nan")
+    heat = Heat("t", "c", "bit", "site", ("first", "second"), ((8, 0, 2), (nan, -1, 4)), ("7", "6", "0"))
+    drawn = parsed(draw(heat, "a"))
+    shades = [float(e.get("fill-opacity")) for e in drawn.iter(f"{SVG}rect")]
+    assert len(shades) == 5, "no cell where a site has no such bit"
+    assert shades[0] == max(shades)
+    assert shades[3] == shades[1] == min(shades), "a loss below 0 is none"
+    assert [e.text for e in drawn.iter(f"{SVG}text")][-5:] == ["7", "6", "0", "bit", "site"]
+    assert heat.columns() == ("site \\ bit", "7", "6", "0")
+    assert heat.rows() == (("first", "8", "0", "2"), ("second", "", "-1", "4"))

@@ -55,7 +55,7 @@ def describe_faults(model: ir.Model) -> str | None:
         return None
     try:
         faults = msgspec.json.decode(model.metadata_props[FAULTS_KEY], type=_Faults)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: no UTF-8
         return "injected faults"
     return f"the faults of chip {faults.chip} at {100 * faults.rate:g} % (mode {faults.mode})"
 
@@ -68,7 +68,7 @@ def read_undo(model: ir.Model) -> dict[str, str]:
     """
     try:
         return msgspec.json.decode(model.metadata_props.get(UNDO_KEY, "{}"), type=dict[str, str])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise damaged(str(error)) from error
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from nfkit.errors import OptionError
+from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.fused import BASE_DIGEST_KEY, BASE_ORIGINAL_KEY, is_fused
 from nfkit.graph.fusion.modes.taking import run_always
 from nfkit.graph.fusion.seal import seal
@@ -86,6 +86,10 @@ def _requantise_site(model: ir.Model, site: WeightSite, bits: int) -> bool:
         return False
     stored = codes(model, site).astype(np.int64)
     zero = np.zeros(1, np.int64) if site.zero_point is None else np.array(site.zero_point, np.int64)
+    if zero.size > 1 and site.axis is not None and zero.size != stored.shape[site.axis]:
+        raise ModelError(
+            f"initializer '{site.name}' has {zero.size} zero points for {stored.shape[site.axis]} channels: damaged"
+        )
     if site.axis is not None and zero.size > 1:
         zero = zero.reshape([-1 if i == site.axis % stored.ndim else 1 for i in range(stored.ndim)])
     elif zero.size > 1:

@@ -88,6 +88,7 @@ _KINDS = {
     "EnergyCount": "energy",
     "Page": "page",
     "Campaign": "campaign",
+    "Vulnerability": "vulnerability",
 }
 _PROVENANCE = ("model", "data", "curve", "versions")
 _SETTINGS = (
@@ -143,6 +144,7 @@ def _facts(record: Readable) -> tuple[tuple[str, Facts], ...]:
     groups = []
     if isinstance(record, Protection):
         training = _plain(record.training)
+        training.pop("course", None)  # it is drawn
         groups.append(("training", flat_facts(training)))
     plain = _plain(measured)
     groups += [(key, flat_facts({key: plain[key]})) for key in _PROVENANCE if plain.get(key)]
