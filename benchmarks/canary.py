@@ -79,7 +79,7 @@ def main() -> None:
             )  # fmt: skip
         print(f"{100 * rate:g} %: {given.chips} chips", file=sys.stderr)
     record = {
-        "file": str(given.file), "data": measuring.name, "modes": canary.modes, "rule": canary.rule, "rows": rows,
+        "schema": "nfkit.speed/1", "benchmark": "canary", "file": given.file.name, "data": measuring.name, "modes": canary.modes, "rule": canary.rule, "rows": rows,
         "build": given.build, "measure": len(measuring), "n": given.n, "versions": versions(),
         "command": " ".join(["python", *sys.argv]),
     }  # fmt: skip
