@@ -79,9 +79,9 @@ def main() -> None:
             )  # fmt: skip
         print(f"{100 * rate:g} %: {given.chips} chips", file=sys.stderr)
     record = {
-        "schema": "nfkit.speed/1", "benchmark": "canary", "file": given.file.name, "data": measuring.name, "modes": canary.modes, "rule": canary.rule, "rows": rows,
-        "build": given.build, "measure": len(measuring), "n": given.n, "versions": versions(),
-        "command": " ".join(["python", *sys.argv]),
+        "schema": "nfkit.speed/1", "benchmark": "canary", "file": given.file.name, "data": measuring.name,
+        "modes": canary.modes, "rule": canary.rule, "rows": rows, "build": given.build, "measure": len(measuring),
+        "n": given.n, "versions": versions(), "command": " ".join(["python", *sys.argv]),
     }  # fmt: skip
     if given.json:
         given.json.write_text(json.dumps(record) + "\n")
