@@ -45,7 +45,7 @@ class Memory:
         typer.Option(
             "--memory-layout",
             metavar="LAYOUT",
-            help="Which cell holds what: iid, array[:ROWSxCOLUMNS], reference or cluster[:BLOCK:SHAPE].",
+            help="Which cell holds what: iid, array[:ROWSxCOLUMNS], reference, cluster[:BLOCK:SHAPE], measured:FOLDER.",
         ),
     ] = "iid"
     curve: options.CurveName = "stutz-2021"
@@ -61,6 +61,9 @@ class Extent:
 
     TITLE: ClassVar[str] = "Measuring"
     samples: Annotated[int | None, typer.Option("--samples", min=4, help="Use only the first samples.")] = None
+    chip: Annotated[
+        int | None, typer.Option("--chip", metavar="SEED", min=0, help="One device whose faulty cells are known.")
+    ] = None
     seed: Annotated[int, typer.Option("--seed", help="Seed of the division into samples that choose and confirm.")] = 0
 
 
@@ -106,7 +109,8 @@ def plan(
     )
     with console.working("nothing was written, and the same command begins again") as display:
         found = run(
-            model, aim.data, samples=extent.samples, seed=extent.seed, on_stage=display.say, on_progress=display,
+            model, aim.data, samples=extent.samples, chip=extent.chip, seed=extent.seed, on_stage=display.say,
+            on_progress=display,
             **settings, **memory.settings(), **measuring.settings(), **model_input.settings(),
         )  # fmt: skip
     console.show(found, record.json, record.report, record.chart)

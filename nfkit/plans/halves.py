@@ -77,7 +77,7 @@ class Half:
     def _missing(self, settings: Sequence[Setting], protected: bool) -> Sequence[tuple[Setting, Row]]:
         missing = [
             setting
-            for setting in settings
+            for setting in dict.fromkeys(settings)
             if (row := self._rows.get(setting)) is None or (protected and row.protected_correct is None)
         ]
         known = {(errors.rate, chip): row for errors, chip in missing if (row := self._rows.get((errors, chip)))}

@@ -187,9 +187,9 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         ]
         part = self.confirming
         title = (
-            f"accuracy and loss in % (points), of the clean base {100 * part.clean.accuracy:.1f}, on {len(part.chips)} "
-            f"chips and {part.images} images that had no part in choosing; energy of the weight memory by "
-            f"{self.curve.name}; {self.kind} errors, {self.layout}"
+            f"accuracy and loss in % (points), of the clean base {100 * part.clean.accuracy:.1f}, on "
+            f"{_chips(part.chips)} and {part.images} images that had no part in choosing; energy of the weight memory "
+            f"by {self.curve.name}; {self.kind} errors, {self.layout}"
         )
         reasons: dict[str, list[str]] = {}
         for entry in self.untried:
@@ -230,3 +230,7 @@ def _runs(option: Option) -> str:
     if option.early is not None:
         return f"{100 * (1 - option.early['share']):.1f} %"
     return "–" if option.name.startswith("generator-alone:") else "100 %"
+
+
+def _chips(seeds: tuple[int, ...]) -> str:
+    return f"chip {seeds[0]} alone" if len(seeds) == 1 else f"{len(seeds)} chips"

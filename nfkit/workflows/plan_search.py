@@ -240,7 +240,9 @@ class PlanSearch:
 
     def _ladder(self, remedy: Remedy, added: float = 0.0) -> tuple[Rung, ...]:
         scale = inputs.scale_of(self.graph, remedy.errors(self.errors), self.curve)
-        return ladder(scale, lambda strength: added + _energy(strength))
+        rungs = ladder(scale, lambda strength: added + _energy(strength))
+        known = self.choosing.bench.layout.highest_rate  # measured cells end at some voltage
+        return tuple(rung for rung in rungs if rung.strength.rate <= known)
 
 
 def untrained(fused: bool, model: ir.Model) -> tuple[Untried, ...]:

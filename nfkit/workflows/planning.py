@@ -64,6 +64,7 @@ def plan(
     set_share: float = 0.5,
     layout: str | None = None,
     chips: int = inputs.DEFAULT_CHIPS,
+    chip: int | None = None,
     samples: int | None = None,
     labels: LabelSource = "data",
     seed: int = 0,
@@ -92,6 +93,8 @@ def plan(
         set_share: Share of the errors that write a 1.
         layout: How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.
         chips: How many chips choose, and how many others confirm; at least 2.
+        chip: Seed of one device whose faulty cells are known: all is chosen and confirmed for it alone, and intervals
+            are over images.
         samples: Use only the first samples.
         labels: Whose labels: the data's own, or the clean base's answers; accuracy then means agreement with it.
         seed: Seed of the division of the samples into halves.
@@ -125,7 +128,7 @@ def plan(
     halves = taken.test.hold_out(0.5, seed)
     return plan_on_halves(
         graph, halves, form, errors, max_loss, can,
-        confidence=confidence, curve=known, layout=cells, chips=chips, seed=seed, level=level,
+        confidence=confidence, curve=known, layout=cells, chips=chips, chip=chip, seed=seed, level=level,
         provenance=Provenance.of(model, graph, taken.test), warnings=taken.warnings, on_stage=on_stage,
         on_progress=on_progress,
     )  # fmt: skip
@@ -143,6 +146,7 @@ def plan_on_halves(
     curve: Curve,
     layout: Layout,
     chips: int,
+    chip: int | None = None,
     seed: int,
     level: Level,
     provenance: Provenance,
@@ -164,6 +168,7 @@ def plan_on_halves(
         curve: The voltage curve.
         layout: How cells hold weights.
         chips: How many chips choose, and how many confirm.
+        chip: The one device that it is for; None for any.
         seed: Seed of the division, for the record.
         level: Optimisation level of ONNX Runtime.
         provenance: What the numbers depend on.
@@ -177,9 +182,9 @@ def plan_on_halves(
     """
     display = Display(on_progress)
     on_progress(Progress("measuring without errors", 0, 1))
+    groups = (CHOOSING_CHIPS[:chips], CONFIRMING_CHIPS[:chips]) if chip is None else (_alone(chip), _alone(chip))
     choosing, confirming = (
-        _half(graph, half, form, layout, seeds[:chips], level, display)
-        for half, seeds in zip(halves, (CHOOSING_CHIPS, CONFIRMING_CHIPS), strict=True)
+        _half(graph, half, form, layout, seeds, level, display) for half, seeds in zip(halves, groups, strict=True)
     )
     means = find_means(can, choosing.bench)
     searched = len(means.remedies) * (1 + choosing.bench.fused)
@@ -274,6 +279,13 @@ def _half(
     return Half(bench, chips, display.row, Looked.of(bench, graph, chips, display.say))
 
 
+def _alone(chip: int) -> tuple[int, int]:
+    """A chip twice: of two that are alike the two-way interval is that over images, to the last digit."""
+    if chip < 0:
+        raise OptionError(f"--chip {chip}: give a seed from 0 on")
+    return chip, chip
+
+
 def _best(options: Sequence[Option]) -> int | None:
     """Of what is within the tolerance and saves energy as good as most, that which needs least."""
     within = [index for index, option in enumerate(options) if option.within and option.saving > 0]
@@ -310,7 +322,7 @@ def _time(file: ir.Model, half: Half, level: Level) -> Latency:
 
 
 def _part(half: Half) -> Part:
-    return Part(half.chips, half.images, half.bench.data.sha256, share(half.bench.clean_base))
+    return Part(tuple(dict.fromkeys(half.chips)), half.images, half.bench.data.sha256, share(half.bench.clean_base))
 
 
 def _sentence(options: Sequence[Option], best: int | None, tolerance: float, times: Latency | None) -> str:

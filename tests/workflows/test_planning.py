@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.special import softmax
+from scipy.stats import t as student
 
 import nfkit
 from nfkit.energy import load_curve
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import EVALUATION_CHIPS, TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Chip
+from nfkit.faults.maps import read_measured_chip
 from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.early import condition
 from nfkit.graph.fusion.fuse import fuse
@@ -20,8 +22,9 @@ from nfkit.graph.fusion.trust import Trust, combine
 from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.measure.statistics import difference_spread
 from nfkit.model import to_bytes
-from nfkit.plans.ladder import grid
+from nfkit.plans.ladder import grid, ladder
 from nfkit.plans.means import CANDIDATES
+from nfkit.plans.operating_points import Scale
 from nfkit.reports.reading import decode, encode
 from nfkit.workflows.planning import as_planned
 
@@ -383,3 +386,32 @@ def test_progress_ends(tiny):
     seen = []
     nfkit.plan(tiny.base, tiny.data, 1.0, chips=2, on_progress=seen.append)
     assert (seen[-1].done, seen[-1].total) == (2, 2)
+
+
+def test_a_plan_for_one_device_is_chosen_and_confirmed_on_it_alone(tiny, halves):
+    chip = 4711
+    record = nfkit.plan(tiny.base, tiny.data, 0.05, chip=chip)
+    assert record.choosing.chips == record.confirming.chips == (chip,)
+    assert "on chip 4711 alone" in record.overview().title
+    option = on(record, "bare")
+    images, errors = halves[1], BitErrors(option.ber)
+    read = Chip(chip).faults(tiny.site, errors).apply(tiny.stored)
+    lost = tiny.right(tiny.stored, images).astype(float) - tiny.right(read, images)
+    assert option.loss.mean == pytest.approx(lost.mean())
+    # One device is no sample of devices: the interval is that of a mean over images, by Student's t.
+    reach = student.ppf(0.975, len(images) - 1) * lost.std(ddof=1) / np.sqrt(len(images))
+    assert option.loss.ci95 == pytest.approx((lost.mean() - reach, lost.mean() + reach))
+    lowest = [nfkit.plan(tiny.base, tiny.data, 0.05, chip=seed).options[0].volts_over_vmin for seed in range(4)]
+    assert len(set(lowest)) > 1, "every device has a voltage of its own"
+
+
+def test_a_plan_ends_where_the_measured_cells_end(tiny, tmp_path):
+    random = np.random.default_rng(5)
+    for volts, share in ((0.9, 0.001), (0.8, 0.01)):
+        stuck = random.random((64, 32)) < share
+        for name, cells in (("sa0", stuck), ("sa1", np.zeros_like(stuck))):
+            np.savetxt(tmp_path / f"fmap_{name}_v_{volts}.txt", cells, fmt="%d", delimiter=",")
+    record = nfkit.plan(tiny.base, tiny.data, 1.0, chip=1, layout=f"measured:{tmp_path}")
+    known = read_measured_chip(tmp_path).order.size / (64 * 32)
+    rates = [rung.strength.rate for rung in ladder(Scale(BitErrors(0.0), 0.5, load_curve("stutz-2021")), lambda _: 1.0)]
+    assert on(record, "bare").ber == max(rate for rate in rates if rate <= known) < max(rates)

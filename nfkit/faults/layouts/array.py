@@ -10,12 +10,12 @@ import numpy as np
 from nfkit.errors import OptionError
 from nfkit.faults.bit_errors import BitErrors
 from nfkit.faults.kinds import Population
-from nfkit.faults.layouts.base import Drawn, Memory, draw
+from nfkit.faults.layouts.base import AnyRate, Drawn, Memory, draw
 from nfkit.faults.weakness import Cells
 
 
 @dataclass(frozen=True)
-class Array:
+class Array(AnyRate):
     """One array of rows x columns bit cells, reused by every site from row 0 on."""
 
     usage: ClassVar[tuple[str, ...]] = ("array", "array:ROWSxCOLUMNS (in bit cells)")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nfkit.faults.bit_errors import BitErrors
-from nfkit.faults.kinds import Population
+from nfkit.faults.kinds import MAX_RATE, Population
 from nfkit.faults.weakness import Cells, prefers_one, weakest_cells
 
 
@@ -38,6 +38,10 @@ class Layout(Protocol):
 
     usage: ClassVar[tuple[str, ...]]
 
+    @property
+    def highest_rate(self) -> float:
+        """The bit error rate up to which cells are known."""
+
     @classmethod
     def parse(cls, settings: str) -> Layout:
         """Reads what stands behind the name and a colon; the defaults where nothing does.
@@ -53,6 +57,12 @@ class Layout(Protocol):
         """
 
     def __str__(self) -> str: ...
+
+
+class AnyRate:
+    """A layout whose cells are drawn, so that any rate can be had that a kind can have."""
+
+    highest_rate: float = MAX_RATE
 
 
 @dataclass(frozen=True)

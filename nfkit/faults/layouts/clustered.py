@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from nfkit.errors import OptionError
 from nfkit.faults.bit_errors import BitErrors
-from nfkit.faults.layouts.base import Memory, draw
+from nfkit.faults.layouts.base import AnyRate, Memory, draw
 from nfkit.faults.weakness import Cells, prefers_one, unit_marks, weakest_cells
 
 _LATEST = Decimal(4)
@@ -36,7 +36,7 @@ _LATEST = Decimal(4)
 
 
 @dataclass(frozen=True)
-class Clustered:
+class Clustered(AnyRate):
     """Every weight has cells of its own, and errors crowd in blocks of them.
 
     Attributes:

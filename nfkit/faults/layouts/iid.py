@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nfkit.faults.bit_errors import BitErrors
-from nfkit.faults.layouts.base import Drawn, Memory, draw
+from nfkit.faults.layouts.base import AnyRate, Drawn, Memory, draw
 from nfkit.faults.weakness import Cells
 
 
 @dataclass(frozen=True)
-class Iid:
+class Iid(AnyRate):
     """Every weight has cells of its own."""
 
     usage: ClassVar[tuple[str, ...]] = ("iid",)

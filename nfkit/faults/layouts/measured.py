@@ -59,6 +59,11 @@ class Measured:
             raise OptionError(f"'{folder}' holds the fault maps {chip.digest}, not {digest}: give the folder of those")
         return cls(folder, chip.digest, chip)
 
+    @property
+    def highest_rate(self) -> float:
+        """The share of the cells that failed at the lowest voltage that was measured."""
+        return len(self.chip.order) / self.chip.cells
+
     def faulty(self, seed: int, memory: Memory, errors: BitErrors) -> tuple[Cells, Cells]:
         """See `Layout.faulty`."""
         if not isinstance(errors.fault_kind, Stuck) or errors.set_share != 0.5:

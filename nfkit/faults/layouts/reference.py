@@ -12,7 +12,7 @@ from nfkit.errors import OptionError
 from nfkit.faults.bit_errors import BitErrors
 from nfkit.faults.kinds import KINDS
 from nfkit.faults.layouts.array import Array
-from nfkit.faults.layouts.base import Memory
+from nfkit.faults.layouts.base import AnyRate, Memory
 from nfkit.faults.weakness import Cells
 
 
@@ -52,7 +52,7 @@ class Reference(Array):
 
 
 @dataclass(frozen=True)
-class _Published:
+class _Published(AnyRate):
     """The cells of the published code's array."""
 
     seed: int
