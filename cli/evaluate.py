@@ -23,6 +23,14 @@ class Samples:
     TITLE: ClassVar[str] = "Basic"
     data: options.FoundData = None
     labels: options.Labels = "data"
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            metavar="FILE.py:FUNCTION",
+            help="A figure of your own: (outputs, targets) -> numbers, one a sample or one for all.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,9 @@ def evaluate(
     console.check_outputs(record.json, report=record.report, models={"the model": path}, files=files)
     if extent.bits and (extent.latency or extent.latency_batch):
         raise OptionError("--bits changes weights, not times: give --latency in a run of its own")
+    if samples.metric is not None:
+        console.show(_score(path, samples, rates, measuring, extent, faults, model_input), record.json, record.report)
+        return
     with console.working("rows that are measured are kept, and the same command goes on from them") as display:
         settings: dict[str, Any] = {
             **rates.settings(), **faults.settings(), **measuring.settings(), **model_input.settings(),
@@ -96,6 +107,34 @@ def evaluate(
             batch = extent.latency_batch or (64 if extent.latency else None)
             result = run(path, samples.data, latency_batch=batch, **settings)
     console.show(result, record.json, record.report, record.chart)
+
+
+def _score(
+    path: Path,
+    samples: Samples,
+    rates: Rates,
+    measuring: Measuring,
+    extent: Extent,
+    faults: Faults,
+    model_input: ModelInput,
+) -> Any:
+    """Measures by a metric of the user's own."""
+    from nfkit.cli import console
+    from nfkit.workflows.scoring import score
+
+    if samples.data is None:
+        raise OptionError("a metric compares outputs with targets: give --data, such as test.npz with arrays x and y")
+    if samples.labels != "data" or extent.bits or extent.latency or extent.latency_batch or extent.fault_generator:
+        raise OptionError(
+            "--metric measures a figure of your own: --labels base, --bits, --latency and --fault-generator go with "
+            "accuracy"
+        )
+    with console.working("nothing was written, and the same command begins again") as display:
+        return score(
+            path, samples.data, str(samples.metric), first_chip=extent.first_chip, samples=extent.samples,
+            on_progress=display, **rates.settings(), **faults.settings(), **measuring.settings(),
+            **model_input.settings(),
+        )  # fmt: skip
 
 
 def _ask(

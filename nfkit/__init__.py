@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from nfkit.workflows.planning import plan as plan
     from nfkit.workflows.protection import protect as protect
     from nfkit.workflows.reporting import report as report
+    from nfkit.workflows.scoring import score as score
     from nfkit.workflows.shipping import check as check
     from nfkit.workflows.shipping import export as export
     from nfkit.workflows.switching import build_modes as build_modes
@@ -82,6 +83,7 @@ _HOMES = {
     "split": "nfkit.graph.fusion.split:split",
     # measuring
     "evaluate": "nfkit.workflows.evaluation:evaluate",
+    "score": "nfkit.workflows.scoring:score",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
     "campaign": "nfkit.workflows.campaigning:campaign",
     "campaign_measurements": "nfkit.workflows.campaigning:campaign_measurements",

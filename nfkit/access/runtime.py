@@ -107,6 +107,11 @@ class Runner:
         size = self._input.shape[0]
         return size if isinstance(size, int) else None
 
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the model's outputs."""
+        return [output.name for output in self._session.get_outputs()]
+
     def __call__(
         self, x: npt.NDArray[Any], *, batch: int = 128, extra: Mapping[str, npt.NDArray[Any]] | None = None
     ) -> npt.NDArray[Any]:

@@ -37,10 +37,7 @@ def load_function(source: str, split: Split, wanted: ImageShape | None = None) -
     Raises:
         DataError: The module cannot be imported, has no such function, or it fails or returns something else.
     """
-    where, _, name = source.rpartition(":")
-    folder = Path(where).expanduser().resolve().parent if where.endswith(".py") else Path.cwd()
-    with _importable(folder):
-        function = _find(where, name, source)
+    with _function(source) as function:
         takes_split = _takes_split(function)
         try:
             result = function(split=split) if takes_split else function()
@@ -48,8 +45,46 @@ def load_function(source: str, split: Split, wanted: ImageShape | None = None) -
         except NfkitError:
             raise
         except Exception as error:
-            raise DataError(f"{source} failed with {_describe(error)}; mend it there.") from error
+            raise describe_failure(source, error) from error
     return data.changed(whole=not takes_split and not one_of_two)
+
+
+def call(source: str, split: Split) -> Any:
+    """What `module:function` or `file.py:function` returns, as it is.
+
+    Raises:
+        DataError: As `load_function`.
+    """
+    with _function(source) as function:
+        try:
+            return function(split=split) if _takes_split(function) else function()
+        except Exception as error:
+            raise describe_failure(source, error) from error
+
+
+def load_callable(source: str) -> Callable[..., Any]:
+    """The function itself, such as a metric; what it imports lies beside it or in the current folder.
+
+    Raises:
+        DataError: When there is none.
+    """
+    if not is_function(source):
+        raise DataError(f"'{source}' names no function: write module:function, or file.py:function")
+    with _function(source) as function:
+        return function
+
+
+def describe_failure(source: str, error: Exception) -> DataError:
+    """A failure in a user's function, with its place there."""
+    return DataError(f"{source} failed with {_describe(error)}; mend it there.")
+
+
+@contextmanager
+def _function(source: str) -> Iterator[Callable[..., Any]]:
+    where, _, name = source.rpartition(":")
+    folder = Path(where).expanduser().resolve().parent if where.endswith(".py") else Path.cwd()
+    with _importable(folder):
+        yield _find(where, name, source)
 
 
 def _find(where: str, name: str, source: str) -> Callable[..., Any]:
@@ -59,7 +94,7 @@ def _find(where: str, name: str, source: str) -> Callable[..., Any]:
         raise
     except Exception as error:  # The module is the user's; importing it may raise anything.
         raise DataError(
-            f"Cannot import {where} for --data {source}: {_describe(error)}; "
+            f"Cannot import {where} for {source}: {_describe(error)}; "
             "run from the folder that holds the module, or install it."
         ) from error
     function = getattr(module, name, None)

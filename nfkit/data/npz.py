@@ -57,6 +57,33 @@ def load_npz(path: Path, split: Split, wanted: ImageShape | None = None) -> Data
     return from_arrays(f"{shown(path.name)}:{samples}", x, y, mirror, classes=names, whole=whole)
 
 
+def read_npz_pair(path: Path, split: Split) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Samples and what stands beside them under a name for labels or targets, of any type and shape.
+
+    Raises:
+        DataError: As `load_npz`.
+    """
+    name = shown(path)
+    if not path.is_file():
+        raise DataError(f"{name}: there is no such file; give the path of an .npz file with arrays x and y.")
+    try:
+        samples, labels, _ = _pair(name, _headers(path), split)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return archive[samples], None if labels is None else archive[labels]
+    except (*_UNREADABLE, TypeError, AttributeError) as error:
+        raise DataError(f"{name}: cannot be read as an .npz file ({error}).") from error
+
+
+def read_npy_pair(path: Path, split: Split) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """The same of `.npy` files.
+
+    Raises:
+        DataError: As `load_npy`.
+    """
+    samples, labels, _ = _npy_files(path, split)
+    return _read_npy(samples), None if labels is None else _read_npy(labels)
+
+
 def is_npy(path: Path) -> bool:
     """Whether the path is an `.npy` file, or a folder that holds some."""
     return path.is_file() if path.suffix == ".npy" else path.is_dir() and any(path.glob("*.npy"))
@@ -71,20 +98,24 @@ def load_npy(path: Path, split: Split, wanted: ImageShape | None = None) -> Data
     Raises:
         DataError: There are no samples, or a file is damaged or too large.
     """
-    folder = path if path.is_dir() else path.parent
-    files = {file.stem: file for file in sorted(folder.glob("*.npy"))}
-    if path.is_dir():
-        pair = find_pair(files, split)
-        if pair is None:
-            raise DataError(f"{shown(path)}: holds no samples for {split}; call the arrays x.npy and y.npy.")
-        samples, labels, whole = files[pair[0]], files.get(pair[1] or ""), pair[2]
-    else:
-        samples, labels, whole = path, _labels_beside(path, files), True
+    samples, labels, whole = _npy_files(path, split)
     shape, dtype = _read_header(samples)
     check_shape(shown(samples), shape, wanted)
     check_size(shown(samples), int(np.prod(shape, dtype=object)) * dtype.itemsize)
     x, y = _read_npy(samples), None if labels is None else _read_npy(labels)
     return from_arrays(shown(samples.name), x, y, whole=whole)
+
+
+def _npy_files(path: Path, split: Split) -> tuple[Path, Path | None, bool]:
+    """The files of samples and labels, and whether they serve for training and measuring alike."""
+    folder = path if path.is_dir() else path.parent
+    files = {file.stem: file for file in sorted(folder.glob("*.npy"))}
+    if not path.is_dir():
+        return path, _labels_beside(path, files), True
+    pair = find_pair(files, split)
+    if pair is None:
+        raise DataError(f"{shown(path)}: holds no samples for {split}; call the arrays x.npy and y.npy.")
+    return files[pair[0]], files.get(pair[1] or ""), pair[2]
 
 
 def _pair(name: str, headers: Mapping[str, Header], split: Split) -> tuple[str, str | None, bool]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -173,6 +173,30 @@ def _difference_interval(sums: _Sums, level: float) -> Interval | None:
         return None
     reach = _quantile(degrees, level) * math.sqrt(variance)
     return max(-1.0, mean - reach), min(1.0, mean + reach)
+
+
+def value_spread(values: npt.NDArray[np.floating[Any]]) -> Spread:
+    """A figure of any size that every chip has for every sample, [chips, samples], with its two-way interval.
+
+    The interval is of the mean, symmetric: nothing is known of where such figures end.
+    """
+    sums = _Sums(
+        float(values.mean()), values.mean(axis=1), values.mean(axis=0), float(np.square(values, dtype=np.float64).sum())
+    )
+    mean, variance, degrees = _two_way(sums)
+    if degrees is None:
+        return _describe(sums.by_chip, None)
+    reach = _quantile(degrees, _LEVEL) * math.sqrt(variance)
+    return _describe(sums.by_chip, (mean - reach, mean + reach))
+
+
+def whole_spread(values: Sequence[float]) -> Spread:
+    """A figure that a chip has for all samples at once, with the interval of its mean over chips, by Student's t."""
+    by_chip = np.asarray(values, np.float64)
+    if len(by_chip) < 2:
+        return _describe(by_chip, None)
+    reach = _quantile(len(by_chip) - 1, _LEVEL) * float(by_chip.std(ddof=1)) / math.sqrt(len(by_chip))
+    return _describe(by_chip, (float(by_chip.mean()) - reach, float(by_chip.mean()) + reach))
 
 
 def chip_spread(values: Sequence[float]) -> Spread:

@@ -26,6 +26,7 @@ from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.protection import Protection
 from nfkit.reports.quantization import Quantized
 from nfkit.reports.rendering import Readable
+from nfkit.reports.scoring import Scored
 from nfkit.reports.search import Search
 from nfkit.reports.shipping import Check, Export
 from nfkit.reports.verification import Verification
@@ -54,6 +55,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.fold/1": Fold,
     "nfkit.split/1": Split,
     "nfkit.tune/1": Tune,
+    "nfkit.score/1": Scored,
 }
 """Records by the schema that their files state."""
 

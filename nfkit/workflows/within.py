@@ -33,7 +33,7 @@ BUDGET = 0.15
 """Largest share of the base's accesses that a generator may read where its width is chosen: each image pays for it, and
 early answers spare the base for most of them."""
 WIDEST = 64
-"""Widest hint that is chosen by itself: wider ones do not learn their classes in ten minutes."""
+"""Widest hint that is chosen by itself: in ten minutes wider ones learn little more, and every image pays for them."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,215 @@
+"""`nfkit.score`: any figure of a model's outputs under bit errors, by a metric of the user's own.
+
+For models that are no classifiers: regression, detection, segmentation, speech. A metric is a function of outputs and
+targets that gives a number a sample, [N], or one number for all of them, as a word error rate is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec.structs import replace
+
+from nfkit.access.runtime import Level, Runner
+from nfkit.access.swapping import Swapper
+from nfkit.data.function import describe_failure, load_callable
+from nfkit.data.targets import Targets, load_targets
+from nfkit.errors import DataError, NfkitError
+from nfkit.faults import EVALUATION_CHIPS, Chip, Layout
+from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.fusion.split import split
+from nfkit.graph.injection.record import refuse_faults
+from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.sites import codes, fault_sites
+from nfkit.measure.bench import check_strengths, read_codes
+from nfkit.measure.statistics import value_spread, whole_spread
+from nfkit.model import ModelLike, describe, sha256
+from nfkit.parallel import cores
+from nfkit.plans.operating_points import Strength
+from nfkit.progress import Counter, OnProgress, silent
+from nfkit.reports.evaluation import Faults
+from nfkit.reports.figures import Spread
+from nfkit.reports.provenance import DataFacts, ModelFacts, versions
+from nfkit.reports.scoring import Scored, ScoredPoint
+from nfkit.workflows import inputs
+from nfkit.workflows.inputs import CurveLike, Numbers
+
+Outputs = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
+Metric = Callable[[Any, Any], Any]
+"""(outputs, targets) -> numbers [N], or one number. Outputs are an array, or arrays by name where there are several."""
+Values = npt.NDArray[np.float64]
+
+
+def score(
+    model: ModelLike,
+    data: str | Path | tuple[Any, Any],
+    metric: str | Metric,
+    spec: InputSpec | None = None,
+    *,
+    ber: Numbers | None = None,
+    vdd: Numbers | None = None,
+    curve: CurveLike = "stutz-2021",
+    extrapolate: bool = False,
+    layout: str | Layout | None = None,
+    chips: int | Sequence[int] = inputs.DEFAULT_CHIPS,
+    first_chip: int = EVALUATION_CHIPS[0],
+    samples: int | None = None,
+    level: Level = "all",
+    input_layout: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    on_progress: OnProgress = silent,
+    **kind: Any,
+) -> Scored:
+    """Measures a figure of a model's outputs under bit errors.
+
+        nfkit.score("depth.onnx", "test.npz", "metrics.py:rmse", ber=[0.01, 0.001])
+
+    Args:
+        model: A base, or a fused model; never changed.
+        data: Samples and targets: an `.npz` or `.npy` files with any targets under a customary name, `FILE.py:FUNCTION`
+            that returns (x, y), or arrays (x, y). Without targets, outputs are compared with those of the base without
+            errors.
+        metric: `module:function`, `file.py:function`, or a function: (outputs, targets) -> numbers [N], or one number.
+        spec: The model's input; found in the file by default.
+        ber: Bit error rates per cell.
+        vdd: Supply voltages over Vmin in their place.
+        curve: Voltage curve, by name or path.
+        extrapolate: Whether to go on beyond the ends of the curve.
+        layout: How cells hold weights.
+        chips: How many chips, or their seeds.
+        first_chip: Seed of the first.
+        samples: Use only the first samples.
+        level: Optimisation level of ONNX Runtime.
+        input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
+        value_range: Valid range of the model's input.
+        mean: Mean that images in [0, 1] were normalised with, one number or one a channel.
+        std: Standard deviation to go with it.
+        on_progress: Told how far it is.
+        kind: What errors are: `kind`, `set_share`, `storage`, `ecc` and the like, as for `nfkit.evaluate`.
+
+    Raises:
+        NfkitError: When something does not fit; also where the metric fails, or gives no number.
+    """
+    graph = inputs.find_model(model)
+    refuse_faults(graph)
+    seeds = tuple(inputs.find_chips(chips, first_chip))
+    scale = inputs.find_scale(graph, curve=curve, extrapolate=extrapolate, **kind)
+    strengths, _ = inputs.find_strengths(scale, ber, vdd)
+    check_strengths([strength.errors for strength in strengths], seeds)
+    form = spec or inputs.find_spec(graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
+    cells, given = inputs.find_layout(layout), load_targets(data)
+    given = given if samples is None else given.take(samples)
+    fused = is_fused(graph)
+    base = split(graph)[1] if fused else graph
+    name = metric if isinstance(metric, str) else getattr(metric, "__qualname__", "metric")
+    judge = _Judge(name, load_callable(metric) if isinstance(metric, str) else metric, given, form)
+    clean = judge.outputs(Runner(base, level=level))
+    judge.compare_with(clean)
+    clean_base = judge.values(clean, "the base without errors")
+    clean_protected = judge.values(judge.outputs(Runner(graph, level=level)), "the model") if fused else None
+    sites = fault_sites(base)
+    stored = {site.name: codes(base, site) for site in sites}
+    bare = Swapper(base, list(stored), level=level)
+    whole = Swapper(graph, list(stored), level=level) if fused else None
+    workers = min(cores(), len(seeds))
+    counter = Counter("measuring under bit errors", len(strengths) * len(seeds), on_progress)
+    points = []
+    with ThreadPoolExecutor(workers) as pool:
+        for strength in strengths:
+
+            def measure(seed: int, strength: Strength = strength) -> tuple[Values, Values | None]:
+                read, _, _ = read_codes(Chip(seed, cells), strength.errors, sites, stored)
+                threads, where = max(1, cores() // workers), f"chip {seed} at {100 * strength.rate:.3g} %"
+                found = judge.values(judge.outputs(bare.open(read, threads=threads)), where)
+                if whole is None:
+                    return found, None
+                return found, judge.values(judge.outputs(whole.open(read, threads=threads)), where)
+
+            rows = []
+            for seed, row in zip(seeds, pool.map(measure, seeds), strict=True):
+                rows.append(row)
+                counter(f"{100 * strength.rate:.3g} %, chip {seed}: {row[0].mean():.4g}")
+            points.append(_point(strength, rows, clean_base))
+    errors = strengths[0].errors
+    return Scored(
+        metric=name, targets="base" if given.y is None else "data", by_sample=clean_base.size > 1,
+        clean_base=float(clean_base.mean()),
+        clean_protected=None if clean_protected is None else float(clean_protected.mean()),
+        points=tuple(points), chips=seeds, faults=_facts(errors, cells), level=level,
+        model=ModelFacts(describe(model), sha256(model), None, fused),
+        data=DataFacts(given.name, len(given), given.sha256), versions=versions(),
+    )  # fmt: skip
+
+
+class _Judge:
+    """A metric with its samples and targets."""
+
+    def __init__(self, name: str, metric: Metric, given: Targets, spec: InputSpec) -> None:
+        self._name, self._metric, self._given = name, metric, given
+        self._x, self._targets, self._shape = spec.encode(given.x), given.y, ()
+
+    def outputs(self, runner: Runner) -> Outputs:
+        """All outputs of a model: an array where there is one, else by name."""
+        names = runner.output_names
+        found = runner.named(self._x, names)
+        return found[names[0]] if len(names) == 1 else found
+
+    def compare_with(self, clean: Outputs) -> None:
+        """Takes the outputs of the base without errors for targets, where there are none."""
+        if self._targets is None:
+            self._targets = clean  # type: ignore[assignment]  # whatever outputs are, targets are then
+
+    def values(self, outputs: Outputs, where: str) -> Values:
+        """The metric's numbers, [N] or [1].
+
+        Raises:
+            DataError: When the metric fails, or gives anything else.
+        """
+        try:
+            result = np.asarray(self._metric(outputs, self._targets), np.float64)
+        except NfkitError:
+            raise
+        except Exception as error:  # it is the user's
+            raise describe_failure(self._name, error) from error
+        if result.size == 1:
+            result = result.reshape(1)
+        if result.shape not in ((1,), (len(self._given),)):
+            raise DataError(
+                f"{self._name} gives numbers of shape {list(result.shape)} for {len(self._given)} samples: give one a "
+                "sample, or one for all"
+            )
+        if not np.isfinite(result).all():
+            raise DataError(
+                f"{self._name} gives {result[~np.isfinite(result)][0]} for {where}: say in it what such outputs are "
+                "worth"
+            )
+        return result
+
+
+def _point(strength: Strength, rows: Sequence[tuple[Values, Values | None]], clean: Values) -> ScoredPoint:
+    """What errors make of the figure at one rate, and what they change in it."""
+    base = np.stack([values for values, _ in rows])
+    protected = [values for _, values in rows if values is not None]
+    point = ScoredPoint(strength.rate, _spread(base), _spread(base - clean), voltage=strength.voltage)
+    if not protected:
+        return point
+    whole = np.stack(protected)
+    return replace(point, protected=_spread(whole), protected_change=_spread(whole - clean))
+
+
+def _spread(values: Values) -> Spread:
+    return value_spread(values) if values.shape[1] > 1 else whole_spread(values[:, 0].tolist())
+
+
+def _facts(errors: Any, layout: Layout) -> Faults:
+    return Faults(
+        errors.kind, errors.set_share, tuple(errors.protected_bits), tuple(errors.protected_sites), str(layout), False,
+        errors.protected_top, errors.storage, errors.ecc,
+    )  # fmt: skip
