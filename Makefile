@@ -12,7 +12,7 @@ DEMO_OUT := demo/resnet8_fashion_mnist.nf.onnx
 DEMO_PROTECT := -o $(DEMO_OUT) --minutes 2 --max-loss 1%
 DEMO_EVALUATE := --ber 0.01 --ber 0.005
 
-.PHONY: test demo lint dev clean
+.PHONY: test demo lint docs dev clean
 .DELETE_ON_ERROR:
 
 test: $(VENV)/installed
@@ -29,10 +29,13 @@ lint: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: $(VENV)/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 dev: $(VENV)/developed
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamps stand for what pip did, which make cannot see.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -42,6 +45,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/developed: $(VENV)/installed
 	$(PIP) build mypy ruff scipy-stubs playwright axe-playwright-python nbclient nbformat ipykernel
+	touch $@
+
+$(VENV)/documented: $(VENV)/installed
+	$(PIP) -e '.[docs]'
 	touch $@
 
 # For scripts: `make -s print-DEMO_MODEL`.

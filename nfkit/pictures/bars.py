@@ -62,7 +62,8 @@ def draw(bars: Bars, ident: str) -> str:
     for index, (name, values) in enumerate(known):
         top, x = _TOP + _ROW * index, 0.0
         elements.write(drawing, 0, top + 11, shown(name, 60), "start")
-        elements.write(drawing, _WIDTH, top + 11, " + ".join(map(_amount, values)), "end")
+        written = [_amount(value) for value in values if value] or ["0"]  # a part that is 0 has no block either
+        elements.write(drawing, _WIDTH, top + 11, " + ".join(written), "end")
         for (part, role), value in zip(bars.parts, values, strict=False):
             width = value / longest * _WIDTH
             rect = elements.block(drawing, x, top + _LABEL, width, _ROW - _LABEL - 5, role)
