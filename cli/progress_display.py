@@ -29,10 +29,11 @@ class ProgressDisplay:
 
     def say(self, text: str) -> None:
         """A sentence between the steps."""
-        if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False, emoji=False)
-        else:
+        if not self._live:
             note(text)
+            return
+        console = _console() if self._bar is None else self._bar.console
+        console.print(text, markup=False, highlight=False, emoji=False)
 
     def __call__(self, progress: Progress) -> None:
         """Shows the state after a step."""
@@ -64,8 +65,13 @@ class ProgressDisplay:
         note(f"{100 * share:3.0f} %  {progress.stage}{left}  {progress.detail}".rstrip())
 
 
-def _bar() -> Any:
+def _console() -> Any:
     from rich.console import Console
+
+    return Console(stderr=True, highlight=False, emoji=False)
+
+
+def _bar() -> Any:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     return Progress(
@@ -74,7 +80,7 @@ def _bar() -> Any:
         TaskProgressColumn(),
         TextColumn("{task.fields[left]}", markup=False),
         TextColumn("{task.fields[detail]}", markup=False),
-        console=Console(stderr=True, highlight=False, emoji=False),
+        console=_console(),
         transient=True,
     )
 

@@ -80,7 +80,8 @@ def search(
         )  # fmt: skip
     console.show(result, record.json, record.report, record.chart)
     if record.json != "-":
-        print(f"{samples.output}: files, records and front.json of {len(result.points)} generators")
+        count = len(result.points)
+        print(f"{samples.output}: files, records and front.json of {count} generator{'s' * (count != 1)}")
 
 
 def _parse_widths(text: str | None) -> list[int]:

@@ -71,9 +71,10 @@ class Scored(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         clean = f"without errors: base {self.clean_base:.4g}"
         clean += f", protected {self.clean_protected:.4g}" if protected else ""
         over = "chips and samples" if self.by_sample else "chips"
+        chips = f"{len(self.chips)} chip{'s' * (len(self.chips) > 1)}"
         title = (
             f"{self.metric} of {self.data.n} samples of {self.data.name}, mean ± standard deviation over "
-            f"{len(self.chips)} chips; {self.faults.kind} faults, layout {self.faults.layout}\n{clean}"
+            f"{chips}; {self.faults.kind} faults, layout {self.faults.layout}\n{clean}"
         )
         rows = []
         for point in self.points:

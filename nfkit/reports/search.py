@@ -142,7 +142,9 @@ class Search(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field=
             "accuracy and loss in % (points), on images and chips that had no part in choosing"
         )
         best = self.best
-        sentence = "" if best is None else f"{best.generator}: {best.plan_sentence}"
+        sentence = "" if best is None else best.plan_sentence
+        if best is not None and best.plan is not None and best.plan.uses_generator:
+            sentence = f"{best.generator}: {sentence}"
         notes = ("all plans were confirmed on the same images: the best of several is so partly by chance",)
         return Overview(sentence, title, Table(columns, tuple(rows)), notes if len(rows) > 1 else ())
 

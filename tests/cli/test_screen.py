@@ -130,6 +130,32 @@ def test_a_command_in_a_terminal_stays_within_80_columns(files, tmp_path):
     assert "■" not in in_terminal(without, PYTHONIOENCODING="utf-8")
 
 
+COMMANDS = {
+    "plan": ["--max-loss", "20%", "--confidence", "50%", "--chips", "2"],
+    "protect": ["--max-loss", "20%", "--confidence", "50%", "--chips", "2", "--epochs", "0.2", "--generator", "hint-8",
+                "-o", "made.nf.onnx"],
+    "search": ["--ber", "1%", "--chips", "2", "--epochs", "0.2", "--widths", "8", "-o", "found"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_that_train_or_plan_stay_within_80_columns_and_a_pipe_gets_plain_lines(
+    files, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = [command, str(files.base), "--data", str(files.data), *COMMANDS[command], "--no-chart"]
+    script = f"import sys\nfrom nfkit.cli.main import main\nsys.argv = ['nfkit', *{arguments!r}]\nmain()"
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", in_terminal(script, PYTHONIOENCODING="utf-8"))
+    assert [line for line in re.split(r"[\r\n]+", shown) if len(line) > 80] == []
+    assert {"plan": "run at", "protect": "base runs", "search": "front.json of 1 generator"}[command] in " ".join(
+        shown.split()
+    )
+    if command == "plan":
+        piped = in_pipe(script)
+        assert "\x1b" not in piped.stdout + piped.stderr
+        assert piped.stdout.splitlines()[0].startswith(("run at", "stay at"))
+
+
 def test_a_chart_in_a_pipe_is_asked_for_and_plain(invoke, files):
     arguments = ["evaluate", files.base, "--data", files.data, "--chips", "1"]
     assert "■" not in invoke(*arguments).stdout

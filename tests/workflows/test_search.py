@@ -189,7 +189,8 @@ def test_with_a_tolerance_every_candidate_is_planned(small, tmp_path):
     assert found.best.plan.saving == max(point.plan.saving for point in found.points if point.plan)
     shown = found.overview()
     assert [row[0] for row in shown.table.rows] == ["hint-8", "hint-16"]
-    assert shown.first == f"{found.best.generator}: {found.best.plan_sentence}"
+    named = f"{found.best.generator}: " if found.best.plan.uses_generator else ""
+    assert shown.first == named + found.best.plan_sentence
     assert {point.generator for point in found.points if point.reused} == set()
     with pytest.raises(OptionError, match="max_loss"):
         train_candidates(
