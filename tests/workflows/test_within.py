@@ -45,7 +45,7 @@ def made(tmp_path_factory):
 def test_what_needs_no_generator_is_said_first(made):
     stages = [index for index, text in enumerate(made.said) if text.startswith(("run at", "stay at", "training"))]
     assert not made.said[stages[0]].startswith("training")
-    assert "bare" in made.said[stages[0]]
+    assert "generator" not in made.said[stages[0]]
     assert made.said[stages[1]].startswith("training hint-16")
 
 
