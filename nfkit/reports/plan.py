@@ -163,6 +163,15 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         ways = [option for option in self.options if option.within and option.trust is not None]
         return self.chosen if self.chosen in ways else max(ways, key=lambda option: option.saving, default=None)
 
+    def brief(self) -> str:
+        """The sentence, and what each remedy comes to in a few words, for where a table has no room."""
+        told = "; ".join(
+            f"{option.name} saves {100 * option.saving:.1f} % at {option.volts_over_vmin:.3f} Vmin and loses "
+            f"{100 * option.loss.mean:.2f} points ({option.outcome})"
+            for option in self.options
+        )
+        return f"{self.sentence}\n{told}"
+
     def overview(self) -> Overview:
         """One row an option."""
         early = any(option.early for option in self.options)

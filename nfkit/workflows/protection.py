@@ -254,7 +254,7 @@ def protect(
         unseen = choosing if unseen is None else unseen
         on_stage("planning without a generator first")
         first = aim.before(base, Provenance.of(model, base, held_back).model)
-        on_stage(first.sentence)  # its rows stand in the table at the end
+        on_stage(first.brief())  # its rows stand in the table at the end, too
     trust = TrustData(unseen, base_accuracy, early_loss if early else None)
     made = shield(
         model, train, held_back, known, config, checkpoint_of(path),
