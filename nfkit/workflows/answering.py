@@ -32,7 +32,7 @@ from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.answering import best
 from nfkit.model import ModelLike, sha256
 from nfkit.progress import OnProgress, silent
-from nfkit.remedies.neuralfuse import require_torch
+from nfkit.remedies.neuralfuse import CHECKPOINT_SUFFIX, require_torch
 from nfkit.remedies.surrogates import facts_of, load_surrogates
 from nfkit.reports.protection import SurrogateFacts
 from nfkit.version import __version__
@@ -146,8 +146,10 @@ def protect_answers(
         on_stage: Called with a sentence when a new stage begins.
         on_progress: Told how far the training is.
 
+    A training that was killed goes on with the same call: its state is kept beside the output until that is written.
+
     Raises:
-        NfkitError: When something does not fit, or the base does not answer; nothing is written then.
+        NfkitError: When something does not fit, or the base does not answer; no front is written then.
     """
     require_torch()
     from nfkit.learn.config import TrainConfig
@@ -179,9 +181,11 @@ def protect_answers(
         held_out = held_out.take(min(len(held_out), _CHOOSING_SAMPLES))
         stand_in = Surrogates(load_surrogates(surrogates, spec, rest, classes), [lambda v: best(base(v))])
     on_stage(f"training {config.generator} on {len(rest)} samples of {data.name}")
+    checkpoint = output.with_name(f"{output.name}{CHECKPOINT_SUFFIX}")
+    identity = " ".join([base.about.identity, data.sha256, *(sha256(model) for model in surrogates)])
     trained = train(
-        None, [], spec, rest, held_out, settings, classes=classes, surrogates=stand_in,
-        on_progress=lambda now: on_progress(now.stage()),
+        None, [], spec, rest, held_out, settings, classes=classes, surrogates=stand_in, checkpoint=checkpoint,
+        identity=identity, on_start=on_stage, on_progress=lambda now: on_progress(now.stage()),
     )  # fmt: skip
     x = spec.normalise(spec.encode(rest.x[:_CALIBRATION_SAMPLES]))
     generator = export_generator(trained.generator, spec.image_shape, opset=_OPSET, batch=spec.batch, calibration=x)
@@ -203,6 +207,7 @@ def protect_answers(
         views.append(View(changed, partial(build_front, generator, spec, metadata), transform=True))
     on_stage(f"asking the base for its answers to {len(test)} samples of {test.name}")
     front = guard(base, spec, fitting, measuring, evidence, views, output, early_loss=early_loss, level=level)
+    checkpoint.unlink(missing_ok=True)
     alone = trained.clean if stand_in is None else _accuracy_of(looking, held_out, spec, level)
     return Fronted(config.generator, count_macs(looking), alone, labels, front, facts)
 

@@ -99,6 +99,30 @@ def test_the_same_seed_gives_the_same_evidence():
     assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(first.values(), second.values(), strict=True))
 
 
+class Killed(BaseException):
+    """What ends a run without a word."""
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_front(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("nfkit.learn.train.SAVE_EVERY", 0.0)
+    output, stages, steps = tmp_path / "device.front.onnx", [], []
+
+    def interrupt(progress):
+        steps.append(progress)
+        if len(steps) == 12:
+            raise Killed
+
+    with pytest.raises(Killed):
+        protect_answers(Device(), TRAIN, TEST, SPEC, CONFIG, output, on_progress=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["device.front.onnx.checkpoint.pt"]
+    device = Device()
+    result = protect_answers(device, TRAIN, TEST, SPEC, CONFIG, output, on_stage=stages.append)
+    assert any(stage.startswith("going on from step ") for stage in stages)
+    assert output.read_bytes() == made[1].read_bytes()
+    assert result.front.after.accuracy == made[2].front.after.accuracy
+    assert [path.name for path in tmp_path.iterdir()] == ["device.front.onnx"]
+
+
 def test_the_base_can_give_the_labels(tmp_path):
     device, nobody_knows = Device(), Dataset("unlabelled", TRAIN.x, None)
     result = protect_answers(device, nobody_knows, TEST, SPEC, CONFIG, tmp_path / "f.onnx", labels="base")
@@ -135,7 +159,7 @@ def test_nothing_is_written_where_it_cannot_work(tmp_path):
     quick = EvidenceConfig("hint-8", epochs=0.1)
     with pytest.raises(AccessError, match="gone"):
         protect_answers(FunctionBase(broken, Device.about), TRAIN, TEST, SPEC, quick, output)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["f.onnx.checkpoint.pt"]  # the training is not lost
 
 
 # A model of the same task that can be read: the mean of each quadrant, by one convolution of ones.
