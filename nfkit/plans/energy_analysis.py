@@ -6,7 +6,7 @@ Joins the counting with the graphs that are counted: a frozen base with generato
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx_ir as ir
@@ -27,6 +27,7 @@ from nfkit.energy.savings import GENERATOR_BITS
 from nfkit.errors import OptionError
 from nfkit.graph.fusion.fused import GENERATOR_KEY, is_fused
 from nfkit.graph.fusion.metadata import read_recoveries
+from nfkit.graph.fusion.modes.record import is_nominal
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.coverage import Coverage, coverage
 from nfkit.models.generators import GENERATORS
@@ -136,9 +137,11 @@ def analyse(
             raise OptionError("the model has a generator already: leave --generator out, or give the base")
         base, generator = count_fused(model, array, preset=preset, weight_bits=weight_bits)
         name = model.metadata_props.get(GENERATOR_KEY, "the generator")
+        if is_nominal(model):
+            name, generator = f"{name}, idle in the nominal mode,", _idle(generator)
         saving = compare(name, base, generator, point, curve)
         their_base, _ = count_fused(model, array, preset=other, weight_bits=weight_bits)
-        recovered = _recovery(model, point.rate if rate is None else rate)
+        recovered = None if is_nominal(model) else _recovery(model, point.rate if rate is None else rate)
         return Economy(base, their_base, (saving,), point, curve, recovered, coverage(model))
     base = count(model, array, preset=preset, weight_bits=weight_bits)
     savings = []
@@ -173,10 +176,14 @@ class Costs:
     def of(cls, fused: ir.Model, curve: Curve, spared: float = 0.0) -> Costs:
         """Counts a fused file; it is not changed.
 
+        In the nominal mode the generator does not run: it reads nothing, and spares the base no image.
+
         Raises:
             ModelError: When the base reads no weights that can be counted.
         """
         base, generator = count_fused(fused)
+        if is_nominal(fused):
+            generator, spared = _idle(generator), 0.0
         costs = cls(fused.metadata_props.get(GENERATOR_KEY, "generator"), base, generator, curve, spared)
         compare(costs.name, base, generator, curve.at_rate(0.0), curve)  # says so where nothing can be compared
         return costs
@@ -194,6 +201,11 @@ class Costs:
         saving = compare(self.name, self.base, self.generator, point, self.curve)
         spared = self.spared * point.energy
         return EnergySaving(saving.by_accesses + spared, saving.by_macs + spared)
+
+
+def _idle(generator: Count) -> Count:
+    """The cost of a generator that does not run: it is stored, and reads and computes nothing."""
+    return replace(generator, layers=(), uncounted=())
 
 
 def _counted(count: Count) -> Counted:

@@ -17,6 +17,7 @@ from nfkit.energy import Curve
 from nfkit.errors import ModelError, OutputError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Layout
 from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.fusion.modes.record import is_nominal
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench, check_strengths
 from nfkit.measure.evaluation import check_chips, measure
@@ -202,7 +203,7 @@ def count_costs(model: ir.Model, curve: Curve, bench: Bench) -> Costs | ModelErr
 
 def further_rivals(model: ir.Model, bench: Bench, costs: Costs | ModelError | None) -> list[FurtherRival]:
     """What a fused model has to beat besides: early answers at the nominal voltage, where it has them."""
-    if not isinstance(costs, Costs):
+    if not isinstance(costs, Costs) or is_nominal(model):
         return []
     early = EarlyAtVmin.of(model, bench, costs.generator.accesses / costs.base.accesses)
     return [] if early is None else [early]

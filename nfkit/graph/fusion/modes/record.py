@@ -128,6 +128,11 @@ def chosen_index(model: ir.Model) -> int:
     return int(value.numpy())
 
 
+def is_nominal(model: ir.Model) -> bool:
+    """Whether a file's generator does not run where a host names no mode."""
+    return has_modes(model) and chosen_index(model) == 0
+
+
 def write_record(model: ir.Model, modes: Sequence[Mode]) -> None:
     """States the modes in the metadata, in place."""
     model.metadata_props[MODES_KEY] = json.dumps([mode.to_dict() for mode in modes], sort_keys=True)
