@@ -22,8 +22,6 @@ from nfkit.outputs import check_outputs as check_all
 from nfkit.outputs import write_atomically
 
 if TYPE_CHECKING:
-    from nfkit.measure.answering import Answering
-    from nfkit.measure.device import DeviceEstimate
     from nfkit.reports.quantization import Quantized
     from nfkit.reports.rendering import Readable
 
@@ -158,32 +156,6 @@ def print_quantization(result: Quantized) -> None:
 def note_simulated(rate: float) -> None:
     """One finished rate of a calibration."""
     note(f"simulated chips at {100 * rate:g} %")
-
-
-def print_answering(
-    name: str, data: str, measured: Answering, device: DeviceEstimate | None, usage: dict[str, Any]
-) -> None:
-    """A base as it is, and what asking it took."""
-    print(
-        f"{name}: accuracy {measured.accuracy.percent()} on {measured.accuracy.samples} samples of {data}; 95 % "
-        "interval over samples (Wilson), of this base as it is"
-    )
-    if measured.agreement is not None and measured.reference is not None:
-        print(
-            f"answers as the model without errors on {measured.agreement.percent()}; that one's accuracy is "
-            f"{measured.reference.percent()}"
-        )
-    if device is not None:
-        print(device.sentence())
-    print(describe_usage(usage))
-
-
-def describe_usage(usage: dict[str, Any]) -> str:
-    """What asking an endpoint took."""
-    return (
-        f"{usage['queries']} queries in {usage['calls']} calls, {usage['retries']} of them repeated; {usage['known']} "
-        f"answers were known; {usage['queries_of_all_runs']} queries in all runs"
-    )
 
 
 class AnswersDisplay:

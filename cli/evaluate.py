@@ -176,7 +176,7 @@ def _ask(
         url, samples.data or "", extent.samples, address,
         None if strengths is None else [strength.rate for strength in strengths], errors, parse_layout(layout),
         range(extent.first_chip, extent.first_chip + measuring.chips), measuring.optimization,
-        model_input.form(), record.json,
+        model_input.settings(), record,
     )  # fmt: skip
 
 

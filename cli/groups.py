@@ -186,10 +186,6 @@ class ModelInput:
             "std": numbers("std", self.std),
         }
 
-    def form(self) -> tuple[str | None, tuple[float, float] | None, str | None, str | None]:
-        """Layout, range, mean and standard deviation as they were typed."""
-        return self.settings()["input_layout"], self.range_, self.mean, self.std
-
 
 @dataclass(frozen=True)
 class Measuring:

@@ -190,7 +190,7 @@ def protect(
         protect_address(
             model, samples.data, samples.test_data, samples.labels, written.output, remote, generating.generator,
             budget.epochs, budget.minutes, batches.batch, batches.mirror, batches.shift or 0, batches.seed,
-            answering.loss(0.01), measuring.optimization, model_input.form(), written.force, record.json,
+            answering.loss(0.01), measuring.optimization, model_input.settings(), written.force, record.json,
             tuple(limited.surrogate or ()), rate.settings()["ber"],
         )  # fmt: skip
         return

@@ -112,7 +112,9 @@ def transfer(
         if keep_patterns or faults.ber is not None:
             raise OptionError("--keep-patterns and --ber are for files: behind an address nothing is simulated")
         loss = 0.01 if early_loss is None else early_loss
-        result = transfer_to_address(fused, model, data, count, target, remote, loss, optimization, model_input.form())
+        result = transfer_to_address(
+            fused, model, data, count, target, remote, loss, optimization, model_input.settings()
+        )
     else:
         base = load(Path(model))
         spec = find_spec(base, **model_input.settings())

@@ -16,6 +16,7 @@ import msgspec
 from nfkit.errors import DataError
 from nfkit.outputs import write_atomically
 from nfkit.reports import version1
+from nfkit.reports.answered import Answered
 from nfkit.reports.campaign import Campaign
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.inspection import EnergyCount, Inspection
@@ -56,6 +57,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.split/1": Split,
     "nfkit.tune/1": Tune,
     "nfkit.score/1": Scored,
+    "nfkit.evaluate-base/1": Answered,
 }
 """Records by the schema that their files state."""
 
