@@ -160,8 +160,6 @@ def _ask(
     given = rates.settings()
     wanted = given["ber"] or given["vdd"]
     latency = extent.latency or extent.latency_batch
-    if record.report is not None:
-        raise OptionError("--report is for files: behind an address one accuracy is measured, and nothing to draw")
     if extent.bits or latency or extent.fault_generator or (wanted and not address.chip_behind):
         raise OptionError(
             "behind an address nothing is changed or injected: --bits, --latency, --fault-generator and, without "

@@ -185,12 +185,10 @@ def protect(
                 "--ber, --vdd and --energy-budget are for files: behind an address nothing is simulated or counted; "
                 "with --surrogate, --ber says at which rate the device works"
             )
-        if record.report is not None:
-            raise OptionError("--report is for files: behind an address there are no rates to draw")
         protect_address(
             model, samples.data, samples.test_data, samples.labels, written.output, remote, generating.generator,
             budget.epochs, budget.minutes, batches.batch, batches.mirror, batches.shift or 0, batches.seed,
-            answering.loss(0.01), measuring.optimization, model_input.settings(), written.force, record.json,
+            answering.loss(0.01), measuring.optimization, model_input.settings(), written.force, record,
             tuple(limited.surrogate or ()), rate.settings()["ber"],
         )  # fmt: skip
         return

@@ -193,7 +193,7 @@ def protect_address(
     level: Any,
     form: dict[str, Any],
     force: bool,
-    json: str | None,
+    record: SeenRecord,
     surrogates: Sequence[Path] = (),
     ber: float | None = None,
 ) -> None:
@@ -206,13 +206,12 @@ def protect_address(
 
     require_torch()
     from nfkit.learn.config import EvidenceConfig
-    from nfkit.reports.answered import describe_usage
 
     if not data:
         raise OptionError("nothing to train on: give --data, such as --data train.npz")
     target = output or Path(f"{parse_address(address).name}.front.onnx")
     files = {"the data": data, "the test data": test_data, "the answers": remote.answers}
-    console.check_outputs(json, {"-o": target}, files=files, force=force)
+    console.check_outputs(record.json, {"-o": target}, report=record.report, files=files, force=force)
     with remote.open(address) as endpoint:
         spec = find_base_spec(endpoint, **form)
         spec.bounds()
@@ -233,7 +232,4 @@ def protect_address(
                 level=level, on_stage=display.say, on_progress=display,
             )  # fmt: skip
         usage = endpoint.record()
-    console.write_json({**result.to_dict(), "base": usage}, json)
-    if json != "-":
-        print("\n".join(result.sentences()))
-        print(describe_usage(usage))
+    console.show(result.record(usage), record.json, record.report)

@@ -19,6 +19,7 @@ from nfkit.reports import version1
 from nfkit.reports.answered import Answered
 from nfkit.reports.campaign import Campaign
 from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.fronted import Fronted
 from nfkit.reports.inspection import EnergyCount, Inspection
 from nfkit.reports.modes import Modes
 from nfkit.reports.page import Page
@@ -58,6 +59,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.tune/1": Tune,
     "nfkit.score/1": Scored,
     "nfkit.evaluate-base/1": Answered,
+    "nfkit.protect-answers/1": Fronted,
 }
 """Records by the schema that their files state."""
 

@@ -34,6 +34,7 @@ from nfkit.model import ModelLike, sha256
 from nfkit.progress import OnProgress, silent
 from nfkit.remedies.neuralfuse import CHECKPOINT_SUFFIX, require_torch
 from nfkit.remedies.surrogates import facts_of, load_surrogates
+from nfkit.reports.fronted import Fronted as Record
 from nfkit.reports.protection import SurrogateFacts
 from nfkit.version import __version__
 from nfkit.workflows.fitting import split_in_two
@@ -86,8 +87,16 @@ class Fronted:
         """Why it was made this way."""
         return WHY_SURROGATES if self.surrogates else WHY
 
+    def record(self, usage: dict[str, Any] | None = None) -> Record:
+        """The record.
+
+        Args:
+            usage: What asking the base took.
+        """
+        return msgspec.convert({**self.to_dict(), "said": self.sentences(), "base": usage}, Record)
+
     def to_dict(self) -> dict[str, Any]:
-        """The record `nfkit.protect-answers/1`."""
+        """The numbers of the record `nfkit.protect-answers/1`."""
         return {
             "schema": "nfkit.protect-answers/1",
             "output": {"path": str(self.front.output), "sha256": sha256(self.front.output)},

@@ -16,6 +16,7 @@ from nfkit.data import load as load_data
 from nfkit.errors import NfkitError
 from nfkit.faults import BitErrors, Chip
 from nfkit.model import load, sha256
+from nfkit.reports.reading import read
 
 SAMPLES = 40
 
@@ -149,12 +150,15 @@ def test_a_device_that_names_its_best_class(program, files, ask, refused):
 def test_a_front_for_a_device(invoke, files, device, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = ["--data", files.data, "--range", "-1", "1", "--epochs", 0.5, "--generator", "hint-8", "--json", "p.json"]
+    options += ["--report", "p.html"]
     text = invoke("protect", device, *options).stdout
     record = json.loads((tmp_path / "p.json").read_text())
     assert (record["schema"], record["generator"], record["labels"]) == ("nfkit.protect-answers/1", "hint-8", "data")
     assert record["output"] == {"path": "base.front.onnx", "sha256": sha256(tmp_path / "base.front.onnx")}
     assert record["base"]["queries"] == 60  # every labelled test sample once, whatever it was needed for
     assert "the base was asked for" in text
+    assert "base.front.onnx: hint-8" in (tmp_path / "p.html").read_text()
+    assert read(tmp_path / "p.json").after.accuracy.samples == 30
     assert text.splitlines()[-1].startswith("60 queries in 2 calls, 0 of them repeated;")
 
 

@@ -89,6 +89,9 @@ _KINDS = {
     "Page": "page",
     "Campaign": "campaign",
     "Vulnerability": "vulnerability",
+    "Answered": "model behind an address",
+    "Fronted": "front",
+    "Scored": "measurement by a metric",
 }
 _PROVENANCE = ("model", "data", "curve", "versions")
 _SETTINGS = (
