@@ -69,7 +69,9 @@ def test_what_report_refuses(run_all, measured, files, tmp_path):
         ),
         "option onto the model": (["evaluate", str(files.base), *data, "--report", str(files.base)], "never changed"),
         "twice": (["plan", str(files.base), *data, "--report", "b", "--json", "b"], "give two names"),
-        "address": (["evaluate", "http://localhost:9/v2/models/m", "--report", "a.html"], "--report is for files"),
+        "address": (
+            ["evaluate", "http://localhost:9/v2/models/m", *data, "--report", "notes.html"], "is no report of nfkit",
+        ),
     }  # fmt: skip
     results = run_all({name: (arguments, tmp_path) for name, (arguments, _) in cases.items()})
     for name, (_, words) in cases.items():
