@@ -69,7 +69,9 @@ def test_letters_of_charts_are_readable_on_a_phone(visit, reports):
     assert min(heights) >= 9
 
 
-@pytest.mark.parametrize(("name", "scheme"), [("some", "light"), ("hostile", "dark")])
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("all", "light"), ("all", "dark"), ("some", "light"), ("hostile", "dark")]
+)
 def test_axe_finds_no_serious_fault(visit, reports, name, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page, _, _ = visit(reports[name], scheme=scheme)
