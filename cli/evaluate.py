@@ -151,9 +151,9 @@ def _ask(
     """Measures a base behind an address as it is."""
     from nfkit.cli.remote import evaluate_address
     from nfkit.energy import load_curve
-    from nfkit.faults import BitErrors, parse_layout
     from nfkit.plans.operating_points import Scale
     from nfkit.workflows.inputs import find_strengths
+    from nfkit.workflows.memory import Memory
 
     if samples.labels != "data":
         raise OptionError("behind an address no clean base is known to give labels: --labels base is for files")
@@ -165,14 +165,13 @@ def _ask(
             "behind an address nothing is changed or injected: --bits, --latency, --fault-generator and, without "
             "--chip-behind, --ber and --vdd are for files"
         )
-    memory = faults.settings()
-    curve, extrapolate, layout = (memory.pop(name) for name in ("curve", "extrapolate", "layout"))
-    errors = BitErrors(0.0, **memory)
-    scale = Scale(errors, errors.at(0.1).flips_per_cell() / 0.1, load_curve(curve), extrapolate)
+    memory = Memory(**faults.settings())
+    errors = memory.errors
+    scale = Scale(errors, errors.at(0.1).flips_per_cell() / 0.1, load_curve(str(memory.curve)), memory.extrapolate)
     strengths = find_strengths(scale, **given)[0] if wanted else None
     evaluate_address(
         url, samples.data or "", extent.samples, address,
-        None if strengths is None else [strength.rate for strength in strengths], errors, parse_layout(layout),
+        None if strengths is None else [strength.rate for strength in strengths], errors, memory.cells,
         range(extent.first_chip, extent.first_chip + measuring.chips), measuring.optimization,
         model_input.settings(), record,
     )  # fmt: skip

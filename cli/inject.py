@@ -54,7 +54,7 @@ def inject(
     from msgspec.structs import asdict
 
     from nfkit.cli import console
-    from nfkit.faults import Chip, parse_layout
+    from nfkit.faults import Chip
     from nfkit.graph.injection.inject import MODES, count_faults, count_inexact
     from nfkit.graph.injection.inject import inject as inject_faults
     from nfkit.graph.injection.inject import remove as remove_faults
@@ -66,7 +66,8 @@ def inject(
     from nfkit.graph.memory.survey import Survey
     from nfkit.model import load, save
     from nfkit.reports.written import ChipVoltage, Injection
-    from nfkit.workflows.inputs import find_scale, find_strengths
+    from nfkit.workflows.inputs import find_strengths
+    from nfkit.workflows.memory import Memory
 
     output, mode, chip, fault_generator = target.output, place.mode, target.chip, place.fault_generator
     console.check_outputs(
@@ -82,9 +83,8 @@ def inject(
         done = f"faults removed; {EQUALITY[equal]}"
         record = Injection(output=str(output), equal=equal)
     else:
-        settings = faults.settings()
-        layout = parse_layout(settings.pop("layout"))
-        scale = find_scale(graph, **settings)
+        memory = Memory(**faults.settings())
+        layout, scale = memory.cells, memory.scale(graph)
         (strength, *_), _ = find_strengths(scale, **rate.settings())
         errors = strength.errors
         roles = ("weight", "bias", "constant") if place.biases else ("weight",)

@@ -58,9 +58,10 @@ def serve(
     from nfkit.access.chip import put_on_chip
     from nfkit.access.server import Server
     from nfkit.cli import console
-    from nfkit.faults import Chip, parse_layout
+    from nfkit.faults import Chip
     from nfkit.model import load, sha256
-    from nfkit.workflows.inputs import find_scale, find_strengths
+    from nfkit.workflows.inputs import find_strengths
+    from nfkit.workflows.memory import Memory
 
     optimization, name = service.optimization, service.name
     console.check_outputs(record_file.json, models={"the model": model}, files={"the curve": faults.curve})
@@ -71,14 +72,12 @@ def serve(
     if not any(number is not None for number in given.values()):
         base, state = GraphBase(graph, level=optimization), "without errors"  # type: ignore[arg-type]
     else:
-        memory = faults.settings()
-        layout = memory.pop("layout")
-        scale = find_scale(graph, **memory)
-        (strength, *_), _ = find_strengths(scale, **given)
+        memory = Memory(**faults.settings())
+        (strength, *_), _ = find_strengths(memory.scale(graph), **given)
         errors, chip = strength.errors, device.chip
-        faulty = put_on_chip(graph, Chip(chip, parse_layout(layout)), errors, level=optimization)  # type: ignore[arg-type]
+        faulty = put_on_chip(graph, Chip(chip, memory.cells), errors, level=optimization)  # type: ignore[arg-type]
         base, state = faulty.base, f"on chip {chip} at {strength.describe()}, {faulty.flipped_bits} flipped bits"
-        record |= {"ber": strength.rate, "chip": chip, "layout": layout, **errors.to_dict()}
+        record |= {"ber": strength.rate, "chip": chip, "layout": faults.layout(), **errors.to_dict()}
         record |= {"faulty_cells": faulty.faulty_cells, "flipped_bits": faulty.flipped_bits}
     # Clients compare versions: another chip is another model.
     version = base.about.identity[:12]

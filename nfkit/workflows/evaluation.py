@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import onnx_ir as ir
@@ -36,8 +36,12 @@ from nfkit.reports.provenance import Provenance
 from nfkit.version import __version__
 from nfkit.workflows import inputs
 from nfkit.workflows.forecast import WORTH_SAYING, Pace
-from nfkit.workflows.inputs import CurveLike, DataLike, Numbers
+from nfkit.workflows.inputs import DataLike, Numbers
 from nfkit.workflows.intake import LabelSource, data_for_measuring
+from nfkit.workflows.memory import Settings, read_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 TIMED = 200
 """Images that latency is measured on, at least: with early answers it is not the same for all."""
@@ -53,16 +57,6 @@ def evaluate(
     *,
     ber: Numbers | None = None,
     vdd: Numbers | None = None,
-    curve: CurveLike = "stutz-2021",
-    extrapolate: bool = False,
-    kind: str = "stuck",
-    set_share: float = 0.5,
-    protected_bits: Sequence[int] = (),
-    protected_sites: Sequence[str] = (),
-    protected_top: int = 0,
-    storage: str = "as-stored",
-    ecc: str = "none",
-    layout: str | Layout | None = None,
     chips: int | Sequence[int] = inputs.DEFAULT_CHIPS,
     first_chip: int = EVALUATION_CHIPS[0],
     samples: int | None = None,
@@ -70,13 +64,10 @@ def evaluate(
     fault_generator: bool = False,
     level: Level = "all",
     latency_batch: int | None = None,
-    input_layout: str | None = None,
-    value_range: tuple[float, float] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
     resume: bool = True,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: OnProgress = silent,
+    **settings: Unpack[Settings],
 ) -> Evaluation:
     """Measures accuracy with and without bit errors, and says what to run.
 
@@ -90,16 +81,6 @@ def evaluate(
         errors: Bit errors of one kind, in place of `ber`, `vdd` and what says their kind.
         ber: Bit error rates per cell; 0.01 by default.
         vdd: Supply voltages over Vmin in place of rates.
-        curve: Voltage curve, by name or path.
-        extrapolate: Whether to go on beyond the ends of the curve.
-        kind: What a faulty cell does: stuck, flip or asymmetric.
-        set_share: Share of the errors that write a 1.
-        protected_bits: Bit positions that never err, 0 the lowest.
-        protected_sites: Patterns of weight sites that never err.
-        protected_top: How many top bits of every site never err.
-        storage: How memory holds a code: a name of `nfkit.faults.codes.STORAGE_CODES`.
-        ecc: What corrects errors: a name of `nfkit.faults.ecc.CORRECTIONS`, or none.
-        layout: How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.
         chips: How many chips, or their seeds.
         first_chip: Seed of the first, where their number is given.
         samples: Use only the first samples.
@@ -107,14 +88,13 @@ def evaluate(
         fault_generator: Whether errors hit the generator's weights as well.
         level: Optimisation level of ONNX Runtime.
         latency_batch: Time base and protected model too, by turns, at batch 1 and at this one.
-        input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
-        value_range: Valid range of the model's input.
-        mean: Mean that images in [0, 1] were normalised with, one number or one a channel.
-        std: Standard deviation to go with it.
         resume: Whether to keep finished rows in the cache folder until the measurement is done, and to take up those
             of the same measurement where it was ended before.
         on_stage: Called with a sentence about data that was found.
         on_progress: Told how far it is.
+        settings: What the memory does, as the attributes of `nfkit.workflows.memory.Memory` have it (kind, layout,
+            storage, ecc, curve and more), and what the model takes, where its graph does not say: `input_layout`,
+            `value_range`, `mean` and `std`, as `nfkit.find_input` has them.
 
     Returns:
         The whole record; `str`, a notebook and `to_pandas` show it.
@@ -123,20 +103,17 @@ def evaluate(
         NfkitError: When something does not fit; the message says what, and what to do.
     """
     work = _Work.of(
-        model, data, spec, errors, ber=ber, vdd=vdd, curve=curve, extrapolate=extrapolate, kind=kind,
-        set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,
-        protected_top=protected_top, storage=storage, ecc=ecc, layout=layout,
-        chips=chips, first_chip=first_chip, samples=samples, labels=labels, level=level,
-        input_layout=input_layout, value_range=value_range, mean=mean, std=std, on_stage=on_stage,
+        model, data, spec, errors, ber=ber, vdd=vdd, chips=chips, first_chip=first_chip, samples=samples,
+        labels=labels, level=level, on_stage=on_stage, **settings,
     )  # fmt: skip
     on_progress(Progress("measuring without errors", 0, 1))
     bench = Bench(work.model, work.data, work.spec, layout=work.layout, fault_generator=fault_generator, level=level)
     journal = _open_journal(work, bench, fault_generator) if resume else None
-    settings = len(work.errors) * len(work.chips)
-    seconds = Pace.of(bench.base, work.data, work.spec, level).measuring((1 + bench.fused) * settings, len(work.data))
+    rows = len(work.errors) * len(work.chips)
+    seconds = Pace.of(bench.base, work.data, work.spec, level).measuring((1 + bench.fused) * rows, len(work.data))
     if seconds >= WORTH_SAYING:
-        on_stage(f"{settings} chips and rates on {len(work.data)} samples: about {duration(seconds)}")
-    counter = Counter("measuring under bit errors", settings, on_progress)
+        on_stage(f"{rows} chips and rates on {len(work.data)} samples: about {duration(seconds)}")
+    counter = Counter("measuring under bit errors", rows, on_progress)
     measured = measure(
         bench, work.errors, work.chips, journal=journal, on_row=lambda row: counter(describe_row(row))
     )  # fmt: skip
@@ -239,37 +216,28 @@ class _Work:
         *,
         ber: Numbers | None = None,
         vdd: Numbers | None = None,
-        curve: CurveLike = "stutz-2021",
-        extrapolate: bool = False,
-        layout: str | Layout | None = None,
         chips: int | Sequence[int] = inputs.DEFAULT_CHIPS,
         first_chip: int = EVALUATION_CHIPS[0],
         samples: int | None = None,
         labels: LabelSource = "data",
         level: Level = "all",
         on_stage: Callable[[str], None] = lambda stage: None,
-        input_layout: str | None = None,
-        value_range: tuple[float, float] | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        **kind: Any,
+        **settings: Unpack[Settings],
     ) -> _Work:
+        memory, form = read_settings(settings)
         graph = inputs.find_model(model)
         seeds = inputs.find_chips(chips, first_chip)
         given, warnings = None if errors is None else list(errors), list[str]()
         if given is not None:
             check_strengths(given, seeds)
-            scale = inputs.scale_of(graph, given[0], curve, extrapolate=extrapolate)
+            scale = inputs.scale_of(graph, given[0], memory.curve, extrapolate=memory.extrapolate)
         else:
-            scale = inputs.find_scale(graph, curve=curve, extrapolate=extrapolate, **kind)
+            scale = memory.scale(graph)
             strengths, warnings = inputs.find_strengths(scale, ber, vdd)
             given = [strength.errors for strength in strengths]
         check_strengths(given, seeds)
         check_chips(seeds, is_fused(graph))
-        known = spec or inputs.find_spec(
-            graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std
-        )  # fmt: skip
-        cells = inputs.find_layout(layout)
+        known, cells = spec or inputs.find_spec(graph, **form), memory.cells
         taken = data_for_measuring(graph, model, data, known, labels=labels, samples=samples, level=level)
         for sentence in taken.sentences:
             on_stage(sentence)

@@ -122,45 +122,19 @@ def find_spec(
     )
 
 
-def find_scale(
-    model: ir.Model,
-    *,
-    kind: str = "stuck",
-    set_share: float = 0.5,
-    protected_bits: Sequence[int] = (),
-    protected_sites: Sequence[str] = (),
-    protected_top: int = 0,
-    storage: str = "as-stored",
-    ecc: str = "none",
-    curve: CurveLike = "stutz-2021",
-    extrapolate: bool = False,
-) -> Scale:
-    """What bit error rates of a kind stand for on a model.
+def scale_of(model: ir.Model, errors: BitErrors, curve: CurveLike, *, extrapolate: bool = False) -> Scale:
+    """What bit error rates of the same kind as some errors stand for on a model.
 
     Args:
         model: A base or a fused model.
-        kind: What a faulty cell does: stuck, flip or asymmetric.
-        set_share: Share of the errors that write a 1.
-        protected_bits: Bit positions that never err.
-        protected_sites: Patterns of weight sites that never err.
-        protected_top: How many top bits of every site never err.
-        storage: How memory holds a code.
-        ecc: What corrects errors.
+        errors: Bit errors, at any rate.
         curve: Voltage curve, by name or path.
         extrapolate: Whether to go on beyond the ends of the curve.
 
     Raises:
-        OptionError: When a value is out of its range, or there is no such curve.
+        OptionError: When there is no such curve.
         ModelError: When the model holds no integer weights.
     """
-    errors = BitErrors(
-        0.0, kind, set_share, tuple(protected_bits), tuple(protected_sites), protected_top, storage, ecc
-    )  # fmt: skip
-    return scale_of(model, errors, curve, extrapolate=extrapolate)
-
-
-def scale_of(model: ir.Model, errors: BitErrors, curve: CurveLike, *, extrapolate: bool = False) -> Scale:
-    """What bit error rates of the same kind as some errors stand for on a model; see `find_scale`."""
     known = curve if isinstance(curve, Curve) else load_curve(os.fspath(curve))
     # How codes are distributed matters only where errors write one value more often than the other.
     base = split(model)[1] if is_fused(model) and errors.set_share != 0.5 else model

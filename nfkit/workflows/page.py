@@ -32,6 +32,7 @@ from nfkit.version import __version__
 from nfkit.workflows import inputs
 from nfkit.workflows.inputs import CurveLike, DataLike, Numbers
 from nfkit.workflows.intake import LabelSource, data_for_measuring
+from nfkit.workflows.memory import Memory
 
 HIGHEST_RATE = 0.05
 """Bit error rate per cell at which the slider ends: no model that is not made for it has an answer left there."""
@@ -101,10 +102,9 @@ def page(
         raise OptionError(f"{samples} samples: give how many to show, from 1 on")
     graph = inputs.find_model(model)
     refuse_faults(graph)
-    scale = inputs.find_scale(
-        graph, curve=curve, extrapolate=extrapolate, kind=kind, set_share=set_share, protected_top=protected_top,
-        protected_bits=protected_bits, protected_sites=protected_sites,
-    )  # fmt: skip
+    scale = Memory(
+        kind, set_share, protected_bits, protected_sites, protected_top, curve=curve, extrapolate=extrapolate
+    ).scale(graph)
     wanted, _ = inputs.find_strengths(scale, ber, vdd)
     spec = inputs.find_spec(graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
     sites = fault_sites(graph)

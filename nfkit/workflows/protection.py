@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import onnx_ir as ir
 
 from nfkit.access.runtime import Level
 from nfkit.errors import OptionError
-from nfkit.faults import BitErrors, Layout
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import RowCallback
 from nfkit.model import ModelLike, check_output, default_output
 from nfkit.outputs import check_writable
-from nfkit.plans.generator_choice import Choice, choose
-from nfkit.plans.operating_points import Scale, Strength
 from nfkit.plans.tolerance import CONFIDENCE, check_tolerance
 from nfkit.progress import OnProgress, silent
-from nfkit.remedies.both_ends import TrustData, choose_answer
+from nfkit.remedies.both_ends import TrustData
 from nfkit.remedies.neuralfuse import (
     CHECKPOINT_SUFFIX,
     GeneratorPrecision,
@@ -34,24 +30,19 @@ from nfkit.remedies.neuralfuse import (
 from nfkit.reports.protection import Protection
 from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
+from nfkit.workflows.configuring import choose_generator, configure, with_answer
 from nfkit.workflows.finishing import Finishing, rates_around, write
 from nfkit.workflows.forecast import Pace, of_protection
-from nfkit.workflows.inputs import CurveLike, DataLike
+from nfkit.workflows.inputs import DataLike
 from nfkit.workflows.intake import LabelSource, data_for_training, mirrors, range_by_data, require_found
+from nfkit.workflows.memory import divide
 from nfkit.workflows.within import BUDGET, RATE, WIDEST, Tolerance, as_means, may_answer_early
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
     from nfkit.learn.train import Progress as TrainingProgress
 
-DEFAULT_MINUTES = 10.0
-
 DEFAULT_EARLY_LOSS = 0.005
-FOR_LOOKING: dict[str, Any] = {"teaching": 0.7}
-"""Settings of a generator that only looks, where none are given."""
-SHIFT = 2
-"""Largest shift in pixels of its images, where they are large enough."""
-_LARGE = 24
 _ALWAYS_PLANNED = 2
 """Remedies of a plan that need nothing of the chip: the base as it is, and held in offset binary."""
 
@@ -66,16 +57,6 @@ def protect(
     *,
     ber: float | None = None,
     vdd: float | None = None,
-    curve: CurveLike = "stutz-2021",
-    extrapolate: bool = False,
-    kind: str = "stuck",
-    set_share: float = 0.5,
-    protected_bits: tuple[int, ...] = (),
-    protected_sites: tuple[str, ...] = (),
-    protected_top: int = 0,
-    storage: str = "as-stored",
-    ecc: str = "none",
-    layout: str | Layout | None = None,
     generator: str = "auto",
     energy_budget: float | None = None,
     allow_loss: bool = False,
@@ -98,10 +79,6 @@ def protect(
     can: str | Iterable[str] = (),
     confidence: float = CONFIDENCE,
     level: Level = "all",
-    input_layout: str | None = None,
-    value_range: tuple[float, float] | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
     force: bool = False,
     record: str | Path | None = None,
     search: dict[str, Any] | None = None,
@@ -110,7 +87,7 @@ def protect(
     on_progress: OnProgress = silent,
     on_training: Callable[[TrainingProgress], None] | None = None,
     on_row: RowCallback | None = None,
-    **training: Any,
+    **settings: Any,
 ) -> Protection:
     """Protects a frozen model against bit errors in its weights: trains a generator, fuses, measures, writes.
 
@@ -129,16 +106,6 @@ def protect(
         output: Where to write the fused model; beside the model by default.
         ber: Bit error rate per cell to train against; 0.01 by default.
         vdd: Supply voltage over Vmin in place of a rate.
-        curve: Voltage curve, by name or path.
-        extrapolate: Whether to go on beyond the ends of the curve.
-        kind: What a faulty cell does: stuck, flip or asymmetric.
-        set_share: Share of the errors that write a 1.
-        protected_bits: Bit positions that never err, 0 the lowest.
-        protected_sites: Patterns of weight sites that never err.
-        protected_top: How many top bits of every site never err.
-        storage: How memory holds a code: a name of `nfkit.faults.codes.STORAGE_CODES`.
-        ecc: What corrects errors: a name of `nfkit.faults.ecc.CORRECTIONS`, or none.
-        layout: How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.
         generator: Architecture, or auto for the widest hint within the energy budget.
         energy_budget: Largest share of the base's accesses that the generator may read.
         allow_loss: Whether to go on with a generator that costs more energy than it saves.
@@ -167,10 +134,6 @@ def protect(
         confidence: How surely the loss has to be within `max_loss`: 0.975 is the upper end of a 95 % interval, 0.5 the
             measured loss itself.
         level: Optimisation level of the measurement.
-        input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
-        value_range: Valid range of the model's input.
-        mean: Mean that images in [0, 1] were normalised with, one number or one a channel.
-        std: Standard deviation to go with it.
         force: Whether to replace an existing output.
         record: Where to write the record as JSON; nowhere by default.
         search: The settings of the search behind the call, for the record.
@@ -179,7 +142,10 @@ def protect(
         on_progress: Told how far each stage is.
         on_training: Called after each training step.
         on_row: Called with each measured chip.
-        training: Further settings of `nfkit.TrainConfig`, such as `seed`, `batch` or `shift`.
+        settings: Further settings of the training, such as `seed`, `batch` or `shift`, as `nfkit.TrainConfig` has them;
+            what the memory does, as the attributes of `nfkit.workflows.memory.Memory` have it (kind, layout, storage,
+            ecc, curve and more); and what the model takes, where its graph does not say: `input_layout`,
+            `value_range`, `mean` and `std`, as `nfkit.find_input` has them.
 
     Returns:
         The whole record; `str`, a notebook and `to_pandas` show it.
@@ -196,22 +162,20 @@ def protect(
     check_writable(checkpoint_of(path))
     if data is None:
         require_found(model)
-    known = spec or inputs.find_spec(base, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
+    memory, form, training = divide(settings)
+    known = spec or inputs.find_spec(base, **form)
     known = range_by_data(base, model, data, known, seed=0, level=level)
     if config is None:
-        scale = inputs.find_scale(
-            base, kind=kind, set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,
-            protected_top=protected_top, storage=storage, ecc=ecc, curve=curve, extrapolate=extrapolate,
-        )  # fmt: skip
+        scale = memory.scale(base)
         if max_loss is not None:
             check_tolerance(max_loss)
             ber = RATE if ber is None and vdd is None else ber
             early, allow_loss = may_answer_early(base) and answer != "base", True
         strengths, _ = inputs.find_strengths(scale, ber, vdd)
-        config = configure(generator, strengths[0].errors, layout, minutes, epochs, training)
+        config = configure(generator, strengths[0].errors, memory.cells, minutes, epochs, training)
         budget = BUDGET if max_loss is not None and energy_budget is None and generator == "auto" else energy_budget
         widest = None if max_loss is None else WIDEST
-        choice = _choose(base, known, config, strengths[0], scale, budget, allow_loss, widest)
+        choice = choose_generator(base, known, config, strengths[0], scale, budget, allow_loss, widest)
         config, reason = replace(config, generator=choice.name), choice.reason
         on_stage(reason)
         changes = True if residual is None and surrogates else residual
@@ -220,7 +184,7 @@ def protect(
         if surrogates and config.looks_only:
             raise OptionError("surrogates train what changes the base's input: leave out --no-residual, or --surrogate")
     else:
-        scale, reason = inputs.scale_of(base, config.errors, curve, extrapolate=extrapolate), ""
+        scale, reason = inputs.scale_of(base, config.errors, memory.curve, extrapolate=memory.extrapolate), ""
         mirror = config.mirror
     refuse_unprotectable(base, generator_precision, gradients=not (config.looks_only or surrogates))
     taken = data_for_training(
@@ -280,87 +244,9 @@ def protect(
     return result
 
 
-def configure(
-    generator: str,
-    errors: BitErrors,
-    layout: str | Layout | None,
-    minutes: float | None,
-    epochs: float | None,
-    training: dict[str, Any],
-) -> TrainConfig:
-    """Training settings by name, 10 minutes where no budget is given.
-
-    Raises:
-        OptionError: When a setting does not exist or is out of its range.
-    """
-    from nfkit.learn.config import TrainConfig
-
-    names = {field.name for field in fields(TrainConfig) if field.init}
-    if unknown := sorted(training.keys() - names):
-        raise OptionError(
-            f"there is no setting {', '.join(map(repr, unknown))}: of training there are {', '.join(sorted(names))}"
-        )
-    budget = DEFAULT_MINUTES if minutes is None and epochs is None else minutes
-    return TrainConfig(generator, errors, inputs.find_layout(layout), epochs=epochs, minutes=budget, **training)
-
-
-def with_answer(
-    config: TrainConfig,
-    wanted: str,
-    residual: bool | None,
-    base: ir.Model,
-    spec: InputSpec,
-    early: bool,
-    given: dict[str, Any],
-) -> tuple[TrainConfig, str]:
-    """Settings for who answers, and why, with those that suit a generator that only looks where none are given.
-
-    Args:
-        config: The settings so far.
-        wanted: `base`, `both` or `auto`.
-        residual: Whether the generator changes the base's input where both answer; by default what is no hint does.
-        base: The base.
-        spec: Its input.
-        early: Whether early answers are wanted.
-        given: Settings that the user gave, and that stay.
-
-    Raises:
-        NfkitError: As `nfkit.remedies.both_ends.choose_answer`.
-    """
-    hint = config.generator.lower().startswith("hint")
-    who, why = choose_answer(wanted, base, spec, hint, early)
-    if who == "base":
-        return replace(config, answer="base", residual=True), why
-    config = replace(config, answer="both", residual=not hint if residual is None else residual)
-    if config.looks_only:
-        suited: dict[str, Any] = {**FOR_LOOKING, "shift": SHIFT if min(spec.image_shape[1:]) >= _LARGE else 0}
-        config = replace(config, **{name: value for name, value in suited.items() if name not in given})
-    return config, why
-
-
 def checkpoint_of(output: Path) -> Path:
     """Where the state of the training is kept until the output is safe."""
     return output.with_name(f"{output.name}{CHECKPOINT_SUFFIX}")
-
-
-def _choose(
-    base: ir.Model,
-    spec: InputSpec,
-    config: TrainConfig,
-    strength: Strength,
-    scale: Scale,
-    budget: float | None,
-    allow_loss: bool,
-    widest: int | None = None,
-) -> Choice:
-    """The generator to train; refused where it costs more than it saves."""
-    choice = choose(
-        base, spec.image_shape, config.generator, strength.point, scale.curve, budget=budget, widest=widest
-    )  # fmt: skip
-    if choice.saving is not None and not choice.saving.pays and not allow_loss:
-        instead = "Lower --energy-budget" if config.generator == "auto" else "Choose --generator auto"
-        raise OptionError(f"{choice.reason}. {instead}, or add --allow-loss to go on")
-    return choice
 
 
 def _find_output(model: ModelLike, output: str | Path | None) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,11 @@ from nfkit.reports.figures import Spread
 from nfkit.reports.provenance import DataFacts, ModelFacts, versions
 from nfkit.reports.scoring import Scored, ScoredPoint
 from nfkit.workflows import inputs
-from nfkit.workflows.inputs import CurveLike, Numbers
+from nfkit.workflows.inputs import Numbers
+from nfkit.workflows.memory import Settings, read_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Outputs = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
 Metric = Callable[[Any, Any], Any]
@@ -53,19 +57,12 @@ def score(
     *,
     ber: Numbers | None = None,
     vdd: Numbers | None = None,
-    curve: CurveLike = "stutz-2021",
-    extrapolate: bool = False,
-    layout: str | Layout | None = None,
     chips: int | Sequence[int] = inputs.DEFAULT_CHIPS,
     first_chip: int = EVALUATION_CHIPS[0],
     samples: int | None = None,
     level: Level = "all",
-    input_layout: str | None = None,
-    value_range: tuple[float, float] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
     on_progress: OnProgress = silent,
-    **kind: Any,
+    **settings: Unpack[Settings],
 ) -> Scored:
     """Measures a figure of a model's outputs under bit errors.
 
@@ -80,31 +77,27 @@ def score(
         spec: The model's input; found in the file by default.
         ber: Bit error rates per cell.
         vdd: Supply voltages over Vmin in their place.
-        curve: Voltage curve, by name or path.
-        extrapolate: Whether to go on beyond the ends of the curve.
-        layout: How cells hold weights.
         chips: How many chips, or their seeds.
         first_chip: Seed of the first.
         samples: Use only the first samples.
         level: Optimisation level of ONNX Runtime.
-        input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
-        value_range: Valid range of the model's input.
-        mean: Mean that images in [0, 1] were normalised with, one number or one a channel.
-        std: Standard deviation to go with it.
         on_progress: Told how far it is.
-        kind: What errors are: `kind`, `set_share`, `storage`, `ecc` and the like, as for `nfkit.evaluate`.
+        settings: What the memory does, as the attributes of `nfkit.workflows.memory.Memory` have it (kind, layout,
+            storage, ecc, curve and more), and what the model takes, where its graph does not say: `input_layout`,
+            `value_range`, `mean` and `std`, as `nfkit.find_input` has them.
 
     Raises:
         NfkitError: When something does not fit; also where the metric fails, or gives no number.
     """
+    memory, about_input = read_settings(settings)
     graph = inputs.find_model(model)
     refuse_faults(graph)
     seeds = tuple(inputs.find_chips(chips, first_chip))
-    scale = inputs.find_scale(graph, curve=curve, extrapolate=extrapolate, **kind)
+    scale = memory.scale(graph)
     strengths, _ = inputs.find_strengths(scale, ber, vdd)
     check_strengths([strength.errors for strength in strengths], seeds)
-    form = spec or inputs.find_spec(graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
-    cells, given = inputs.find_layout(layout), load_targets(data)
+    form = spec or inputs.find_spec(graph, **about_input)
+    cells, given = memory.cells, load_targets(data)
     given = given if samples is None else given.take(samples)
     fused = is_fused(graph)
     base = split(graph)[1] if fused else graph

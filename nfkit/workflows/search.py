@@ -18,7 +18,6 @@ import msgspec
 from nfkit.access.runtime import Level
 from nfkit.data import Dataset
 from nfkit.errors import DataError, OptionError, OutputError
-from nfkit.faults import Layout
 from nfkit.graph.input.spec import InputSpec
 from nfkit.model import sha256
 from nfkit.outputs import write_atomically
@@ -33,9 +32,11 @@ from nfkit.reports.protection import Protection
 from nfkit.reports.search import Found, Search
 from nfkit.reports.tradeoff import draw, tradeoffs_of
 from nfkit.workflows import inputs
-from nfkit.workflows.inputs import CurveLike, DataLike
+from nfkit.workflows.configuring import configure, with_answer
+from nfkit.workflows.inputs import DataLike
 from nfkit.workflows.intake import LabelSource, data_for_training, mirrors
-from nfkit.workflows.protection import checkpoint_of, configure, protect, with_answer
+from nfkit.workflows.memory import divide
+from nfkit.workflows.protection import checkpoint_of, protect
 from nfkit.workflows.within import BUDGET, RATE, as_means, may_answer_early
 
 if TYPE_CHECKING:
@@ -57,16 +58,6 @@ def search(
     allow_low_accuracy: bool = False,
     ber: float | None = None,
     vdd: float | None = None,
-    curve: CurveLike = "stutz-2021",
-    extrapolate: bool = False,
-    kind: str = "stuck",
-    set_share: float = 0.5,
-    protected_bits: tuple[int, ...] = (),
-    protected_sites: tuple[str, ...] = (),
-    protected_top: int = 0,
-    storage: str = "as-stored",
-    ecc: str = "none",
-    layout: str | Layout | None = None,
     minutes: float | None = None,
     epochs: float | None = None,
     mirror: bool | None = None,
@@ -75,16 +66,12 @@ def search(
     confidence: float = CONFIDENCE,
     chips: int = inputs.DEFAULT_CHIPS,
     level: Level = "all",
-    input_layout: str | None = None,
-    value_range: tuple[float, float] | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
     force: bool = False,
     command: str = "",
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: OnProgress = silent,
     on_training: Callable[[TrainingProgress], None] | None = None,
-    **training: Any,
+    **settings: Any,
 ) -> Search:
     """Trains generators of several sizes, and says which give the most accuracy for the energy that they save.
 
@@ -102,16 +89,6 @@ def search(
         allow_low_accuracy: Whether to go on where the clean base is no better than chance on data from a file.
         ber: Bit error rate per cell to train against; 0.01 by default.
         vdd: Supply voltage over Vmin in place of a rate.
-        curve: Voltage curve, by name or path.
-        extrapolate: Whether to go on beyond the ends of the curve.
-        kind: What a faulty cell does: stuck, flip or asymmetric.
-        set_share: Share of the errors that write a 1.
-        protected_bits: Bit positions that never err, 0 the lowest.
-        protected_sites: Patterns of weight sites that never err.
-        protected_top: How many top bits of every site never err.
-        storage: How memory holds a code: a name of `nfkit.faults.codes.STORAGE_CODES`.
-        ecc: What corrects errors: a name of `nfkit.faults.ecc.CORRECTIONS`, or none.
-        layout: How cells hold weights: iid, array[:ROWSxCOLUMNS] or reference.
         minutes: Training budget of a candidate; 10 by default.
         epochs: Budget in epochs instead: reproducible.
         mirror: Whether to mirror half of the images; by default as the data set says, or else where the base
@@ -122,16 +99,12 @@ def search(
         confidence: How surely the loss has to be within `max_loss`.
         chips: How many unseen chips to measure on.
         level: Optimisation level of the measurement.
-        input_layout: Layout of the input, if it cannot be told: NCHW, NHWC, NHW or NC.
-        value_range: Valid range of the model's input.
-        mean: Mean that images in [0, 1] were normalised with, one number or one a channel.
-        std: Standard deviation to go with it.
         force: Whether to replace candidates of other settings.
         command: The command line behind the call, for the records.
         on_stage: Called with a sentence when a new stage begins.
         on_progress: Told how far each stage is.
         on_training: Called after each training step.
-        training: Further settings of `nfkit.TrainConfig`, such as `seed` or `batch`.
+        settings: Further settings of the training, of the memory and of the input, as for `nfkit.protect`.
 
     Raises:
         NfkitError: When something does not fit; before any training where the folder holds files of other settings.
@@ -143,13 +116,10 @@ def search(
         energy_budget = BUDGET if energy_budget is None else energy_budget
     source = inputs.as_path(model, "the model of a search")
     graph = inputs.find_model(source)
-    known = spec or inputs.find_spec(graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
-    scale = inputs.find_scale(
-        graph, kind=kind, set_share=set_share, protected_bits=protected_bits, protected_sites=protected_sites,
-        protected_top=protected_top, storage=storage, ecc=ecc, curve=curve, extrapolate=extrapolate,
-    )  # fmt: skip
+    memory, form, training = divide(settings)
+    known, scale = spec or inputs.find_spec(graph, **form), memory.scale(graph)
     (strength, *_), _ = inputs.find_strengths(scale, ber, vdd)
-    config = configure("auto", strength.errors, layout, minutes, epochs, training)
+    config = configure("auto", strength.errors, memory.cells, minutes, epochs, training)
     candidates, left_out = find_candidates(
         graph, known.image_shape, strength, scale.curve, budget=energy_budget, widths=widths, generators=generators
     )

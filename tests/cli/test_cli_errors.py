@@ -6,7 +6,8 @@ import pytest
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors
 from nfkit.model import save
-from nfkit.workflows.inputs import find_scale, find_strengths
+from nfkit.workflows.inputs import find_strengths
+from nfkit.workflows.memory import Memory
 
 BASE, DATA = ["base.onnx"], ["--data", "data.npz"]
 UNIT = ["--range", "-1", "1"]
@@ -253,8 +254,8 @@ def test_nothing_is_written(outcome):
 
 def test_options_make_errors_of_the_library(zoo):
     options = {"set_share": 0.25, "protected_bits": [7], "protected_sites": ["head*"]}
-    scale = find_scale(zoo.model, kind="stuck", **options)
+    scale = Memory("stuck", **options).scale(zoo.model)
     made = [strength.errors for strength in find_strengths(scale, [0.01, 0.02], None)[0]]
     assert made == [BitErrors(rate, "stuck", 0.25, (7,), ("head*",)) for rate in (0.01, 0.02)]
     with pytest.raises(OptionError, match="flip"):
-        find_scale(zoo.model, kind="flip", set_share=0.25)
+        Memory("flip", set_share=0.25).scale(zoo.model)
