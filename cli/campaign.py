@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from nfkit.cli import options
 from nfkit.cli.grouped import grouped
-from nfkit.cli.groups import Record
+from nfkit.cli.groups import SeenRecord
 
 
 class PlanFirst(TyperGroup):
@@ -67,7 +67,7 @@ def run(
     *,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder that keeps the measurements.")],
     work: Work,
-    record: Record,
+    record: SeenRecord,
 ) -> None:
     """Measure what the plan asks for and the folder does not hold yet.
 
@@ -78,13 +78,13 @@ def run(
     from nfkit.cli import console
     from nfkit.workflows.campaigning import campaign as measure
 
-    console.check_outputs(record.json, files={"the plan": plan})
+    console.check_outputs(record.json, report=record.report, files={"the plan": plan})
     with console.working("measurements that were made are kept, and the same command goes on from them") as display:
         found = measure(
             read_plan(plan, work.changes()), output, engine=work.engine, workers=work.workers, scheduler=work.scheduler,
             only_estimate=work.dry_run, on_stage=display.say, on_progress=display,
         )  # fmt: skip
-    console.show(found, record.json)
+    console.show(found, record.json, record.report, record.chart)
 
 
 @campaign.command("init")
@@ -99,13 +99,13 @@ def init(
 
 
 @campaign.command("status")
-def status(folder: Folder, json: options.Json = None) -> None:
+def status(folder: Folder, json: options.Json = None, report: options.Report = None) -> None:
     """Show what the measurements in a folder come to, also while somebody measures there."""
     from nfkit.cli import console
     from nfkit.workflows.campaigning import campaign_status
 
-    console.check_outputs(json)
-    console.show(campaign_status(folder), json)
+    console.check_outputs(json, report=report)
+    console.show(campaign_status(folder), json, report)
 
 
 @campaign.command("merge")

@@ -216,9 +216,7 @@ class Record:
 class SeenRecord(Record):
     """Where the record goes, and how it is seen."""
 
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="HTML", help="Show it as a page too, as nfkit report does.")
-    ] = None
+    report: options.Report = None
     chart: Annotated[
         bool | None,
         typer.Option("--chart/--no-chart", help="Draw accuracy in the terminal; by default where there is one."),

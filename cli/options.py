@@ -93,6 +93,9 @@ Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond t
 Chips = Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure on.")]
 Chip = Annotated[int, typer.Option("--chip", min=0, help="Seed of the chip.")]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the record as JSON; - for stdout.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="HTML", help="Show it as a page too, as nfkit report does.")
+]
 Level = Annotated[str, typer.Option("--optimization", metavar="none|basic|extended|all", help="ONNX Runtime's level.")]
 InputLayout = Annotated[
     str | None, typer.Option("--input-layout", metavar="NCHW|NHWC|NHW|NC", help="Order of the input's axes.")

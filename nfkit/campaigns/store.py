@@ -76,6 +76,11 @@ class Run:
     versions: Mapping[str, str]
 
 
+def is_store(folder: Path) -> bool:
+    """Whether a folder holds a campaign."""
+    return (folder / FILE).is_file()
+
+
 class MeasurementStore:
     """The measurements of a campaign.
 

@@ -9,6 +9,8 @@ from typing import Any, Union
 
 import msgspec
 
+from nfkit.campaigns.results import read_campaign
+from nfkit.campaigns.store import MeasurementStore, is_store
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Chip
 from nfkit.measure.looks import look
@@ -25,7 +27,7 @@ from nfkit.workflows.inputs import DataLike
 from nfkit.workflows.intake import data_for_measuring
 
 Source = Union[str, "os.PathLike[str]", Readable]
-"""What a report is made of: a record, the JSON file that holds one, or a model."""
+"""What a report is made of: a record, the JSON file or the folder of a campaign that holds one, or a model."""
 
 DEFAULT_SAMPLES = 300
 
@@ -52,7 +54,7 @@ def report(
         nfkit.report(nfkit.evaluate("model.nf.onnx", "test.npz", ber=[0.01, 0.005]), "report.html")
 
     Args:
-        sources: Records, JSON files that hold them, or ONNX files, which are run on single samples.
+        sources: Records, JSON files that hold them, folders of campaigns, or ONNX files, which are run on single samples.
         output: The file; it is replaced.
         data: Samples for the ONNX files; by default looked for beside each.
         ber: Bit error rate for them.
@@ -92,8 +94,8 @@ def report(
             continue
         path = inputs.as_path(source, "a record")
         if path.is_dir():
-            raise DataError(f"'{path}' is a folder: give the record in it, such as front.json of a search")
-        if path.suffix == ".onnx":
+            add(path.name, _campaign_in(path))
+        elif path.suffix == ".onnx":
             form = {"input_layout": input_layout, "value_range": value_range, "mean": mean, "std": std}
             errors = BitErrors(ber, kind)
             sections.append(_looked_at(path, data, form, errors, Chip(chip), samples, seed, on_stage))
@@ -123,6 +125,14 @@ def _looked_at(
     facts = msgspec.to_builtins(Provenance.of(path, model, taken.test))
     settings = {"errors": repr(errors), "chip": chip.seed, "seed of the map": seed}
     return section_of_looks(seen, (("model, data and versions", flat_facts(facts)), ("settings", flat_facts(settings))))
+
+
+def _campaign_in(folder: Path) -> Readable:
+    """What the campaign in a folder has come to so far."""
+    if not is_store(folder):
+        raise DataError(f"'{folder}' is a folder: give the record in it, such as front.json of a search")
+    with MeasurementStore(folder) as store:
+        return read_campaign(store)
 
 
 def _name(record: Readable) -> str:

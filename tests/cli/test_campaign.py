@@ -36,6 +36,27 @@ def test_a_plan_is_measured_shown_and_taken_up_again(invoke, plan, tmp_path):
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 9
 
 
+def test_a_campaign_is_seen_as_a_page(invoke, plan, tmp_path):
+    page, again, status = (tmp_path / name for name in ("run.html", "again.html", "status.html"))
+    command = ["campaign", plan, "-o", tmp_path / "out", "--report", page]
+    invoke(*command)
+    invoke("report", tmp_path / "out", "-o", again)
+    invoke("campaign", "status", tmp_path / "out", "--report", status)
+    texts = [path.read_text() for path in (page, again, status)]
+    for text in texts:
+        assert "<svg" in text
+        assert text.count("8 measurements in 4 cells") + text.count("8 measurements of 8 planned in 4 cells") >= 1
+    assert ["<span>nfkit</span>" in text for text in texts] == [True, False, True]  # how to do it again, where known
+
+
+def test_a_map_is_seen_as_a_page(invoke, files, tmp_path):
+    page = tmp_path / "map.html"
+    invoke("vulnerability", files.base, "--data", files.data, "--samples", "20", "--chips", "2", "--report", page)
+    text = page.read_text()
+    assert "<svg" in text
+    assert "bit 7" in text
+
+
 def test_options_change_the_plan(invoke, plan, tmp_path):
     result = invoke("campaign", plan, "-o", tmp_path, "--until", "49%", "--max-chips", "3", "--dry-run")
     assert "8 measurements (at most 12), 4 of them done" in result.stderr
