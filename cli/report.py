@@ -39,7 +39,9 @@ class Looking:
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Records, which nfkit wrote with --json; folders of campaigns; ONNX files, run on single samples."),
+        typer.Argument(
+            help="Records, which nfkit wrote with --json; folders of campaigns; ONNX files, run on single samples."
+        ),
     ],
     *,
     written: Written,

@@ -22,6 +22,15 @@ Labels = Literal["data", "base", "none"]
 class Dataset:
     """N inputs, and N class labels where somebody gave them. Not to be changed.
 
+    Examples:
+        >>> import numpy as np
+        >>> import nfkit
+        >>> images = np.zeros((10, 28, 28, 1), np.uint8)
+        >>> data = nfkit.Dataset("blank", images, np.arange(10))
+        >>> train, held_out = data.hold_out(0.2, seed=0)
+        >>> len(train), len(held_out)
+        (8, 2)
+
     Args:
         name: What messages and reports call it.
         x: uint8 images [N, H, W, C], or any other array [N, ...] in the model's own dtype.

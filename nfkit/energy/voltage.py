@@ -68,6 +68,16 @@ class OperatingPoint:
 class Curve:
     """What a memory does at lower voltage.
 
+    Examples:
+        >>> import nfkit
+        >>> curve = nfkit.load_curve("stutz-2021")
+        >>> print(curve.at_rate(0.01))
+        0.848 Vmin, bit error rate 1 %, energy per access 0.701
+        >>> curve.at_volts(0.5)
+        Traceback (most recent call last):
+            ...
+        nfkit.errors.OptionError: 0.5 Vmin is beyond the voltage curve 'stutz-2021', which goes from 0.754 ...
+
     Attributes:
         name: Name of the curve.
         points: By rising voltage; the last one is Vmin itself: (1, 0, 1).

@@ -17,6 +17,15 @@ from nfkit.faults.kinds import MAX_RATE, Asymmetric, FaultKind, find_kind
 class BitErrors:
     """Bit errors of one strength.
 
+    Examples:
+        One cell in a hundred is stuck at 0 or 1, so that half of them return the bit that they hold:
+
+        >>> import nfkit
+        >>> nfkit.BitErrors(0.01).flips_per_cell()
+        0.005
+        >>> nfkit.BitErrors(0.01, "flip").flips_per_cell()
+        0.01
+
     A cell is robust, and never errs, where `protected_bits`, `protected_top` or `protected_sites` says so: what is
     given adds up.
 

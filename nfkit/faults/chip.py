@@ -24,6 +24,18 @@ TRAINING_CHIPS = range(1_000_000, 2**32 - 2)
 class Chip:
     """One physical chip.
 
+    Examples:
+        Faulty cells of a layer on one chip; a cell that fails at some rate fails at every higher one:
+
+        >>> import nfkit
+        >>> from nfkit.models import zoo
+        >>> model = nfkit.load_model(zoo.path("resnet8-fashion-mnist"))
+        >>> site = next(site for site in nfkit.find_sites(model) if site.role == "weight")
+        >>> site.name, site.shape, site.bits
+        ('stem.0.weight_quantized', (16, 1, 3, 3), 8)
+        >>> [nfkit.Chip(7).faults(site, nfkit.BitErrors(rate)).faulty_cells() for rate in (0.001, 0.01, 0.1)]
+        [2, 10, 105]
+
     Attributes:
         seed: Which chip; the same seed is the same chip on every machine.
         layout: How its cells hold the weights.

@@ -37,6 +37,11 @@ _LEVEL = 0.95
 def wilson(correct: int, count: int, level: float = _LEVEL) -> Interval:
     """Wilson's interval of a share, of 95 % by default (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927).
 
+    Examples:
+        >>> low, high = wilson(92, 100)
+        >>> print(f"{low:.3f} to {high:.3f}")
+        0.850 to 0.959
+
     Args:
         correct: Samples that were right.
         count: All samples, at least one.

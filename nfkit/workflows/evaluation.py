@@ -71,6 +71,14 @@ def evaluate(
 ) -> Evaluation:
     """Measures accuracy with and without bit errors, and says what to run.
 
+    Examples:
+        >>> import nfkit
+        >>> from nfkit.models import zoo
+        >>> name = "resnet8-fashion-mnist"
+        >>> found = nfkit.evaluate(zoo.path(name), zoo.images(name), ber=[0.01], chips=[50_000, 50_001], samples=40)
+        >>> [(row.chip, row.faulty_cells) for row in found.points[0].rows]
+        [(50000, 6169), (50001, 6095)]
+
         nfkit.evaluate("model.nf.onnx", "test.npz", ber=[0.01, 0.005])
 
     Args:

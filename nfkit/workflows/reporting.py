@@ -54,7 +54,7 @@ def report(
         nfkit.report(nfkit.evaluate("model.nf.onnx", "test.npz", ber=[0.01, 0.005]), "report.html")
 
     Args:
-        sources: Records, JSON files that hold them, folders of campaigns, or ONNX files, which are run on single samples.
+        sources: Records, JSON files that hold them, folders of campaigns, or ONNX files, run on single samples.
         output: The file; it is replaced.
         data: Samples for the ONNX files; by default looked for beside each.
         ber: Bit error rate for them.

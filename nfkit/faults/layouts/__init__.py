@@ -41,6 +41,15 @@ __all__ = ["LAYOUTS", "Array", "Clustered", "Drawn", "Iid", "Layout", "Measured"
 def parse_layout(text: str) -> Layout:
     """Reads a layout from its name, as `str` gives it: `NAME` or `NAME:SETTINGS`.
 
+    Examples:
+        >>> import nfkit
+        >>> nfkit.parse_layout("array:64x32")
+        Array(rows=64, columns=32)
+        >>> nfkit.parse_layout("array:64x")
+        Traceback (most recent call last):
+            ...
+        nfkit.errors.OptionError: unknown layout 'array:64x': choose iid, array, ...
+
     Raises:
         OptionError: When the text names no layout.
     """

@@ -157,7 +157,19 @@ class RemoveFaults(ir.passes.InPlacePass):
 
 
 def inject(model: ir.Model, sites: list[WeightSite], chip: Chip, errors: BitErrors, mode: Mode = "node") -> ir.Model:
-    """A copy of the model that holds the bit errors of a chip; see `InjectFaults`."""
+    """A copy of the model that holds the bit errors of a chip; see `InjectFaults`.
+
+    Examples:
+        >>> import nfkit
+        >>> from nfkit.models import zoo
+        >>> model = nfkit.load_model(zoo.path("resnet8-fashion-mnist"))
+        >>> sites = [site for site in nfkit.find_sites(model) if site.role == "weight"]
+        >>> faulty = nfkit.inject(model, sites, nfkit.Chip(7), nfkit.BitErrors(0.01))
+        >>> sum(node.domain.startswith("nfkit") for node in faulty.graph)
+        10
+        >>> len(list(nfkit.remove(faulty).graph)) == len(list(model.graph))
+        True
+    """
     faulty = _run(InjectFaults(sites, chip, errors, mode), model)
     if (original := outline(model)) is not None:
         faulty.metadata_props[ORIGINAL_KEY] = original

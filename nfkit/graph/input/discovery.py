@@ -33,6 +33,13 @@ def find_input(
 ) -> InputSpec:
     """Finds out what a model takes.
 
+    Examples:
+        >>> import nfkit
+        >>> from nfkit.models import zoo
+        >>> spec = nfkit.find_input(nfkit.load_model(zoo.path("resnet8-fashion-mnist")))
+        >>> spec.layout, spec.shape, spec.low, spec.high
+        ('NCHW', (1, 28, 28), (-1.0,), (1.0,))
+
     Args:
         model: The model; not changed.
         layout: One of `LAYOUTS`, where the shape is ambiguous or misleading.

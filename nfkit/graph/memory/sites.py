@@ -89,6 +89,14 @@ class WeightSite:
 def find_sites(model: ir.Model) -> list[WeightSite]:
     """Lists the tensors of integers that a device would hold in memory, in the order of the file.
 
+    Examples:
+        >>> import nfkit
+        >>> from nfkit.models import zoo
+        >>> sites = nfkit.find_sites(nfkit.load_model(zoo.path("resnet8-fashion-mnist")))
+        >>> weights = [site for site in sites if site.role == "weight"]
+        >>> len(weights), sum(site.count for site in weights)
+        (10, 77072)
+
     Raises:
         ModelError: When the model records bits of its codes that they do not have; see `nfkit.graph.memory.bits`.
     """
