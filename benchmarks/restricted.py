@@ -23,6 +23,7 @@ from nfkit.reports.provenance import versions
 from nfkit.reports.reading import read_as
 
 WAYS = {
+    "imitation": "transform through an imitation by 5,000 answers",
     "own": "gradients of the base itself",
     "one": "transform through one other",
     "all": "transform through all others",
@@ -51,7 +52,9 @@ def main() -> None:
     for rate, box, way, answer in itertools.product(
         rates, given.boxes, given.ways.split(","), given.answers.split(",")
     ):
-        others = [path for path in given.surrogate if sha256(path) != sha256(box)][: {"own": 0, "one": 1}.get(way)]
+        others = [path for path in given.surrogate if sha256(path) != sha256(box)][
+            : {"own": 0, "imitation": 0, "one": 1}.get(way)
+        ]
         name = f"{box.stem}.{way}.{answer}.{rate:g}"
         record = given.folder / f"{name}.json"
         if not record.exists():
@@ -59,7 +62,8 @@ def main() -> None:
             nfkit.protect(
                 box, given.data, given.test_data, output=given.folder / f"{name}.nf.onnx", record=record, ber=rate,
                 generator=given.generator, minutes=given.minutes, chips=given.chips, answer=answer, residual=True,
-                trust_data=given.trust_data, surrogates=others, allow_loss=True, around=False, force=True,
+                trust_data=given.trust_data, surrogates=others, distil=5000 if way == "imitation" else None,
+                allow_loss=True, around=False, force=True,
             )  # fmt: skip
             print("  ", row(record, rate), flush=True)
     if given.json:

@@ -120,10 +120,18 @@ class Limited:
             "repeat.",
         ),
     ] = None
+    distil: Annotated[
+        int | None,
+        typer.Option(
+            "--distil",
+            metavar="N",
+            help="Make such a model by imitating the base's answers to N training samples, each a query.",
+        ),
+    ] = None
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the workflow."""
-        return {"surrogates": tuple(self.surrogate or ())}
+        return {"surrogates": tuple(self.surrogate or ()), "distil": self.distil}
 
 
 @dataclass(frozen=True)
@@ -179,17 +187,17 @@ def protect(
     if is_address(model):
         if aim.max_loss is not None:
             raise OptionError("--max-loss is for files: behind an address no chips are simulated to plan with")
-        simulated = rate.ber is not None and not limited.surrogate
+        simulated = rate.ber is not None and not limited.surrogate and limited.distil is None
         if simulated or rate.vdd is not None or generating.energy_budget is not None:
             raise OptionError(
                 "--ber, --vdd and --energy-budget are for files: behind an address nothing is simulated or counted; "
-                "with --surrogate, --ber says at which rate the device works"
+                "with --surrogate or --distil, --ber says at which rate the device works"
             )
         protect_address(
             model, samples.data, samples.test_data, samples.labels, written.output, remote, generating.generator,
             budget.epochs, budget.minutes, batches.batch, batches.mirror, batches.shift or 0, batches.seed,
             answering.loss(0.01), measuring.optimization, model_input.settings(), written.force, record,
-            tuple(limited.surrogate or ()), rate.settings()["ber"],
+            tuple(limited.surrogate or ()), rate.settings()["ber"], limited.distil,
         )  # fmt: skip
         return
     remote.refuse()

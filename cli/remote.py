@@ -196,6 +196,7 @@ def protect_address(
     record: SeenRecord,
     surrogates: Sequence[Path] = (),
     ber: float | None = None,
+    distil: int | None = None,
 ) -> None:
     """`nfkit protect ADDRESS`: a front for a base that only answers; the arguments are the options of the command."""
     from nfkit.access.address import parse_address
@@ -228,7 +229,7 @@ def protect_address(
         with console.working("answers that were given are kept, and the same command goes on") as display:
             result = protect_answers(
                 endpoint, train, test, spec, config, target,
-                labels=labels, early_loss=early_loss, surrogates=surrogates, ber=ber,  # type: ignore[arg-type]
+                labels=labels, early_loss=early_loss, surrogates=surrogates, ber=ber, distil=distil,  # type: ignore[arg-type]
                 level=level, on_stage=display.say, on_progress=display,
             )  # fmt: skip
         usage = endpoint.record()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -27,12 +28,14 @@ from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.normalisation import tell_range
 from nfkit.model import ModelLike, load, sha256
-from nfkit.reports.protection import SurrogateFacts
+from nfkit.reports.protection import Distillation, SurrogateFacts
 
 if TYPE_CHECKING:
     from nfkit.learn.config import TrainConfig
     from nfkit.learn.subject import Answers, Surrogate, Surrogates
 
+DISTILLED_KEY = "nfkit.distilled"
+"""Metadata key of a surrogate that imitates a base: how it was made."""
 CHIPS = VALIDATION_CHIPS[:4]
 """Chips of the base that the best state is chosen on."""
 _SAMPLES = 500
@@ -80,9 +83,13 @@ def load_surrogates(models: Sequence[ModelLike], spec: InputSpec, data: Dataset,
             raise OptionError(f"surrogate {name} tells {count} classes apart, the base {classes}: give another")
         accuracy = float((runner.classify(form.encode(tried.x)) == tried.y).mean())
         if accuracy < _FLOOR / classes:
+            why = (
+                "the imitation has learned too little: give more answers to --distil, or more minutes"
+                if distillation_of(model)
+                else "it has another task, or other classes"
+            )
             raise OptionError(
-                f"surrogate {name} is right on {100 * accuracy:.1f} % of {len(tried)} samples of {data.name}: it has "
-                "another task, or other classes"
+                f"surrogate {name} is right on {100 * accuracy:.1f} % of {len(tried)} samples of {data.name}: {why}"
             )
         found.append(Surrogate(name, model, fault_sites(model), form))
     return found
@@ -105,7 +112,17 @@ def stand_in_for(
 
 def facts_of(surrogates: Sequence[Surrogate], losses: Mapping[str, float]) -> tuple[SurrogateFacts, ...]:
     """What a record says of surrogates, and how well the generator drives each."""
-    return tuple(SurrogateFacts(s.name, sha256(s.model), losses.get(s.name)) for s in surrogates)
+    return tuple(
+        SurrogateFacts(s.name, sha256(s.model), losses.get(s.name), distillation_of(s.model)) for s in surrogates
+    )
+
+
+def distillation_of(model: ir.Model) -> Distillation | None:
+    """How a surrogate was made that imitates a base; None where it was not, or does not say."""
+    try:
+        return msgspec.json.decode(model.metadata_props[DISTILLED_KEY], type=Distillation)
+    except (KeyError, msgspec.MsgspecError):
+        return None
 
 
 def _ask(base: ir.Model, errors: BitErrors, layout: Layout, level: Level) -> list[Answers]:

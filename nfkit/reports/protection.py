@@ -27,6 +27,20 @@ class HeldOut(msgspec.Struct, frozen=True):
     perturbed: float
 
 
+class Distillation(msgspec.Struct, frozen=True):
+    """How a surrogate was made that imitates a base.
+
+    Attributes:
+        samples: How many answers of the base it was made of.
+        held_out: How many of these judged it.
+        agreement: Share of those that it classifies as the base does.
+    """
+
+    samples: int
+    held_out: int
+    agreement: float
+
+
 class SurrogateFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """A model that a generator was trained through in place of the base.
 
@@ -34,11 +48,24 @@ class SurrogateFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         name: What it is called.
         sha256: Digest of its graph.
         loss: Running mean of the EOPM loss at the end; None where training ended before it.
+        distilled: How it was made, where it imitates the base.
     """
 
     name: str
     sha256: str
     loss: float | None = None
+    distilled: Distillation | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.loss is None else f"{self.name} (loss {self.loss:.2f})"
+
+    @property
+    def imitation(self) -> str | None:
+        """How well it imitates the base, in words; None where it is another model."""
+        if self.distilled is None:
+            return None
+        share = f"{100 * self.distilled.agreement:.1f} % of {self.distilled.held_out} held-out samples"
+        return f"{self.name} imitates the base by {self.distilled.samples} of its answers: it agrees with it on {share}"
 
 
 class CourseMark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -188,13 +215,11 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             f"{self.precision}; trained for {self.training.seconds / 60:.1f} minutes"
             + (", ended early" if self.interrupted else "")
         )
-        through = [
-            f"{surrogate.name} (loss {surrogate.loss:.2f})" if surrogate.loss is not None else surrogate.name
-            for surrogate in self.training.surrogates
-        ]
+        through = self.training.surrogates
         notes = [*measured.notes, *(self.answer.sentences() if self.answer else [])]
         if through:
-            notes.append(f"trained through {', '.join(through)} in place of the base, at 1.5 times the rate")
+            notes.append(f"trained through {', '.join(map(str, through))} in place of the base, at 1.5 times the rate")
+            notes += [surrogate.imitation for surrogate in through if surrogate.imitation]
         if self.float_generator is not None and self.evaluation.points[0].protected is not None:
             clean = (self.evaluation.clean_protected or 0.0) - self.float_generator.clean
             faulty = self.evaluation.points[0].protected.mean - self.float_generator.protected.mean

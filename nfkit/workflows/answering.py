@@ -32,6 +32,8 @@ from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.answering import best
 from nfkit.model import ModelLike, sha256
 from nfkit.progress import OnProgress, silent
+from nfkit.remedies.distillation import after_distilling, imitation_of
+from nfkit.remedies.distillation import distil as distilled
 from nfkit.remedies.neuralfuse import CHECKPOINT_SUFFIX, require_torch
 from nfkit.remedies.surrogates import facts_of, load_surrogates
 from nfkit.reports.fronted import Fronted as Record
@@ -57,6 +59,11 @@ WHY_SURROGATES = (
     "a base that only answers gives no gradients: the generator is trained through surrogates at 1.5 times the rate, "
     "the base's own answers choose its best state, and whether its transform is used; its evidence joins the base's "
     "answer"
+)
+WHY_DISTILLED = (
+    "a base that only answers gives no gradients: a network that imitates its answers is made first, and the generator "
+    "is trained through that at 1.5 times the rate; the base's own answers choose its best state, and whether its "
+    "transform is used; its evidence joins the base's answer"
 )
 _CHOOSING_SAMPLES = 128
 """Held-out samples that the base is asked for each time a state may be the best so far: each is a query."""
@@ -85,6 +92,8 @@ class Fronted:
     @property
     def why(self) -> str:
         """Why it was made this way."""
+        if any(facts.distilled for facts in self.surrogates):
+            return WHY_DISTILLED
         return WHY_SURROGATES if self.surrogates else WHY
 
     def record(self, usage: dict[str, Any] | None = None) -> Record:
@@ -117,6 +126,7 @@ class Fronted:
         if self.surrogates:
             through = ", ".join(facts.name for facts in self.surrogates)
             does = "changes what the base is shown" if self.front.transform else "would help nothing, and was left out"
+            lines += [facts.imitation for facts in self.surrogates if facts.imitation]
             lines.append(f"trained through {through}: its transform {does}, by the base's own answers")
         return [*lines, *self.front.sentences()]
 
@@ -133,6 +143,7 @@ def protect_answers(
     early_loss: float | None = 0.01,
     surrogates: Sequence[ModelLike] = (),
     ber: float | None = None,
+    distil: int | None = None,
     level: Level = "all",
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: OnProgress = silent,
@@ -151,6 +162,8 @@ def protect_answers(
         early_loss: Accuracy that early answers may cost, as a share; None to ask the base always.
         surrogates: Models of the same task to train a transform of the base's input through.
         ber: Bit error rate of the base, which surrogates are trained for; 1 % by default.
+        distil: How many samples of `data` the base is asked for, each a query, to make a surrogate of its answers; it
+            is kept beside the output.
         level: Optimisation level of the front.
         on_stage: Called with a sentence when a new stage begins.
         on_progress: Told how far the training is.
@@ -166,8 +179,8 @@ def protect_answers(
     from nfkit.learn.subject import Surrogates
     from nfkit.learn.train import train
 
-    on_stage(WHY_SURROGATES if surrogates else WHY)
-    if ber is not None and not surrogates:
+    on_stage(WHY_DISTILLED if distil is not None else WHY_SURROGATES if surrogates else WHY)
+    if ber is not None and not surrogates and distil is None:
         raise OptionError("a rate is for surrogates: of a base that only answers nothing is simulated")
     fitting, measuring = split_in_two(test)
     classes = base.about.classes
@@ -181,6 +194,13 @@ def protect_answers(
     rest, held_out = data.hold_out(0.1, config.seed)
     stand_in: Surrogates | None = None
     settings: TrainConfig = config
+    if distil is not None:
+        path = imitation_of(output)
+        distilled(
+            base, base.about.identity, rest, spec, distil, config, path,
+            level=level, on_stage=on_stage, on_progress=on_progress,
+        )  # fmt: skip
+        surrogates, config = (*surrogates, path), after_distilling(config)
     if surrogates:
         settings = TrainConfig(
             config.generator, BitErrors(DEFAULT_RATE if ber is None else ber), Iid(), epochs=config.epochs,

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nfkit.access.base import GraphBase
 from nfkit.access.runtime import Level
 from nfkit.errors import OptionError
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import RowCallback
-from nfkit.model import ModelLike, check_output, default_output
+from nfkit.model import ModelLike, check_output, default_output, sha256
 from nfkit.outputs import check_writable
 from nfkit.plans.tolerance import CONFIDENCE, check_tolerance
 from nfkit.progress import OnProgress, silent
 from nfkit.remedies.both_ends import TrustData
+from nfkit.remedies.distillation import after_distilling, imitation_of
+from nfkit.remedies.distillation import distil as imitate
 from nfkit.remedies.neuralfuse import (
     CHECKPOINT_SUFFIX,
     GeneratorPrecision,
@@ -75,6 +78,7 @@ def protect(
     trust_data: DataLike | None = None,
     base_accuracy: float | None = None,
     surrogates: Sequence[ModelLike] = (),
+    distil: int | None = None,
     max_loss: float | None = None,
     can: str | Iterable[str] = (),
     confidence: float = CONFIDENCE,
@@ -127,6 +131,8 @@ def protect(
             out of `data` by default.
         base_accuracy: Accuracy, a share, of the base on samples that it has not seen, where it has seen `data`.
         surrogates: Models of the same task to train through, where the base has operators without a gradient.
+        distil: How many training samples the base is asked for, to make a surrogate that imitates its answers; that is
+            kept beside the output.
         max_loss: Accuracy, a share, that may be lost: what can be had without a generator is planned first, then what
             can be had with it, early answers included; the file is set to that. One half of the test data chooses, the
             other confirms and measures. By default the file is made for a bit error rate instead.
@@ -178,15 +184,18 @@ def protect(
         choice = choose_generator(base, known, config, strengths[0], scale, budget, allow_loss, widest)
         config, reason = replace(config, generator=choice.name), choice.reason
         on_stage(reason)
-        changes = True if residual is None and surrogates else residual
+        through = bool(surrogates) or distil is not None
+        changes = True if residual is None and through else residual
         config, why = with_answer(config, answer, changes, base, known, early, training)
         on_stage(why)
-        if surrogates and config.looks_only:
-            raise OptionError("surrogates train what changes the base's input: leave out --no-residual, or --surrogate")
+        if through and config.looks_only:
+            raise OptionError(
+                "surrogates train what changes the base's input: leave out --no-residual, or --surrogate and --distil"
+            )
     else:
         scale, reason = inputs.scale_of(base, config.errors, memory.curve, extrapolate=memory.extrapolate), ""
         mirror = config.mirror
-    refuse_unprotectable(base, generator_precision, gradients=not (config.looks_only or surrogates))
+    refuse_unprotectable(base, generator_precision, gradients=not (config.looks_only or surrogates or distil))
     taken = data_for_training(
         base, model, data, test, known, config.seed, labels=labels, allow_low_accuracy=allow_low_accuracy, level=level
     )
@@ -219,6 +228,13 @@ def protect(
         on_stage("planning without a generator first")
         first = aim.before(base, Provenance.of(model, base, held_back).model)
         on_stage(first.brief())  # its rows stand in the table at the end, too
+    if distil is not None:
+        imitation = imitation_of(path)
+        imitate(
+            GraphBase(base, level=level), sha256(base), train.hold_out(0.1, config.seed)[0], known, distil, config,
+            imitation, level=level, on_stage=on_stage, on_progress=on_progress,
+        )  # fmt: skip
+        surrogates, config = (*surrogates, imitation), after_distilling(config)
     trust = TrustData(unseen, base_accuracy, early_loss if early else None)
     made = shield(
         model, train, held_back, known, config, checkpoint_of(path),

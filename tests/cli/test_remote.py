@@ -171,6 +171,10 @@ def test_what_has_to_be_given_is_asked_for(refused, files, device):
     for options, said in ((["--ber", "0.01"], "are for files"), ([], "give --range LOW HIGH")):
         result = CliRunner().invoke(app, ["protect", device, "--data", str(files.data), *options])
         assert said in str(result.exception)
+    few = CliRunner().invoke(
+        app, ["protect", device, "--data", str(files.data), "--range", "-1", "1", "--ber", "1%", "--distil", "9"]
+    )
+    assert "9 answers are too few to imitate a base by" in str(few.exception)
     assert "5 samples have to be asked for, and 4 of --queries 4" in refused(
         *data, "--range", "-1", "1", "--samples", 5, "--queries", 4
     )

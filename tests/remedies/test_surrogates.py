@@ -1,5 +1,6 @@
 """A base without gradients, protected through models of the same task."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,6 +15,8 @@ from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.gradients.frozen import find_unsupported
 from nfkit.model import load, save, sha256
 from nfkit.remedies.surrogates import load_surrogates
+from nfkit.reports.protection import Protection
+from nfkit.reports.reading import encode
 from nfkit.workflows.protection import protect
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -89,6 +92,20 @@ def test_a_base_without_gradients_is_protected_through_another_model(task, tmp_p
     x = find_input(closed).encode(data.x[:32])
     assert (Runner(prefix)(x) != x).any()
     assert result.training.held_out.clean > 0.25
+
+
+def test_a_base_without_gradients_is_protected_through_an_imitation(task, tmp_path):
+    closed, _, _, data = task
+    result = protect(
+        closed, data, output=tmp_path / "closed.nf.onnx", ber=0.02, generator="conv-s", epochs=8, batch=32, copies=2,
+        chips=2, around=False, distil=190, allow_loss=True, allow_low_accuracy=True,
+    )  # fmt: skip
+    (through,) = result.training.surrogates
+    assert through.name == "closed.nf.surrogate"
+    assert (through.distilled.samples, through.distilled.held_out) == (190, 19)
+    assert any("imitates the base by 190 of its answers" in note for note in result.overview().notes)
+    assert sha256(split(load(tmp_path / "closed.nf.onnx"))[1]) == sha256(closed)
+    assert msgspec.json.decode(encode(result), type=Protection).training.surrogates == result.training.surrogates
 
 
 def test_without_surrogates_the_way_out_is_named(task, tmp_path):

@@ -7,10 +7,14 @@ import pytest
 
 from nfkit.access.base import Description, FunctionBase, Tensor
 from nfkit.access.guarded import Guarded
+from nfkit.access.runtime import Runner
 from nfkit.data import Dataset
 from nfkit.errors import AccessError, DataError, OptionError
+from nfkit.faults import BitErrors, Chip
 from nfkit.graph.fusion.fused import JOINT
+from nfkit.graph.injection.inject import count_faults
 from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.config import EvidenceConfig
 from nfkit.learn.train import train
 from nfkit.model import load
@@ -204,6 +208,57 @@ def test_surrogates_train_a_transform_and_the_base_decides_whether_it_helps(pars
     rest = TEST.select(np.arange(1, 200, 2))
     assert int((Guarded(output, base)(rest.x).argmax(1) == rest.y).sum()) == result.front.after.accuracy.hits
     assert result.front.after.accuracy.value >= result.front.before.accuracy.value
+
+
+def test_an_imitation_of_the_base_stands_in_for_it(tmp_path):
+    device, output, stages = Device(), tmp_path / "f.onnx", []
+    config = EvidenceConfig("hint-8", epochs=8.0, batch=32, seed=1)
+
+    def protect(base):
+        return protect_answers(
+            base, TRAIN, TEST, SPEC, config, output, distil=360, ber=0.01, early_loss=None, on_stage=stages.append
+        )
+
+    result = protect(device)
+    asked = device.asked
+    (facts,) = result.surrogates
+    assert facts.name == "f.surrogate"
+    assert (facts.distilled.samples, facts.distilled.held_out) == (360, 36)
+    assert facts.distilled.agreement >= 0.6
+    assert "a network that imitates its answers is made first" in result.why
+    said = f"agrees with it on {100 * facts.distilled.agreement:.1f} % of 36 held-out samples"
+    assert any(said in line for line in result.sentences())
+    # The file is a model by itself: it agrees as was said, and holds codes that can err.
+    student = load(tmp_path / "f.surrogate.onnx")
+    sites = fault_sites(student)
+    assert {site.bits for site in sites} == {8}
+    assert count_faults(student, sites, Chip(1), BitErrors(0.01))[0] > 0
+    agreed = Runner(student).classify(SPEC.normalise(SPEC.encode(TEST.x))) == Device()(TEST.x).argmax(1)
+    assert agreed.mean() >= 0.6
+    # Again, it is taken as it is: only the choice of the state, the fit and the measurement ask.
+    again = Device()
+    assert protect(again).surrogates == result.surrogates
+    assert again.asked == asked - 360
+    assert any("taken as it is" in stage for stage in stages)
+
+
+def test_a_base_that_names_its_best_class_is_imitated(tmp_path):
+    device = Device()
+    about = Description("named", "1", device.about.input, 4, "top-1")
+    named = FunctionBase(lambda x: device(x).argmax(1), about)
+    result = protect_answers(named, TRAIN, TEST, SPEC, CONFIG, tmp_path / "f.onnx", distil=200, early_loss=None)
+    assert result.surrogates[0].distilled.agreement >= 0.6
+
+
+def test_what_cannot_be_imitated_and_what_is_in_the_way(tmp_path):
+    output, device = tmp_path / "f.onnx", Device()
+    with pytest.raises(OptionError, match="50 answers are too few to imitate a base by: give 100 or more to --distil"):
+        protect_answers(device, TRAIN, TEST, SPEC, CONFIG, output, distil=50)
+    (tmp_path / "f.surrogate.onnx").write_bytes(b"mine")
+    with pytest.raises(OptionError, match="is no imitation of a base that nfkit made: move it away"):
+        protect_answers(device, TRAIN, TEST, SPEC, CONFIG, output, distil=200)
+    assert (tmp_path / "f.surrogate.onnx").read_bytes() == b"mine"
+    assert device.asked == 0
 
 
 def test_a_rate_is_for_surrogates(tmp_path):
