@@ -26,13 +26,27 @@ linear (float[N, 4] x) => (float[N, 3] y) <float s = {0.5}> {
 """
 
 
+QUADRANTS = """
+<ir_version: 8, opset_import: ["" : 18]>
+quadrants (float[N, 1, 16, 16] image) => (float[N, 4] scores)
+<float s_image = {0.0078125}, int8 z_image = {0}, float s_w = {0.002}>
+{
+    q = QuantizeLinear (image, s_image, z_image)
+    f = DequantizeLinear (q, s_image, z_image)
+    w_f = DequantizeLinear (w, s_w)
+    c = Conv <strides = [8, 8]> (f, w_f)
+    scores = Flatten (c)
+}
+"""
+
+
 @pytest.fixture
 def start(parse, tmp_path):
-    """start(port): `nfkit serve` in a process of its own, and the address that it says."""
-    path = save(parse(MODEL, w=np.random.default_rng(0).integers(-9, 9, (4, 3), np.int8)), tmp_path / "linear.onnx")
+    """start(port, path): `nfkit serve` in a process of its own, and the address that it says."""
+    linear = save(parse(MODEL, w=np.random.default_rng(0).integers(-9, 9, (4, 3), np.int8)), tmp_path / "linear.onnx")
     running = []
 
-    def serve(port=0):
+    def serve(port=0, path=linear):
         command, environment = [PROGRAM, "serve", path, "--port", str(port)], os.environ | {"OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         running.append(process)
@@ -42,6 +56,15 @@ def start(parse, tmp_path):
     for process in running:
         process.kill()
         process.communicate()
+
+
+def asked(proxy, tensor):
+    """How often each sample was sent."""
+    times = Counter()
+    for headers, body in proxy.requests:
+        message = decode("inputs", {k.lower(): v for k, v in headers.items()}, body)
+        times.update(map(digest, message.tensors[tensor]))
+    return times
 
 
 def test_a_run_that_is_killed_goes_on(start, intercept, tmp_path):
@@ -81,12 +104,74 @@ def test_a_run_that_is_killed_goes_on(start, intercept, tmp_path):
         expected = int((model(data["x"]).argmax(1) == data["y"]).sum())
     assert killed["accuracy"]["hits"] == expected
 
-    times = Counter()
-    for headers, body in proxy.requests:
-        message = decode("inputs", {k.lower(): v for k, v in headers.items()}, body)
-        times.update(map(digest, message.tensors["x"]))
+    times = asked(proxy, "x")
     assert len(times) == 96
     # Twice, what was on its way when somebody died: three calls of eight.
     assert Counter(times.values()) == {1: 72, 2: 24}
     assert killed["base"]["queries_of_all_runs"] == 96 + 24
     assert (killed["base"]["known"], killed["base"]["answered"]) == (24, 72)
+
+
+def test_a_protection_that_is_killed_three_times_ends_with_the_same_front(parse, start, intercept, tmp_path):
+    random, names = np.random.default_rng(0), ("train", "test")
+    for name, count in zip(names, (80, 40), strict=True):
+        x, y = random.integers(0, 160, (count, 16, 16, 1)), random.integers(0, 4, count)
+        for image, label in zip(x, y, strict=True):
+            image[8 * (label // 2) :][:8, 8 * (label % 2) :][:, :8] += 80
+        np.savez(tmp_path / f"{name}.npz", x=x.astype(np.uint8), y=y)
+    path = save(parse(QUADRANTS, w=np.full((1, 1, 8, 8), 64, np.int8)), tmp_path / "quadrants.onnx")
+    server, address = start(path=path)
+    proxy, whole = intercept(address), intercept(address)
+    state = {"server": server, "client": None}
+
+    def kill(process):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def on_ask(number):
+        if number == 3:
+            kill(state["client"])
+        if number == 6:  # the line breaks
+            raise ConnectionResetError
+        if number == 8:  # the server dies with a question on its way, and another one takes its place
+            kill(state["server"])
+            state["server"], _ = start(int(address.split("/")[2].split(":")[1]), path)
+            raise ConnectionResetError
+
+    proxy.on_ask = on_ask
+
+    def protect(to, name):
+        """The program's exit code; labels are the base's answers, so that each sample is a query."""
+        command = [PROGRAM, "protect", to, "--data", "train.npz", "--test-data", "test.npz", "--labels", "base"]
+        command += [
+            "--range",
+            "-1",
+            "1",
+            "--generator",
+            "hint-8",
+            "--epochs",
+            "1",
+            "--batch",
+            "16",
+            "-o",
+            f"{name}.onnx",
+        ]
+        command += ["--call-batch", "8", "--concurrency", "1", "--answers", f"{name}.sqlite", "--json", f"{name}.json"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        state["client"] = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        state["client"].communicate()
+        return state["client"].returncode
+
+    assert [protect(proxy.address, "killed") for _ in range(2)] == [-signal.SIGKILL, 0]
+    assert protect(whole.address, "whole") == 0
+    assert (tmp_path / "killed.onnx").read_bytes() == (tmp_path / "whole.onnx").read_bytes()
+    killed, unbroken = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("killed", "whole"))
+    for record in (killed, unbroken):
+        for differs in ("base", "command", "output", "said"):
+            del record[differs]
+    assert killed == unbroken
+    assert set(asked(whole, "image").values()) == {1}
+    # Twice, what was on its way when somebody died: three calls of eight.
+    assert Counter(asked(proxy, "image").values()) == {1: 120 - 24, 2: 24}
