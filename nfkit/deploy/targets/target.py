@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from nfkit.graph.operators.operands import ORT
+from nfkit.graph.operators.operands import ORT, integer
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Target:
 
 def is_blocked(node: ir.Node) -> bool:
     """Whether a node dequantises by blocks."""
-    return "block_size" in node.attributes and node.attributes["block_size"].as_int() > 0
+    return integer(node, "block_size", 0) > 0
 
 
 def is_per_channel(node: ir.Node) -> bool:

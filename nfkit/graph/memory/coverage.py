@@ -18,7 +18,7 @@ from nfkit.graph.memory.flow import Reading
 from nfkit.graph.memory.inventory import QUANTISED_INSIDE, why_no_site
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, sites_of
 from nfkit.graph.memory.survey import Survey
-from nfkit.graph.operators.operands import OPERATORS, key_of, packed_in
+from nfkit.graph.operators.operands import OPERATORS, key_of, operand, packed_in, passed_on, standard_op
 from nfkit.graph.operators.vendors import is_vendors
 
 _LOOKED_UP = ("Gather", "GatherElements", "GatherND")
@@ -112,7 +112,7 @@ def coverage(model: ir.Model | Survey, sites: Iterable[str] | None = None, *, ge
     for name, entry in survey.stored.items():
         readings = survey.readings(name)
         weights = [reading for reading in readings if _reads_weight(entry.dtype, reading)]
-        hidden = not readings and _hidden(survey, name)
+        hidden = (not readings and _hidden(survey, name)) or _chooses(survey, name)
         if name not in faulted and (not (weights or hidden) or survey.is_filler(name)):
             continue
         if not generator and readings and all(_is_added(reading.node) for reading in readings):
@@ -145,6 +145,32 @@ def _hidden(survey: Survey, name: str) -> bool:
     )
 
 
+def _chooses(survey: Survey, name: str) -> bool:
+    """Whether a tensor is no weight, but says for each of more weights which of a few stored numbers it is."""
+    entry, paths = survey.stored[name], survey.flow.paths
+    if entry.dtype.is_floating_point() or entry.dtype.bitwidth > 16 or entry.tensor.size < 2:
+        return False  # integers of 32 and more bits are positions
+    pending = list(paths.uses(entry.value))
+    seen: set[tuple[int, int, int]] = set()
+    while pending:
+        node, index, calls = pending.pop()
+        key = (id(node), index, len(calls))
+        if key in seen:
+            continue
+        seen.add(key)
+        chosen = passed_on(node)
+        follows = index in chosen if chosen else standard_op(node) in ("Cast", "Equal", "Greater", "Less", "Not")
+        if follows:
+            pending += [use for output in node.outputs for use in paths.uses(output, calls)]
+        elif standard_op(node) in (*_LOOKED_UP, "Where"):
+            given = [value for i in chosen if (value := operand(node, i)) is not None]
+            numbers = [paths.number(value, calls) for value in given]
+            few = all(number is not None and number.size < entry.tensor.size for number in numbers)
+            if few and any(reading.role == "weight" for reading in survey.flow.readings(node.outputs[0])):
+                return True
+    return False
+
+
 def _weights_in(size: int, readings: list[Reading]) -> int:
     """Weights in a tensor of so many elements, each of which may pack several."""
     packed = [packed_in(end.node, end.index) for reading in readings for end in reading.ends]
@@ -153,6 +179,8 @@ def _weights_in(size: int, readings: list[Reading]) -> int:
 
 def _why(survey: Survey, name: str) -> str:
     site = next((site for site in sites_of(survey) if site.name == name), None)
+    if _chooses(survey, name):
+        return "they choose weights out of a few stored numbers, a form that nfkit does not read"
     if site is None:
         dtype = survey.stored[name].dtype
         if not dtype.is_floating_point() and survey.readings(name):

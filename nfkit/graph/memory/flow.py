@@ -31,6 +31,7 @@ from nfkit.graph.memory.storage import bodies, constant
 from nfkit.graph.operators.operands import (
     code_role,
     facts_of,
+    integer,
     is_scale,
     operand,
     passed_on,
@@ -172,8 +173,7 @@ class _Walk:
             return
         kind = facts_of(node).quantiser
         if kind == "dequantises":
-            attribute = node.attributes.get("axis")
-            axis = attribute.as_int() if attribute is not None else 1
+            axis = self._paths.integer(node, "axis", calls, 1)
             ends = list(self._behind(node, calls, False)) or [_end(node, index, "constant")]
             scale, zero_point = (self._paths.number(operand(node, i), calls) for i in (1, 2))
             yield _joined(node, ends, scale, zero_point, axis)
@@ -213,7 +213,7 @@ class _Walk:
         op = standard_op(node)
         others = [v for i, v in enumerate(node.inputs) if i != index and v is not None]
         role = value_role(node, index)
-        prevails = self._prevails(others, calls)
+        prevails = self._prevails(others, calls) or self._is_product(node.inputs[index], calls)
         if op == "Sub" and index == 1 and prevails and not self._prevails(others, calls, strictly=True):
             prevails = False  # of two alike the one that is taken off is the zero point
         if role != "weight" and not prevails:
@@ -224,7 +224,8 @@ class _Walk:
             return
         if coded and is_vendors(node):  # what that makes of codes only its maker knows
             return
-        becomes_float = op == "Cast" and _to_float(node)
+        target = ir.DataType(self._paths.integer(node, "to", calls, 0))
+        becomes_float = op == "Cast" and target.is_floating_point()
         for reading in self._behind(node, calls, coded and not becomes_float):
             if coded and becomes_float and reading.role in ("constant", "scale"):
                 continue  # integers that end anywhere but in a layer are no quantised weights
@@ -260,6 +261,21 @@ class _Walk:
             return True
         return self._own_rank > max(ranks) if strictly else self._own_rank >= max(ranks)
 
+    def _is_product(self, value: ir.Value | None, calls: Calls) -> bool:
+        """Whether a constant is a product of stored matrices: weights of low rank, however few elements these have."""
+        pending, seen = [(value, calls)], set()
+        while pending:
+            found, within = pending.pop()
+            found, within = self._paths.outside(found, within) if found is not None else (None, within)
+            node = found.producer() if found is not None else None
+            if node is None or (id(node), within) in seen:
+                continue
+            seen.add((id(node), within))
+            if facts_of(node).passes is None and "weight" in facts_of(node).values.values():
+                return True
+            pending.extend((v, within) for v in node.inputs)
+        return False
+
     @cached_property
     def _own_rank(self) -> tuple[int, int]:
         return _rank(self._start)
@@ -272,11 +288,11 @@ def label(node: ir.Node) -> str:
 
 def code_type(node: ir.Node) -> ir.DataType:
     """Type of the codes that a QuantizeLinear makes."""
-    zero_point, stated = operand(node, 2), node.attributes.get("output_dtype")
+    zero_point, stated = operand(node, 2), integer(node, "output_dtype", 0)
     if zero_point is not None and zero_point.dtype is not None:
         return zero_point.dtype
-    if stated is not None and stated.as_int():
-        return ir.DataType(stated.as_int())
+    if stated:
+        return ir.DataType(stated)
     return node.outputs[0].dtype or ir.DataType.UINT8
 
 
@@ -313,13 +329,17 @@ def _rank(root: ir.Value) -> tuple[int, int]:
         return count, 0
     if dtype in CODES:
         numbers = tensor.numpy() if tensor is not None else content
-        masks = numbers is not None and numbers.size and int(numbers.min()) >= 0 and int(numbers.max()) <= 1
-        return count, 1 if masks else 2
+        return count, 1 if numbers is not None and _is_mask(numbers) else 2
     return count, 1 if dtype.is_floating_point() else 0
 
 
-def _to_float(node: ir.Node) -> bool:
-    return "to" in node.attributes and ir.DataType(node.attributes["to"].as_int()).is_floating_point()
+def _is_mask(codes: npt.NDArray[Any]) -> bool:
+    """Whether all are 0 or 1, or 0 or all ones, as a bitwise And wants them."""
+    if not codes.size:
+        return False
+    ones = int(np.iinfo(codes.dtype).max) if codes.dtype.kind == "u" else -1
+    numbers = codes.astype(np.int64)
+    return any(bool(np.isin(numbers, (0, one)).all()) for one in (1, ones))
 
 
 def _product(

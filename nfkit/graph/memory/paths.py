@@ -143,6 +143,15 @@ class Paths:
             return None if found.const_value is None else np.asarray(found.const_value.numpy())
         return constant(found)
 
+    def integer(self, node: ir.Node, name: str, calls: Calls, default: int) -> int:
+        """An integer attribute of a node, which inside a function may stand for one that its caller gives."""
+        attribute = node.attributes.get(name)
+        while attribute is not None and attribute.is_ref() and calls:
+            wanted, call = str(attribute.ref_attr_name), calls[-1]
+            stated = self._functions[call.op_identifier()].attributes.get(wanted)
+            attribute, calls = call.attributes.get(wanted, stated), calls[:-1]
+        return default if attribute is None or attribute.is_ref() or attribute.value is None else attribute.as_int()
+
     def _sources(self, value: ir.Value, calls: Calls) -> _Sources:
         """What a value is computed from, and the key that answers about it are kept by; None for a model's input."""
         asked = (id(value), calls)

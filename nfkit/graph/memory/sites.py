@@ -33,6 +33,7 @@ from nfkit.graph.operators.operands import Role as Role
 
 ROLE_KEY = "nfkit.role"
 """Metadata key on nodes that nfkit adds to a model: `generator` marks the prefix of a fused file, `answer` its end."""
+_FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 ADDED_ROLES = ("generator", "answer")
 """Values of that key."""
 
@@ -157,11 +158,31 @@ def fault_sites(model: ir.Model, *, generator: bool = False, roles: tuple[Role, 
     parts = ("base", "generator") if generator else ("base",)
     sites = [s for s in sites_of(survey) if s.role in roles and s.part in parts]
     if not sites:
-        raise ModelError(
-            f"graph '{model.graph.name}' stores no weights as integers, so there are no bits to fault: "
-            "quantise it first (nfkit quantize), or check that no optimiser folded them to float"
-        )
+        raise ModelError(_without_integers(model, survey))
     return sites
+
+
+def _without_integers(model: ir.Model, survey: Survey) -> str:
+    """Why there is nothing to fault, and what to do, by the types that the weights have instead."""
+    what = f"graph '{model.graph.name}' stores no weights as integers"
+    others = [
+        (name, entry.dtype)
+        for name, entry in survey.stored.items()
+        if entry.dtype not in _FLOATS and any(reading.role == "weight" for reading in survey.readings(name))
+    ]
+    if not others:
+        return (
+            f"{what}, so there are no bits to fault: quantise it first (nfkit quantize), or check that no optimiser "
+            "folded them to float"
+        )
+    name, dtype = others[0]
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    if dtype.is_floating_point():
+        way = "export the model in int8 or uint8, or give its float original to nfkit quantize"
+    else:
+        way = "store its codes in 8 or 16 bits (nfkit fold does so where the graph casts them to these)"
+    held = f"'{name}'{more} of {dtype.name.lower()}"
+    return f"{what} of up to 16 bits, so there are no bits to fault, but {held}: {way}"
 
 
 def codes(model: ir.Model, site: WeightSite) -> npt.NDArray[Any]:

@@ -55,7 +55,13 @@ class Stored:
             ModelError: When the file names the tensor without its content.
         """
         node = self.node
-        tensor = self.value.const_value if node is None else node.attributes["value"].as_tensor()
+        if node is None:
+            tensor = self.value.const_value
+        elif "value" in node.attributes:
+            tensor = node.attributes["value"].as_tensor()
+        else:
+            listed = constant(self.value)
+            tensor = None if listed is None else ir.tensor(listed, name=self.value.name)
         if tensor is None:
             raise ModelError(f"initializer '{self.name}' has no data: load the model with its external data beside it")
         return tensor
@@ -181,7 +187,10 @@ def _within(holder: ir.Graph | ir.Function, prefix: str) -> Iterator[Stored]:
 
 def _holds_tensor(node: ir.Node) -> bool:
     # Inside a function the attribute may stand for one that the caller gives.
-    return "value" in node.attributes and not node.attributes["value"].is_ref()
+    return any(
+        name in node.attributes and not node.attributes[name].is_ref()
+        for name in ("value", "value_floats", "value_ints")
+    )
 
 
 def _like(old: ir.TensorProtocol, array: npt.NDArray[Any]) -> ir.TensorProtocol:

@@ -58,9 +58,7 @@ def packed_in(node: ir.Node, index: int) -> int:
     coded, value = facts_of(node).codes.get(index), operand(node, index)
     if coded is None or not coded.packed or value is None or value.dtype is None:
         return 1
-    attribute = node.attributes.get(coded.packed)
-    bits = 4 if attribute is None else attribute.as_int()
-    return max(1, value.dtype.bitwidth // bits)
+    return max(1, value.dtype.bitwidth // integer(node, coded.packed, 4))
 
 
 def is_scale(node: ir.Node, index: int) -> bool:
@@ -72,7 +70,7 @@ def is_scale(node: ir.Node, index: int) -> bool:
 def is_transposed(node: ir.Node) -> bool:
     """Whether the node says that its weight operand is transposed."""
     name = facts_of(node).transposed
-    return bool(name) and name in node.attributes and bool(node.attributes[name].as_int())
+    return bool(name) and bool(integer(node, name, 0))
 
 
 def passed_on(node: ir.Node) -> tuple[int, ...]:
@@ -83,6 +81,12 @@ def passed_on(node: ir.Node) -> tuple[int, ...]:
     if facts.passes is None:
         return ()
     return tuple(range(len(node.inputs))) if facts.passed is None else facts.passed
+
+
+def integer(node: ir.Node, name: str, default: int) -> int:
+    """An integer attribute; the default where the node has none, or stands in a function whose callers give it."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None or attribute.is_ref() else attribute.as_int()
 
 
 def operand(node: ir.Node, index: int) -> ir.Value | None:

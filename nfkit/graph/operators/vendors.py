@@ -17,10 +17,18 @@ from nfkit.graph.operators.table import QONNX as QONNX
 QUANT: frozenset[str] = frozenset({"Quant", "IntQuant"})
 """QONNX's integer quantiser, by its old and its new name."""
 
+QUARK: dict[tuple[str, str], str] = {
+    (domain, f"{prefix}{op}"): op
+    for domain, prefix in (("com.amd.quark", "Extended"), ("com.vai.quantize", "Vitis"))
+    for op in ("QuantizeLinear", "DequantizeLinear")
+}
+"""AMD Quark's quantisers, new and old, and the standard operators that compute the same of integers."""
+
 _FOLD = "turn them into stored integers and standard operators first (nfkit fold MODEL -o OUT), and use that file"
 _QUARK = (
-    "AMD Quark writes them for types that ONNX lacked: quantise again with quant_format=QuantFormat.QDQ in place of "
-    "ExtendedQuantFormat.QDQ, in int8 or uint8, which gives plain QuantizeLinear and DequantizeLinear"
+    "AMD Quark writes them for types that ONNX lacked: nfkit fold MODEL -o OUT makes them QuantizeLinear and "
+    "DequantizeLinear where their codes are integers; else quantise again with quant_format=QuantFormat.QDQ in place "
+    "of ExtendedQuantFormat.QDQ, in int8 or uint8"
 )
 _WAYS_OUT = {
     **dict.fromkeys(QONNX, _FOLD),

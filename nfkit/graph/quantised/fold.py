@@ -7,13 +7,16 @@ the codes into the file, under the name of the weight:
     w (float) -> QuantizeLinear -> ...        becomes    w (int8) -> ...
     w (int8) -> Clip(-8, 7) -> ...            becomes    w (int8, recorded as 4 bits) -> ...
     w (float) -> Quant (QONNX) -> ...         becomes    w (int8) -> DequantizeLinear -> ...
+    w (int64) -> Cast to int8 -> ...          becomes    w (int8) -> ...
     x -> Quant (QONNX) -> ...                 becomes    x -> QuantizeLinear -> Clip -> DequantizeLinear -> ...
+    ... -> ExtendedDequantizeLinear (Quark)   becomes    ... -> DequantizeLinear
 
 The result computes the same to the last bit, and is the file to ship.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,15 +29,19 @@ from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.memory.storage import bodies, every_node
 from nfkit.graph.operators.operands import QUANTIZE, key_of, operand, standard_op
-from nfkit.graph.operators.vendors import QONNX, explain, is_quant
+from nfkit.graph.operators.vendors import QONNX, QUARK, explain, is_quant
 from nfkit.graph.quantised.code_store import CodeStore
 from nfkit.graph.quantised.known import known, origin
 from nfkit.graph.quantised.qonnx import quantise_activation, store_weight
+from nfkit.graph.quantised.quark import standardise
 
 _FREE_INITIALIZERS = 4
 """IR version from which on initializers need not be inputs."""
 
+_MAKERS = frozenset(domain for domain, _ in QUARK)
 _BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
+_NARROW = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
+_WIDE = (np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint32), np.dtype(np.uint64))
 _REFUSED = {
     "BipolarQuant": "its codes have 1 bit, -1 or 1, and memories are counted from 2 bits on: use a narrow signed Quant "
     "of 2 bits",
@@ -61,9 +68,9 @@ class FoldQuantisedWeights(ir.passes.InPlacePass):
             RemoveInitializersFromInputsPass()(model)
             model.ir_version = _FREE_INITIALIZERS
         inside = {id(node) for function in model.functions.values() for node in function.all_nodes()}
-        store, opset, changed = CodeStore(model), model.opset_imports.get("", 1), False
+        store, opset = CodeStore(model), model.opset_imports.get("", 1)
         dependent = _dependent_on_inputs(model.graph)
-        refusals = []
+        changed, refusals = _standardise(model)
         for node in list(every_node(model)):
             if node.domain in QONNX:
                 refusals += _attempt(store, node, opset, dependent, id(node) in inside)
@@ -74,8 +81,9 @@ class FoldQuantisedWeights(ir.passes.InPlacePass):
             more = f"; and {len(refusals) - 5} more" if len(refusals) > 5 else ""
             raise UnsupportedError(f"the model cannot be folded: {'; '.join(refusals[:5])}{more}")
         store.finish()
-        for domain in QONNX & model.opset_imports.keys():
-            del model.opset_imports[domain]
+        for opset_imports, nodes in _owners(model):
+            for domain in (QONNX | _MAKERS) & opset_imports.keys() - {node.domain for node in nodes}:
+                del opset_imports[domain]
         return ir.passes.PassResult(model, changed)
 
 
@@ -95,8 +103,8 @@ def fold(model: ir.Model) -> ir.Model:
         if others:
             raise UnsupportedError(f"nfkit fold does not know {explain(others)}")
         raise ModelError(
-            "the graph quantises no constants, so there is nothing to fold: weights are either stored as integers "
-            "already (see nfkit inspect), or the model is not quantised"
+            "the graph quantises no constants to integers, so there is nothing to fold: weights are either stored as "
+            "integers already (see nfkit inspect), or the model is not quantised"
         )
     return result.model
 
@@ -120,7 +128,10 @@ def quantise(
         zero_point = np.zeros(scale.shape, ir.DataType(code).numpy() if code else np.uint8)
     kind = ir.DataType.from_numpy(zero_point.dtype)
     if not kind.is_integer():
-        raise UnsupportedError(f"{where} quantises to {zero_point.dtype}, which is no integer type")
+        raise UnsupportedError(
+            f"{where} quantises to {zero_point.dtype}, which is no integer type, and faults hit integers: export the "
+            "model with int8 or uint8 in its place"
+        )
     low = -(2 ** (kind.bitwidth - 1)) if kind.is_signed() else 0
     high = low + 2**kind.bitwidth - 1
     spread_scale, spread_zero = (_spread(p, x, axis, block, where) for p in (scale, zero_point))
@@ -145,6 +156,8 @@ def _fold_standard(store: CodeStore, node: ir.Node) -> bool:
     """Folds a QuantizeLinear of a constant, or a Clip of stored codes, in place; says whether it was one."""
     if node.outputs[0].is_graph_output() or not isinstance(node.graph, ir.Graph):
         return False
+    if standard_op(node) == "Cast":
+        return _fold_cast(store, node)
     is_clip = standard_op(node) == "Clip"
     if not is_clip and key_of(node) not in QUANTIZE:
         return False
@@ -164,6 +177,42 @@ def _fold_standard(store: CodeStore, node: ir.Node) -> bool:
     node.outputs[0].replace_all_uses_with(stored)
     store.remove(node)
     return True
+
+
+def _fold_cast(store: CodeStore, node: ir.Node) -> bool:
+    """Stores codes that the file holds in more bits than the graph reads of them, in place."""
+    target = ir.DataType(node.attributes["to"].as_int())
+    wide = known(operand(node, 0))
+    if target not in _NARROW or wide is None or wide.size < 2 or wide.dtype not in _WIDE:
+        return False
+    source = node.inputs[0]
+    assert source is not None
+    assert isinstance(node.graph, ir.Graph)
+    node.outputs[0].replace_all_uses_with(store.codes(node.graph, wide.astype(target.numpy()), source))
+    store.remove(node)
+    return True
+
+
+def _standardise(model: ir.Model) -> tuple[bool, list[str]]:
+    """Makes AMD Quark's quantisers standard, in place: whether there were any, and what stands against it."""
+    found, refusals = False, []
+    for opset_imports, nodes in _owners(model):
+        for node in nodes:
+            if node.domain not in _MAKERS or node.op_identifier() in model.functions:
+                continue
+            found = True
+            try:
+                standardise(node, opset_imports)
+            except UnsupportedError as error:
+                refusals.append(f"node '{node.name or node.outputs[0].name}' ({node.op_type}): {error}")
+    return found, refusals
+
+
+def _owners(model: ir.Model) -> Iterator[tuple[dict[str, int], list[ir.Node]]]:
+    """Opset imports, and the nodes that they hold for: of the graph, then of each function."""
+    yield model.opset_imports, list(model.graph.all_nodes())
+    for function in model.functions.values():
+        yield function.opset_imports, list(function.all_nodes())
 
 
 def _attempt(store: CodeStore, node: ir.Node, opset: int, dependent: set[int], inside: bool) -> list[str]:

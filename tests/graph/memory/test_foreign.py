@@ -11,7 +11,6 @@ from nfkit.errors import UnsupportedError
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.memory.inventory import inventory
 from nfkit.graph.memory.sites import fault_sites
-from nfkit.graph.quantised.fold import fold
 from nfkit.graph.quantised.preparation import refuse_quantised
 from nfkit.learn.gradients.frozen import refuse_unsupported
 
@@ -38,7 +37,7 @@ def mixed():
 
 
 @pytest.mark.parametrize(
-    "use", [fault_sites, Runner, count, refuse_quantised, refuse_unsupported, fold], ids=lambda use: use.__name__
+    "use", [fault_sites, Runner, count, refuse_quantised, refuse_unsupported], ids=lambda use: use.__name__
 )
 def test_every_way_in_names_nodes_and_way_out(mixed, use):
     match = r"com\.amd\.quark::ExtendedDequantizeLinear in node 'first'.*quant_format=QuantFormat\.QDQ"
