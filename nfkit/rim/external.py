@@ -56,7 +56,7 @@ def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def check_external(model: ir.Model, name: str) -> None:
-    """Refuses a model whose data is missing or shorter than its tensors.
+    """Refuses a model whose data is missing, shorter than its tensors, or elsewhere than in the model's folder.
 
     Args:
         model: The model.
@@ -72,6 +72,7 @@ def check_external(model: ir.Model, name: str) -> None:
         if path not in sizes:
             if not os.path.isfile(path):
                 raise ModelError(f"{where}, where there is no such file: put the model's external data beside it")
+            _check_place(path, str(tensor.base_dir), where)
             sizes[path] = os.path.getsize(path)
         first, length = tensor.offset or 0, tensor.nbytes if tensor.length is None else tensor.length
         if length != tensor.nbytes or first < 0:
@@ -84,6 +85,18 @@ def check_external(model: ir.Model, name: str) -> None:
                 f"{where}, up to byte {first + length}, but the file ends at {sizes[path]}: "
                 "copy it again, it is not whole"
             )
+
+
+def _check_place(path: str, folder: str, where: str) -> None:
+    """Refuses data that is not the model's own: what a link leads to may be any file of the machine."""
+    itself, inside = os.path.realpath(path), os.path.realpath(folder)
+    if os.path.commonpath([itself, inside]) != inside:
+        found = f"which is '{itself}', outside the model's folder"
+    elif os.stat(path).st_nlink > 1:
+        found = "a file that has other names elsewhere (hard links)"
+    else:
+        return
+    raise ModelError(f"{where}, {found}: copy the model and its data into one folder, as files of their own (cp -L)")
 
 
 def with_data(model: ir.Model) -> ir.Model:
