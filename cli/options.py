@@ -90,7 +90,7 @@ AnyCurve = Annotated[
     str | None, typer.Option("--curve", metavar="NAME|CSV", help="Voltage curve; by default that of the preset.")
 ]
 Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Go on beyond the ends of the curve.")]
-Chips = Annotated[int, typer.Option("--chips", min=1, help="Unseen chips to measure on.")]
+Chips = Annotated[int, typer.Option("--chips", min=1, max=950_000, help="Unseen chips to measure on.")]
 Chip = Annotated[int, typer.Option("--chip", min=0, help="Seed of the chip.")]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the record as JSON; - for stdout.")]
 Report = Annotated[

@@ -127,7 +127,7 @@ def check_writable(path: PathLike) -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"cannot write into the folder '{_shown(target.parent)}' ({error.strerror}): choose another with -o"
+            f"cannot write into the folder '{_shown(target.parent)}' ({error.strerror}): choose another folder"
         ) from error
 
 

@@ -12,6 +12,9 @@ from nfkit.faults.codes import AS_STORED, StorageCode, find_storage_code
 from nfkit.faults.ecc import NO_CORRECTION, Correction, find_correction
 from nfkit.faults.kinds import MAX_RATE, Asymmetric, FaultKind, find_kind
 
+_WIDEST = 32
+"""Bits of the widest codes that are ever faulted: biases, on request."""
+
 
 @dataclass(frozen=True)
 class BitErrors:
@@ -61,6 +64,10 @@ class BitErrors:
             raise OptionError(f"protected bits {list(self.protected_bits)}: positions count up from 0")
         if self.protected_top < 0:
             raise OptionError(f"protected top {self.protected_top}: give how many top bits never err, from 0 on")
+        if self.protected_top > _WIDEST:
+            raise OptionError(
+                f"protected top {self.protected_top}: no code has more than {_WIDEST} bits, so nothing errs"
+            )
         find_storage_code(self.storage)
         find_correction(self.ecc)
 

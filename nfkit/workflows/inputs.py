@@ -173,10 +173,12 @@ def find_chips(chips: int | Sequence[int], first_chip: int = EVALUATION_CHIPS[0]
     """Seeds of chips: so many from the first on, or as they are given.
 
     Raises:
-        OptionError: When there are none.
+        OptionError: When there are none, or more than there are.
     """
     if isinstance(chips, (bool, str)) or not isinstance(chips, (int, Sequence)):
         raise OptionError(f"chips are given as a number of them, or as their seeds, not as {_kind(chips)}")
+    if isinstance(chips, int) and chips > len(EVALUATION_CHIPS):
+        raise OptionError(f"{chips:,} chips: there are {len(EVALUATION_CHIPS):,} that nothing is trained or chosen on")
     seeds = range(first_chip, first_chip + chips) if isinstance(chips, int) else chips
     if not len(seeds):
         raise OptionError("nothing to measure: give at least one bit error rate and one chip")

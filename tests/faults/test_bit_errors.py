@@ -135,6 +135,11 @@ def test_top_bits_count_from_0():
         BitErrors(0.1, protected_top=-1)
 
 
+def test_more_top_bits_than_any_code_has_are_refused():
+    with pytest.raises(OptionError, match="no code has more than 32 bits, so nothing errs"):
+        BitErrors(0.1, protected_top=33)
+
+
 def test_records_hold_what_is_newer_where_it_is_set():
     errors = BitErrors(0.1, protected_top=2, storage="gray", ecc="secded-64")
     newer = {"protected_top": 2, "storage": "gray", "ecc": "secded-64"}

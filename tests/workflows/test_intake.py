@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from nfkit.cli.options import Chips
 from nfkit.data import load
 from nfkit.errors import DataError, OptionError
+from nfkit.faults import EVALUATION_CHIPS
+from nfkit.workflows.inputs import find_chips
 from nfkit.workflows.intake import data_for_measuring, data_for_training
 
 
@@ -74,3 +77,14 @@ def test_classes_are_numbered_by_names(zoo, beside, test_data):
     taken = data_for_measuring(model, beside / "m.onnx", beside / "n.npz", zoo.spec)
     assert taken.test.y.tolist() == test_data.y.tolist()
     assert [doubt.kind for doubt in taken.doubts] == ["changed by reading"]
+
+
+def test_more_chips_than_there_are_is_refused_before_they_are_counted_through():
+    assert len(find_chips(len(EVALUATION_CHIPS))) == len(EVALUATION_CHIPS)
+    with pytest.raises(OptionError, match="99,999,999,999 chips: there are 950,000 that nothing is trained"):
+        find_chips(99_999_999_999)
+
+
+def test_the_command_line_knows_how_many_chips_there_are():
+    (option,) = (part for part in Chips.__metadata__ if hasattr(part, "max"))
+    assert option.max == len(EVALUATION_CHIPS)
