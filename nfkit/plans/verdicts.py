@@ -3,7 +3,8 @@
 A protected model is recommended at an operating point only where it is surely more accurate than everything that saves
 at least as much: the whole two-way interval of each paired difference lies above 0. Where several points were measured,
 one half of the images chooses among them, and the chosen one is measured again on the other half and on fresh chips;
-what is reported is that figure. The burden of proof is the remedy's: where it is not ahead, the simpler way is named.
+what is reported is that figure. Where the half finds no point ahead, the figures are those of all images. The burden of
+proof is the remedy's: where it is not ahead, the simpler way is named.
 """
 
 from __future__ import annotations
@@ -77,8 +78,9 @@ def judge_pair(
     half = images[::2] if confirms else images
     comparisons = tuple(candidate.seen_on(half).compare(setting.broken_below) for candidate in candidates)
     ahead = [entry for entry in comparisons if entry.outcome == "ahead"]
-    if not ahead:
-        return _without_pair(comparisons, setting)
+    if not ahead:  # nothing was chosen, so no image need be held back: the figures are those of the table
+        whole = tuple(candidate.compare(setting.broken_below) for candidate in candidates)
+        return _without_pair(whole, setting)
     best = max(ahead, key=_surest_lead)
     confirmed = None
     accuracy: Spread = accuracy_spread(_of(candidates, best.point).answers)
@@ -147,7 +149,7 @@ def _without_pair(comparisons: tuple[Comparison, ...], setting: Setting) -> Verd
             "without errors; choose a milder voltage, or train another generator"
         )
         return _verdict("none", text, comparisons, setting)
-    if best.outcome == "undecided" and (rival.ahead.ci95 is None or rival.ahead.mean > 0):
+    if best.outcome in ("ahead", "undecided") and (rival.ahead.ci95 is None or rival.ahead.mean > 0):
         reason = "a single chip decides nothing" if rival.ahead.ci95 is None else f"the lead is {_points(rival.ahead)}"
         text = f"not decided at {where}: {pair} accurate, {rival.rival} {_share(rival.accuracy)}; {reason}: "
         return _verdict("undecided", text + "measure more chips and images", comparisons, setting)

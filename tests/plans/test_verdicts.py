@@ -165,6 +165,26 @@ def test_a_lead_that_does_not_hold_is_taken_back(candidates):
     assert "was ahead, but on fresh chips and images it is" in verdict.sentence
 
 
+def test_what_nothing_was_chosen_by_is_told_of_all_images():
+    system = candidate(0, 0.79, 0.85, 0.7, 0.8), candidate(1, 0.7, 0.8, 0.6, 0.75)
+    verdict = judge(*system, again=lambda point: pytest.fail("measured again"))
+    assert verdict.choice == "base"
+    shares = [f"{100 * a.mean():.1f} %" for a in (answers(0.85, 1), answers(0.79))]
+    assert f"the base by itself is {shares[0]} accurate, the protected model {shares[1]}" in verdict.sentence
+    assert [c.accuracy for c in verdict.comparisons] == [answers(0.79).mean(), answers(0.7).mean()]
+
+
+def test_a_lead_that_only_all_images_show_is_not_decided():
+    """Better on odd images alone: the half that chooses does not see it."""
+    pair, base = (np.tile(np.arange(IMAGES) % 4 < share, (8, 1)) for share in (4, 3))
+    rivals = (Rival.of("the faulty base", "base", base, saving=0.3, ber=RATES[0]),)
+    system = [Candidate(point, pair, 0.2, rivals) for point in (0, 1)]
+    verdict = judge(*system, again=lambda point: pytest.fail("measured again"))
+    assert verdict.choice == "undecided"
+    assert "the protected model 100.0 % accurate, the faulty base 75.0 %" in verdict.sentence
+    assert "measure more chips and images" in verdict.sentence
+
+
 def test_a_single_point_was_not_chosen_and_needs_no_confirming(candidates):
     def again(point):
         raise AssertionError("measured again")
