@@ -84,11 +84,11 @@ def energy(
     if ber is not None and vdd is not None:
         raise OptionError("--ber and --vdd both say how strong the errors are: give one of them")
     known = load_curve(voltage.curve or (PAPER_CURVE if preset == "paper" else DEFAULT_CURVE))
-    errors = BitErrors(0.0 if vdd is not None else 0.01 if ber is None else ber, kind)
+    scale = Scale(BitErrors(0.0, kind), BitErrors(0.1, kind).flips_per_cell() / 0.1, known, extrapolate)
     if vdd is not None:
-        point = known.at_volts(vdd, extrapolate=extrapolate)
+        errors, point = scale.at_volts(vdd).errors, known.at_volts(vdd, extrapolate=extrapolate)
     else:
-        scale = Scale(errors.at(0.0), BitErrors(0.1, kind).flips_per_cell() / 0.1, known, extrapolate)
+        errors = BitErrors(0.01 if ber is None else ber, kind)
         point = scale.require(errors.rate)
     graph = load(model)
     names = [name for given in compared.generator or () for name in (NETWORKS if given == "all" else (given,))]

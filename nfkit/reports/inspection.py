@@ -172,9 +172,10 @@ class EnergyCount(Readable, frozen=True, kw_only=True, tag_field="schema", tag="
 
     def overview(self) -> Overview:
         """One row a generator."""
+        what = f", counting {self.curve.rate}" if self.curve.rate else ""
         at = (
-            f"{self.point.volts_over_vmin:.3f} Vmin (bit error rate {100 * self.point.bit_error_rate:.3g} %), by the "
-            f"curve {self.curve.name}"
+            f"{self.point.volts_over_vmin:.3f} Vmin (bit error rate {100 * self.point.bit_error_rate:.3g} %{what}), by "
+            f"the curve {self.curve.name}"
         )
         first = f"at {at}, the voltage alone saves {100 * self.point.saving:.1f} % of the weight memory's energy"
         title = (

@@ -60,6 +60,20 @@ def test_energy_of_a_protected_model(invoke, files):
     assert saving["verdict"] in text
 
 
+def test_a_voltage_stands_for_the_rate_that_evaluating_at_it_has(invoke, files):
+    """The record's rate is that of cells, as everywhere; the curve's counts the half of them that flip."""
+    record = as_json(invoke("energy", files.base, "--vdd", "0.85", "--json", "-"))
+    by_curve = load_curve("stutz-2021").at_volts(0.85).rate
+    assert record["point"]["bit_error_rate"] == by_curve
+    assert record["ber"] == pytest.approx(2 * by_curve)
+    as_flips = as_json(invoke("energy", files.base, "--vdd", "0.85", "--kind", "flip", "--json", "-"))
+    assert as_flips["ber"] == pytest.approx(by_curve)
+    back = as_json(invoke("energy", files.base, "--ber", str(record["ber"]), "--json", "-"))
+    assert back["point"]["volts_over_vmin"] == pytest.approx(0.85)
+    text = invoke("energy", files.base, "--vdd", "0.85").stdout
+    assert f"stuck errors at {200 * by_curve:.3g} % of the cells flip {100 * by_curve:.3g} % of the bits" in text
+
+
 def test_efficiency_where_the_file_states_its_recovery(invoke, files, tmp_path):
     model = load(files.fused)
     model.metadata_props["nfkit.results"] = json.dumps([{"ber": 0.01, "recovery": {"mean": 0.2}}])
