@@ -111,17 +111,18 @@ def export_untrained(
     return export_generator(generator, image_shape, opset=opset, batch="N")
 
 
-def export_as_designed(generator: Generator, image_shape: tuple[int, int, int]) -> ir.Model:
+def export_as_designed(generator: Generator, image_shape: tuple[int, int, int], *, residual: bool = True) -> ir.Model:
     """Exports the residual G(x) layer by layer, batch normalisation included: what published operation counts describe.
 
     Args:
         generator: A generator, trained or not.
         image_shape: (channels, height, width).
+        residual: Whether to export G(x); else the evidence of a generator that only looks at the image.
 
     Returns:
         A model for counting, at batch 1; `export_generator` makes the one that runs.
     """
-    model = _export(generator, image_shape, _EXPORTER_MIN, 1, optimize=False)
+    model = _export(generator, image_shape, _EXPORTER_MIN, 1, optimize=False, residual=residual)
     del model.graph.outputs[1:]
     return model
 

@@ -39,13 +39,14 @@ def classes_of(base: ir.Model) -> int:
         return _CLASSES
 
 
-def candidate(name: str, image_shape: tuple[int, int, int], classes: int) -> ir.Model:
+def candidate(name: str, image_shape: tuple[int, int, int], classes: int, *, looks_only: bool = False) -> ir.Model:
     """The graph of an untrained generator, for counting; batch normalisation is not folded.
 
     Args:
         name: Name of a generator.
         image_shape: (channels, height, width).
         classes: Number of classes, for generators that tell them apart.
+        looks_only: Whether it leaves the base's input alone, so that its patterns are not part of the file.
 
     Raises:
         OptionError: When there is no such generator, or torch is missing to build it.
@@ -58,17 +59,19 @@ def candidate(name: str, image_shape: tuple[int, int, int], classes: int) -> ir.
     from nfkit.learn.export import export_as_designed
     from nfkit.models.generators import build
 
-    return export_as_designed(build(name, image_shape[0], image_shape[1:], classes), image_shape)
+    made = build(name, image_shape[0], image_shape[1:], classes)
+    return export_as_designed(made, image_shape, residual=not looks_only)
 
 
 @cache
-def cost_of(name: str, image_shape: tuple[int, int, int], classes: int) -> Count:
+def cost_of(name: str, image_shape: tuple[int, int, int], classes: int, *, looks_only: bool = False) -> Count:
     """What an untrained generator costs with weights of 8 bits; the arguments are those of `candidate`.
 
     Raises:
         OptionError: As `candidate` does.
     """
-    return count(candidate(name, image_shape, classes), weight_bits=GENERATOR_BITS, part="generator")
+    graph = candidate(name, image_shape, classes, looks_only=looks_only)
+    return count(graph, weight_bits=GENERATOR_BITS, part="generator")
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def choose(
     *,
     budget: float | None = None,
     widest: int | None = None,
+    looks_only: bool = False,
 ) -> Choice:
     """Decides on a generator, and says what it saves.
 
@@ -108,6 +112,8 @@ def choose(
         budget: Largest weight accesses of the generator over those of the base; by default half of what the voltage
             saves.
         widest: The widest hint that `auto` may choose; any by default.
+        looks_only: Whether the generator will leave the base's input alone, which then costs less. What `auto` chooses
+            does not depend on it.
 
     Raises:
         OptionError: When no generator fits the budget, or the named one does not.
@@ -120,7 +126,8 @@ def choose(
     if budget is not None and not counted.accesses:
         raise ModelError("the base's weight accesses cannot be counted, so no budget can be a share of them")
     if generator != "auto":
-        return _assess_named(generator, counted, image_shape, classes, point, curve, budget)
+        cost = cost_of(generator, image_shape, classes, looks_only=looks_only)
+        return _assess_named(generator, counted, cost, point, curve, budget)
     if not counted.accesses or (budget is None and point is None):
         lacking = "the base's accesses cannot be counted" if point else f"'{curve.name}' knows no voltage for this rate"
         return Choice(_FALLBACK, None, f"{_FALLBACK}: {lacking}, so it was not chosen by energy")
@@ -146,20 +153,19 @@ def choose(
     why = f"{name} is the widest{most} that reads at most {100 * share:.3g} % of the base's accesses"
     if point is None:
         return Choice(name, None, f"{why}; '{curve.name}' knows no voltage for this rate")
-    saving = compare(name, counted, fitting[1], point, curve)
+    cost = cost_of(name, image_shape, classes, looks_only=True) if looks_only else fitting[1]
+    saving = compare(name, counted, cost, point, curve)
     return Choice(name, saving, f"{why}; {saving.verdict}")
 
 
 def _assess_named(
     name: str,
     base: Count,
-    image_shape: tuple[int, int, int],
-    classes: int,
+    cost: Count,
     point: OperatingPoint | None,
     curve: Curve,
     budget: float | None,
 ) -> Choice:
-    cost = cost_of(name, image_shape, classes)
     if budget is not None and cost.accesses > budget * base.accesses:
         raise OptionError(
             f"{name} reads {100 * cost.accesses / base.accesses:.3g} % of the base's accesses, more than the "

@@ -92,6 +92,8 @@ def choose_generator(
     budget: float | None,
     allow_loss: bool,
     widest: int | None = None,
+    *,
+    looks_only: bool = False,
 ) -> Choice:
     """The generator to train.
 
@@ -104,12 +106,14 @@ def choose_generator(
         budget: Largest share of the base's accesses that it may read, where it is chosen.
         allow_loss: Whether it may cost more energy than it saves.
         widest: The widest that is chosen.
+        looks_only: Whether it will leave the base's input alone.
 
     Raises:
         OptionError: When there is no such generator, or it costs more than it saves.
     """
     choice = choose(
-        base, spec.image_shape, config.generator, strength.point, scale.curve, budget=budget, widest=widest
+        base, spec.image_shape, config.generator, strength.point, scale.curve, budget=budget, widest=widest,
+        looks_only=looks_only,
     )  # fmt: skip
     if choice.saving is not None and not choice.saving.pays and not allow_loss:
         instead = "Lower --energy-budget" if config.generator == "auto" else "Choose --generator auto"

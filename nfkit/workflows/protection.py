@@ -16,6 +16,7 @@ from nfkit.errors import OptionError
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import RowCallback
 from nfkit.model import ModelLike, check_output, default_output, sha256
+from nfkit.models.generators import HINTS
 from nfkit.outputs import check_writable
 from nfkit.plans.tolerance import CONFIDENCE, check_tolerance
 from nfkit.progress import OnProgress, silent
@@ -181,11 +182,17 @@ def protect(
         config = configure(generator, strengths[0].errors, memory.cells, minutes, epochs, training)
         budget = BUDGET if max_loss is not None and energy_budget is None and generator == "auto" else energy_budget
         widest = None if max_loss is None else WIDEST
-        choice = choose_generator(base, known, config, strengths[0], scale, budget, allow_loss, widest)
-        config, reason = replace(config, generator=choice.name), choice.reason
-        on_stage(reason)
         through = bool(surrogates) or distil is not None
         changes = True if residual is None and through else residual
+        # Who answers decides what a hint costs, and it is a hint that is chosen for a user.
+        asked = replace(config, generator=HINTS[0]) if config.generator == "auto" else config
+        hint = asked.generator.lower().startswith("hint")
+        looks = hint and with_answer(asked, answer, changes, base, known, early, training)[0].looks_only
+        choice = choose_generator(
+            base, known, config, strengths[0], scale, budget, allow_loss, widest, looks_only=looks
+        )  # fmt: skip
+        config, reason = replace(config, generator=choice.name), choice.reason
+        on_stage(reason)
         config, why = with_answer(config, answer, changes, base, known, early, training)
         on_stage(why)
         if through and config.looks_only:

@@ -7,7 +7,8 @@ from nfkit.energy import count, load_curve
 from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.input.discovery import find_input
-from nfkit.models.generators import HINTS
+from nfkit.learn.export import export_generator
+from nfkit.models.generators import HINTS, build
 from nfkit.plans.generator_choice import candidate, choose, classes_of, cost_of
 
 # Parameters, operations at 3x32x32, and accesses; the published totals.
@@ -241,3 +242,22 @@ def test_features_without_an_image(dense):
     model = dense("N, 16", "N, 37")
     image = find_input(model).image_shape
     assert choose(model, image, "hint-8", CURVE.at_rate(0.01), CURVE).saving.generator.macs > 0
+
+
+def test_a_hint_that_only_looks_costs_what_its_file_holds():
+    """Its patterns, which change the base's input, are in no file then."""
+    looking = cost_of("hint-8", IMAGE, 10, looks_only=True)
+    made = export_generator(build("hint-8", 1, IMAGE[1:], 10), IMAGE, opset=18, batch=1, residual=False)
+    held = count(made, weight_bits=8, part="generator")
+    assert (looking.accesses, looking.macs) == (held.accesses, held.macs)
+    assert looking.accesses < cost_of("hint-8", IMAGE, 10).accesses
+
+
+@pytest.mark.parametrize("name", ["hint-8", "auto"])
+def test_what_is_said_of_a_hint_that_only_looks_is_what_it_costs(zoo, name):
+    point = CURVE.at_rate(0.01)
+    drives, looks = (choose(zoo.model, IMAGE, name, point, CURVE, looks_only=only) for only in (False, True))
+    assert drives.name == looks.name  # the choice does not depend on it
+    cost = cost_of(looks.name, IMAGE, 10, looks_only=True)
+    assert looks.saving.generator.accesses == cost.accesses < drives.saving.generator.accesses
+    assert looks.saving.verdict in looks.reason
