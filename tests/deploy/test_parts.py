@@ -406,6 +406,7 @@ def test_with_the_base_at_hand_a_new_seal_does_not_help(protected, small_base, t
     found = nfkit.verify(path, base=base)
     assert found.outcome == "wrong"
     assert "tensor 'w' differs" in str(found)
+    assert "base file" not in {check.name for check in found.checks}  # nor that it was written anew
 
 
 def test_files_without_a_seal_say_what_cannot_be_proven(protected, small_base, tmp_path):
