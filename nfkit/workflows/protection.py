@@ -18,7 +18,7 @@ from nfkit.measure.bench import RowCallback
 from nfkit.model import ModelLike, check_output, default_output, sha256
 from nfkit.models.generators import HINTS
 from nfkit.outputs import check_writable
-from nfkit.plans.tolerance import CONFIDENCE, check_tolerance
+from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
 from nfkit.progress import OnProgress, silent
 from nfkit.remedies.both_ends import TrustData
 from nfkit.remedies.distillation import after_distilling, imitation_of
@@ -162,6 +162,7 @@ def protect(
     """
     require_torch()
     begun = time.monotonic()
+    check_confidence(confidence)
     base = inputs.find_model(model)
     refuse_protected(base)
     path = _find_output(model, output)

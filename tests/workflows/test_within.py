@@ -105,5 +105,7 @@ def test_the_record_is_whole(made):
 def test_a_tolerance_that_cannot_be_kept_is_refused_before_the_training(made):
     with pytest.raises(OptionError, match="cannot be kept to"):
         protect(made.source, made.test, made.test, max_loss=1.5, force=True, **QUICK)
+    with pytest.raises(OptionError, match="a confidence of 1: give a share from 50%"):
+        protect("no model is looked for.onnx", confidence=1.0)
     with pytest.raises(OptionError, match="unknown means 'magic'"):
         protect(made.source, made.test, made.test, max_loss=0.3, can="magic", force=True, **QUICK)
