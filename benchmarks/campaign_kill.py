@@ -1,11 +1,15 @@
 """kill -9 at random moments of a campaign: the store that is taken up again equals one that nothing ended.
 
-python benchmarks/campaign_kill.py [--kills 50] [--seed 1] [--quick] [--json FILE]
+python benchmarks/campaign_kill.py [--kills 50] [--seed 1] [--cluster] [--quick] [--json FILE]
 
 A campaign of a small network (two remedies, two rates, 60 chips) is driven by processes that are killed, one after the
 other, after a random time, wherever they are: opening the store, in the pilot, in a transaction, at the end. When one
 ends before it is killed, the next begins in a new folder. At the end each folder is taken up once more, and compared
 row by row with the same campaign measured in one go, in everything but times.
+
+With `--cluster` the campaign (240 chips) runs on a scheduler and two workers of dask, each a process of its own, and
+what is killed is the driver, a worker or the scheduler, in turn. A dead worker or scheduler is started anew; a driver
+whose scheduler died has to end by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +17,10 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import speed
+from distributed import Client
 
 from nfkit.campaigns.store import FILE, TRUTH
 from nfkit.workflows.campaigning import campaign
@@ -37,11 +45,15 @@ def main() -> None:
     parser = speed.arguments(__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cluster", action="store_true")
     options = parser.parse_args()
     kills, draw = (3 if options.quick else options.kills), random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plan = prepare(folder)
+        if options.cluster:
+            speed.report("campaign_kill", {"seed": options.seed}, kill_cluster(plan, folder, kills, draw), options.json)
+            return
         begun = time.monotonic()
         if run(plan, folder / "whole", None) != 0:
             raise SystemExit("the campaign itself fails")
@@ -66,6 +78,89 @@ def main() -> None:
     speed.report("campaign_kill", {"seed": options.seed}, [row], options.json)
 
 
+class Cluster:
+    """A scheduler of dask and two workers, each a process of its own."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.processes = {name: self._start(name) for name in ("scheduler", "worker", "worker 2")}
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        arguments = (
+            ["dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"]
+            if name == "scheduler"
+            else ["dask_worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        )
+        return subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{arguments[0]}", *arguments[1:]], stderr=subprocess.DEVNULL
+        )
+
+    def wait(self) -> None:
+        """Until both workers have found the scheduler."""
+        with Client(self.address, timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+
+    def kill(self, name: str) -> None:
+        """Ends a process as a power cut does, and starts another in its place; workers follow their scheduler."""
+        for each in ("scheduler", "worker", "worker 2") if name == "scheduler" else (name,):
+            self.processes[each].kill()
+            self.processes[each].wait()
+            self.processes[each] = self._start(each)
+
+    def close(self) -> None:
+        """Ends all of them."""
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+
+
+def kill_cluster(plan: dict[str, object], folder: Path, kills: int, draw: random.Random) -> list[dict[str, object]]:
+    """Kills drivers, workers and schedulers in turn."""
+    plan = {**plan, "chips": 240}
+    if run(plan, folder / "whole", None) != 0:
+        raise SystemExit("the campaign itself fails")
+    wanted, cluster, number, rows = truth(folder / "whole"), Cluster(), 1, dict[str, list[int]]()
+    ended = dict[str, list[int]]()
+    try:
+        cluster.wait()
+        begun = time.monotonic()
+        if run(plan, folder / "measured", None, cluster.address) != 0:
+            raise SystemExit("the campaign fails on the cluster")
+        length = time.monotonic() - begun
+        for kill in range(kills):
+            victim, target = ("driver", "worker", "scheduler")[kill % 3], folder / f"killed{number}"
+            driver = start(plan, target, cluster.address)
+            time.sleep(draw.uniform(0.1, 0.7) * length)
+            rows.setdefault(victim, []).append(count(target))
+            if victim == "driver":
+                os.kill(driver, signal.SIGKILL)
+            else:
+                cluster.kill(victim)
+            code = os.waitstatus_to_exitcode(os.waitpid(driver, 0)[1])
+            ended.setdefault(victim, []).append(code)
+            print(f"{kill + 1}: {victim} killed at {rows[victim][-1]} rows, the driver ended with {code}", flush=True)
+            cluster.wait()
+            if code == 0 and truth(target) != wanted:
+                raise SystemExit(f"{target} differs from the campaign that nothing ended")
+            number += code == 0
+        for each in range(1, number + 1):
+            target = folder / f"killed{each}"
+            if run(plan, target, None, cluster.address) != 0 or truth(target) != wanted:
+                raise SystemExit(f"{target} differs from the campaign that nothing ended")
+    finally:
+        cluster.close()
+    return [
+        {
+            "killed": victim, "kills": len(at), "driver went on": ended[victim].count(0), "rows each": len(wanted),
+            "killed at fewest rows": min(at), "killed at most rows": max(at), "one go s": length, "differences": 0,
+        }
+        for victim, at in rows.items()
+    ]  # fmt: skip
+
+
 def prepare(folder: Path) -> dict[str, object]:
     """A model and data as files, and their plan."""
     draw, model = np.random.default_rng(0), onnx.parser.parse_model(NET)
@@ -80,16 +175,25 @@ def prepare(folder: Path) -> dict[str, object]:
     }  # fmt: skip
 
 
-def run(plan: dict[str, object], folder: Path, after: float | None) -> int:
-    """Measures in a process of its own, which is killed after some seconds; its exit code."""
+def start(plan: dict[str, object], folder: Path, scheduler: str | None = None) -> int:
+    """Measures in a process of its own; its number."""
     child = os.fork()
     if child == 0:
         try:
-            campaign(plan, folder)
+            if scheduler is None:
+                campaign(plan, folder)
+            else:
+                campaign(plan, folder, engine="dask", scheduler=scheduler)
         except BaseException as error:
             os.write(2, f"{type(error).__name__}: {error}\n".encode())
             os._exit(1)
         os._exit(0)
+    return child
+
+
+def run(plan: dict[str, object], folder: Path, after: float | None, scheduler: str | None = None) -> int:
+    """The same, killed after some seconds; its exit code."""
+    child = start(plan, folder, scheduler)
     if after is not None:
         time.sleep(after)
         os.kill(child, signal.SIGKILL)

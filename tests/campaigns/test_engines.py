@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -79,7 +80,7 @@ def test_two_workers_of_dask_of_which_one_dies_measure_the_same(wanted, expected
     from distributed import LocalCluster
 
     killed = []
-    with LocalCluster(2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+    with LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
 
         def kill(progress):
             if progress.stage == "measuring" and progress.done == 3 and not killed:
@@ -89,6 +90,40 @@ def test_two_workers_of_dask_of_which_one_dies_measure_the_same(wanted, expected
         nfkit.campaign(wanted, tmp_path, engine="dask", scheduler=cluster.scheduler_address, on_progress=kill)
     assert killed
     assert rows(tmp_path) == expected
+
+
+def test_a_scheduler_of_dask_that_dies_ends_in_a_sentence_and_loses_nothing(wanted, expected, tmp_path):
+    require("dask")
+    from distributed import Client
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address, running = f"tcp://127.0.0.1:{port}", []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", f"distributed.cli.{arguments[0]}", *arguments[1:], "--no-dashboard"]
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def kill(progress):
+        if progress.stage == "measuring" and progress.done == 3:
+            running[0].kill()
+
+    try:
+        start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port))
+        start("dask_worker", address, "--nthreads", "1", "--no-nanny")
+        with Client(address, timeout=60) as client:
+            client.wait_for_workers(1, timeout=60)
+        many = {**wanted, "chips": 400}
+        with pytest.raises(AccessError, match="the dask scheduler ended with measurements on their way"):
+            nfkit.campaign(many, tmp_path, engine="dask", scheduler=address, on_progress=kill)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert len(rows(tmp_path)) >= 3
+    nfkit.campaign(wanted, tmp_path)
+    assert set(expected) <= set(rows(tmp_path))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

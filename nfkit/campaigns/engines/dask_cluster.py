@@ -55,11 +55,12 @@ class DaskCluster:
         from nfkit.campaigns.engines.dask_worker import HoldKit
 
         with ExitStack() as stack:
+            stack.enter_context(_quiet("distributed.client"))
             where: Any = self._scheduler
             if where is None:
                 where = stack.enter_context(
                     LocalCluster(
-                        n_workers=self.workers, threads_per_worker=1, processes=True, dashboard_address=None,
+                        n_workers=self.workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
                         memory_limit=0, silence_logs=logging.CRITICAL,
                     )
                 )  # fmt: skip
@@ -82,11 +83,28 @@ class DaskCluster:
                     client.unregister_worker_plugin(name)
 
 
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Keeps what a library logs of lost connections to itself: what they come to is an `AccessError`, or nothing."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 class _Cluster:
     def __init__(self, client: Any, name: str, workers: int) -> None:
         self._client, self._name, self._workers = client, name, workers
 
     def measure(self, tasks: Iterable[Task]) -> Iterator[Measurement]:
+        """See `Workers.measure`.
+
+        Raises:
+            AccessError: When the scheduler ends, or a measurement ends the workers that it is given to.
+        """
         from distributed import KilledWorker, as_completed
 
         from nfkit.campaigns.engines.dask_worker import measure
@@ -103,6 +121,11 @@ class _Cluster:
         stream = as_completed(pending, with_results=True)
         try:
             for future, made in stream:
+                if future.cancelled():  # all are where the scheduler is gone; what comes is the reason
+                    raise AccessError(
+                        "the dask scheduler ended with measurements on their way: start it again, and the same command "
+                        "goes on from those that were made"
+                    )
                 stream.update(submit(1))
                 future.release()
                 yield made
