@@ -11,7 +11,7 @@ from nfkit.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-OF_BENCHMARKS = {"--quick"}
+OF_BENCHMARKS = {"--quick", "--cluster", "--kills"}
 
 
 def options(command) -> set[str]:
