@@ -130,18 +130,25 @@ def kill_cluster(plan: dict[str, object], folder: Path, kills: int, draw: random
         if run(plan, folder / "measured", None, cluster.address) != 0:
             raise SystemExit("the campaign fails on the cluster")
         length = time.monotonic() - begun
-        for kill in range(kills):
+        kill = 0
+        while kill < kills:
             victim, target = ("driver", "worker", "scheduler")[kill % 3], folder / f"killed{number}"
             driver = start(plan, target, cluster.address)
             time.sleep(draw.uniform(0.1, 0.7) * length)
-            rows.setdefault(victim, []).append(count(target))
+            at = count(target)
+            if at == len(wanted):  # nothing is left to lose: the next begins in a new folder
+                os.waitpid(driver, 0)
+                number += 1
+                continue
+            rows.setdefault(victim, []).append(at)
+            kill += 1
             if victim == "driver":
                 os.kill(driver, signal.SIGKILL)
             else:
                 cluster.kill(victim)
             code = os.waitstatus_to_exitcode(os.waitpid(driver, 0)[1])
             ended.setdefault(victim, []).append(code)
-            print(f"{kill + 1}: {victim} killed at {rows[victim][-1]} rows, the driver ended with {code}", flush=True)
+            print(f"{kill}: {victim} killed at {rows[victim][-1]} rows, the driver ended with {code}", flush=True)
             cluster.wait()
             if code == 0 and truth(target) != wanted:
                 raise SystemExit(f"{target} differs from the campaign that nothing ended")

@@ -38,16 +38,26 @@ def main() -> None:
 
 
 def simulate(until: float, runs: int, *, plain: bool) -> dict[str, float]:
-    """Share of the intervals at the stop that hold the truth, and chips measured by then."""
-    rule, random, held, chips = StopRule(6, until, CHIPS), np.random.default_rng(6), 0, []
+    """How many intervals hold the truth where a campaign ends, of all and of those that are as narrow as asked for.
+
+    A campaign ends at the last look, too, where it is not.
+    """
+    rule, random, held, chips, settled = StopRule(6, until, CHIPS), np.random.default_rng(6), [], [], []
     for _ in range(runs):
         chance = CHIP_SPREAD * random.uniform(-1, 1, (CHIPS, 1)) + IMAGE_SPREAD * random.choice([-1, 1], (1, IMAGES))
         look, tally = stop(rule, random.random((CHIPS, IMAGES)) < TRUTH + chance, plain=plain)
         interval = tally.interval(look.level)
         assert interval is not None
-        held += interval[0] <= TRUTH <= interval[1]
+        held.append(interval[0] <= TRUTH <= interval[1])
+        settled.append(rule.settles(tally, look))
         chips.append(look.chips)
-    return {"held %": round(100 * held / runs, 1), "mean chips": round(float(np.mean(chips)), 1)}
+    narrow = np.array(held)[settled]
+    return {
+        "held %": round(100 * float(np.mean(held)), 1),
+        "mean chips": round(float(np.mean(chips)), 1),
+        "settled %": round(100 * float(np.mean(settled)), 1),
+        "held of the settled %": round(100 * float(narrow.mean()), 1) if len(narrow) else float("nan"),
+    }
 
 
 def stop(rule: StopRule, correct: np.ndarray, *, plain: bool) -> tuple[Look, Tally]:
