@@ -229,3 +229,39 @@ def chromium():
         browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def web_runtime(tmp_path_factory):
+    """A folder with onnxruntime-web, where it has been fetched."""
+    from nfkit.data.download import cache_folder
+    from nfkit.pages.web_runtime import PUBLISHED, SCRIPT, WASM, find_web_runtime
+
+    archive = cache_folder() / "onnxruntime-web" / PUBLISHED.url.rpartition("/")[2]
+    if not archive.exists():
+        pytest.skip(f"{archive.name} is not in the cache: nfkit page fetches it once")
+    found = find_web_runtime()  # of another digest it is not the one that is meant
+    folder = tmp_path_factory.mktemp("runtime")
+    (folder / SCRIPT).write_bytes(found.script)
+    (folder / WASM).write_bytes(found.wasm)
+    return folder
+
+
+QUADRANTS = """
+<ir_version: 10, opset_import: ["" : 18]>
+quadrants (float[N, 1, 16, 16] image) => (float[N, 4] scores)
+<float s_image = {0.0078125}, int8 z_image = {0}, float s_w = {0.002}>
+{
+    q = QuantizeLinear (image, s_image, z_image)
+    f = DequantizeLinear (q, s_image, z_image)
+    w_f = DequantizeLinear (w, s_w)
+    c = Conv <strides = [8, 8]> (f, w_f)
+    scores = Flatten (c)
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def quadrants(parse):
+    """A model that tells which quadrant is brightest: the mean of each, by one convolution of equal codes."""
+    return parse(QUADRANTS, w=np.full((1, 1, 8, 8), 64, np.int8))

@@ -13,7 +13,7 @@ MOST_CELLS = 30
 """Rows and columns that are drawn; the table has all."""
 
 _WIDTH, _LEFT, _TOP, _FOOT = 400, 60, 6, 42
-_NAMES = 150  # where rows are not the columns, as layers and bits, their names need room
+_NAMES = 165  # where rows are not the columns, as layers and bits, their names need room
 _HIGHEST = 26  # of a row then
 _WRITTEN = 12  # with more columns than this, cells are too small for numbers
 
@@ -67,6 +67,7 @@ def draw(heat: Heat, ident: str) -> str:
     if not most:
         return ""
     left, letters = (_NAMES, 22) if heat.columns_named else (_LEFT, 9)
+    names = _apart(heat.names) if heat.columns_named else heat.names
     wide = (_WIDTH - left) / columns
     high = min(wide, _HIGHEST) if heat.columns_named else wide
     bottom = high * rows + _TOP
@@ -76,7 +77,7 @@ def draw(heat: Heat, ident: str) -> str:
     )
     for i, row in enumerate(heat.values[:rows]):
         y = _TOP + i * high
-        elements.write(drawing, left - 5, y + high / 2 + 4, shown(heat.names[i], letters), "end")
+        elements.write(drawing, left - 5, y + high / 2 + 4, shown(names[i], letters), "end")
         for j, value in enumerate(row[:columns]):
             if math.isnan(value):
                 continue
@@ -91,6 +92,15 @@ def draw(heat: Heat, ident: str) -> str:
         for j, name in enumerate(heat.over[:columns]):
             elements.write(drawing, left + (j + 0.5) * wide, bottom + 14, shown(name, 5))
     elements.write(drawing, left + columns * wide / 2, bottom + _FOOT - 8, heat.across)
-    middle = (_TOP + bottom) / 2
-    elements.write(drawing, 11, middle, heat.down).set("transform", f"rotate(-90 11 {middle:.0f})")
+    if not heat.columns_named:  # long names fill the room, and say what they are
+        middle = (_TOP + bottom) / 2
+        elements.write(drawing, 11, middle, heat.down).set("transform", f"rotate(-90 11 {middle:.0f})")
     return elements.markup(drawing)
+
+
+def _apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names without the last parts that all of them share, as `.weight` is; the table has them whole."""
+    parts = [name.split(".") for name in names]
+    while len(parts) > 1 and min(map(len, parts)) > 1 and len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
+    return tuple(map(".".join, parts))

@@ -31,7 +31,7 @@ class Memory:
         protected_top: How many top bits of every site never err.
         storage: How memory holds a code: a name of `nfkit.faults.codes.STORAGE_CODES`.
         ecc: What corrects errors: a name of `nfkit.faults.ecc.CORRECTIONS`, or none.
-        layout: How cells hold weights: iid, array[:ROWSxCOLUMNS], reference or clusters, or a map of measured cells.
+        layout: How cells hold weights: a name of `nfkit.faults.layouts.LAYOUTS` with its settings, or a layout.
         curve: Voltage curve, by name or path.
         extrapolate: Whether to go on beyond the ends of the curve.
     """

@@ -1,7 +1,13 @@
 """A base behind its front answers as the fused file does, and is asked only where it has to be."""
 
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from nfkit.access.base import Description, FunctionBase, GraphBase, Tensor
 from nfkit.access.guarded import Guarded
@@ -14,6 +20,9 @@ from nfkit.graph.fusion.scores import form_of
 from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.input.discovery import find_input
 from nfkit.model import save
+from nfkit.pages.web_runtime import SCRIPT, WASM
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "guarded.mjs"
 
 TRUST = Trust(sharpness=0.7, doubt=0.3, weight=0.6, temperature=1.5)
 PUSHES = """
@@ -27,6 +36,24 @@ generator (float[N, 2, 4, 4] image) => (float[N, 2, 4, 4] protected)
     pushed = Add (image, image)
     protected = Clip (pushed, low, high)
 }
+"""
+RUN = """
+import { readFileSync } from "node:fs";
+import * as ort from "./ort.mjs";
+import { Guarded } from "./guarded.mjs";
+ort.env.wasm.wasmBinary = readFileSync("ort.wasm").buffer;
+ort.env.wasm.numThreads = 1;
+const load = (name) => ort.InferenceSession.create(Uint8Array.from(readFileSync(name)));
+const [front, base] = [await load("front.onnx"), await load("base.onnx")];
+const ask = async (x) => {
+  const scores = (await base.run({ [base.inputNames[0]]: x }))[base.outputNames[0]];
+  return SHARES ? scores.data.map(Math.exp).map((e, i, all) => e / sum(all, i, scores.dims[1])) : scores.data;
+};
+const sum = (all, i, size) => all.slice(i - (i % size), i - (i % size) + size).reduce((a, b) => a + b);
+const images = JSON.parse(readFileSync("images.json"));
+const x = new ort.Tensor("float32", Float32Array.from(images.data), images.dims);
+const answer = JSON.parse(readFileSync("answer.json"));
+console.log(JSON.stringify(await new Guarded(ort, front, ask, answer).classify(x)));
 """
 IMAGES = np.random.default_rng(2).uniform(-1, 1, (40, 2, 4, 4)).astype(np.float32)
 
@@ -126,7 +153,6 @@ def test_fronts_of_other_bases(setting):
 
 
 def test_no_torch_is_needed():
-    import subprocess
     import sys
 
     script = "import sys, nfkit\nnfkit.Guarded, nfkit.open_endpoint\nprint('torch' in sys.modules)"
@@ -142,3 +168,30 @@ def test_at_the_nominal_voltage_the_base_answers_alone(setting):
     assert base.questions[0] is IMAGES
     guarded.nominal = False
     assert guarded(IMAGES).tobytes() == Guarded(front, base)(IMAGES).tobytes()
+
+
+@pytest.mark.parametrize(("transform", "threshold", "shares"), [(True, 0.5, False), (False, None, True)])
+def test_javascript_answers_alike(convnet, generator, web_runtime, tmp_path, transform, threshold, shares):
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    model = convnet()
+    open_base = GraphBase(model, threads=1)
+    base = FunctionBase(lambda images: softmax(open_base(images), axis=1), open_base.about) if shares else open_base
+    answer = Answer(form_of(base(IMAGES)), TRUST, threshold)
+    front = build_front(generator, find_input(model), {}, answer, transform=transform)
+    guarded = Guarded(front, base)
+    expected = guarded(IMAGES).argmax(1)
+    save(front, tmp_path / "front.onnx")
+    save(model, tmp_path / "base.onnx")
+    shutil.copy(web_runtime / SCRIPT, tmp_path / "ort.mjs")
+    shutil.copy(web_runtime / WASM, tmp_path / "ort.wasm")
+    shutil.copy(EXAMPLE, tmp_path)
+    (tmp_path / "run.mjs").write_text(RUN.replace("SHARES", json.dumps(shares)))
+    (tmp_path / "answer.json").write_text(front.metadata_props["nfkit.answer"])
+    (tmp_path / "images.json").write_text(json.dumps({"dims": IMAGES.shape, "data": IMAGES.ravel().tolist()}))
+    done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
+    found = json.loads(done.stdout)
+    assert found["classes"] == expected.tolist()
+    assert found["asked"] == guarded.asked
+    assert (0 < guarded.asked < len(IMAGES)) == (threshold is not None)

@@ -58,6 +58,26 @@ def start(parse, tmp_path):
         process.communicate()
 
 
+def deaths(state, start, address, *path):
+    """As questions come, the client dies, the line breaks, and the server dies, with another in its place."""
+
+    def kill(process):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def on_ask(number):
+        if number == 3:
+            kill(state["client"])
+        if number == 6:
+            raise ConnectionResetError
+        if number == 8:  # with a question on its way
+            kill(state["server"])
+            state["server"], _ = start(int(address.split("/")[2].split(":")[1]), *path)
+            raise ConnectionResetError
+
+    return on_ask
+
+
 def asked(proxy, tensor):
     """How often each sample was sent."""
     times = Counter()
@@ -74,21 +94,7 @@ def test_a_run_that_is_killed_goes_on(start, intercept, tmp_path):
     proxy = intercept(address)
     state = {"server": server, "client": None}
 
-    def kill(process):
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-    def on_ask(number):
-        if number == 3:
-            kill(state["client"])
-        if number == 6:
-            raise ConnectionResetError
-        if number == 8:  # the server dies with a question on its way, and another one takes its place
-            kill(state["server"])
-            state["server"], _ = start(int(address.split("/")[2].split(":")[1]))
-            raise ConnectionResetError
-
-    proxy.on_ask = on_ask
+    proxy.on_ask = deaths(state, start, address)
 
     def evaluate(to, name):
         command = [PROGRAM, "evaluate", to, "--data", "d.npz", "--range", "-9", "9", "--layout", "NC"]
@@ -112,33 +118,19 @@ def test_a_run_that_is_killed_goes_on(start, intercept, tmp_path):
     assert (killed["base"]["known"], killed["base"]["answered"]) == (24, 72)
 
 
-def test_a_protection_that_is_killed_three_times_ends_with_the_same_front(parse, start, intercept, tmp_path):
+def test_a_protection_that_is_killed_three_times_ends_with_the_same_front(quadrants, start, intercept, tmp_path):
     random, names = np.random.default_rng(0), ("train", "test")
     for name, count in zip(names, (80, 40), strict=True):
         x, y = random.integers(0, 160, (count, 16, 16, 1)), random.integers(0, 4, count)
         for image, label in zip(x, y, strict=True):
             image[8 * (label // 2) :][:8, 8 * (label % 2) :][:, :8] += 80
         np.savez(tmp_path / f"{name}.npz", x=x.astype(np.uint8), y=y)
-    path = save(parse(QUADRANTS, w=np.full((1, 1, 8, 8), 64, np.int8)), tmp_path / "quadrants.onnx")
+    path = save(quadrants, tmp_path / "quadrants.onnx")
     server, address = start(path=path)
     proxy, whole = intercept(address), intercept(address)
     state = {"server": server, "client": None}
 
-    def kill(process):
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-    def on_ask(number):
-        if number == 3:
-            kill(state["client"])
-        if number == 6:  # the line breaks
-            raise ConnectionResetError
-        if number == 8:  # the server dies with a question on its way, and another one takes its place
-            kill(state["server"])
-            state["server"], _ = start(int(address.split("/")[2].split(":")[1]), path)
-            raise ConnectionResetError
-
-    proxy.on_ask = on_ask
+    proxy.on_ask = deaths(state, start, address, path)
 
     def protect(to, name):
         """The program's exit code; labels are the base's answers, so that each sample is a query."""

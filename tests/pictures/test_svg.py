@@ -149,6 +149,15 @@ def test_shades_follow_the_values():
     assert draw(replace(heat, values=((0, 0), (0, 0))), "a") == ""
 
 
+def test_long_names_of_rows_lose_what_all_of_them_share():
+    heat = Heat("t", "c", "bit", "site", ("stem.0.weight", "head.weight"), ((8, 0), (4, 8)), ("1", "0"))
+    texts = [e.text for e in parsed(draw(heat, "a")).iter(f"{SVG}text")]
+    assert texts[0] == "stem.0"
+    assert "head" in texts
+    assert "site" not in texts  # it would stand upon the names
+    assert [row[0] for row in heat.rows()] == ["stem.0.weight", "head.weight"]
+
+
 def test_the_legend_names_everything_but_the_background(chart):
     said = legend(chart)
     assert [name in said for name in ("base", "protected", "clean", "chips")] == [True, True, True, False]
@@ -192,6 +201,6 @@ def test_a_grid_may_have_columns_of_its_own():
     assert len(shades) == 5, "no cell where a site has no such bit"
     assert shades[0] == max(shades)
     assert shades[3] == shades[1] == min(shades), "a loss below 0 is none"
-    assert [e.text for e in drawn.iter(f"{SVG}text")][-5:] == ["7", "6", "0", "bit", "site"]
+    assert [e.text for e in drawn.iter(f"{SVG}text")][-4:] == ["7", "6", "0", "bit"]
     assert heat.columns() == ("site \\ bit", "7", "6", "0")
     assert heat.rows() == (("first", "8", "0", "2"), ("second", "", "-1", "4"))

@@ -166,24 +166,8 @@ def test_nothing_is_written_where_it_cannot_work(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["f.onnx.checkpoint.pt"]  # the training is not lost
 
 
-# A model of the same task that can be read: the mean of each quadrant, by one convolution of ones.
-QUADRANTS = """
-<ir_version: 10, opset_import: ["" : 18]>
-quadrants (float[N, 1, 16, 16] image) => (float[N, 4] scores)
-<float s_image = {0.0078125}, int8 z_image = {0}, float s_w = {0.002}>
-{
-    q = QuantizeLinear (image, s_image, z_image)
-    f = DequantizeLinear (q, s_image, z_image)
-    w_f = DequantizeLinear (w, s_w)
-    c = Conv <strides = [8, 8]> (f, w_f)
-    scores = Flatten (c)
-}
-"""
-
-
 @pytest.mark.parametrize("helps", [True, False])
-def test_surrogates_train_a_transform_and_the_base_decides_whether_it_helps(parse, tmp_path, helps):
-    surrogate = parse(QUADRANTS, w=np.full((1, 1, 8, 8), 64, np.int8))
+def test_surrogates_train_a_transform_and_the_base_decides_whether_it_helps(quadrants, tmp_path, helps):
     device = Device()
     about = Description("device", "2", device.about.input, 4)
 
@@ -196,7 +180,7 @@ def test_surrogates_train_a_transform_and_the_base_decides_whether_it_helps(pars
     output = tmp_path / "f.onnx"
     base = FunctionBase(answer, about)
     result = protect_answers(
-        base, TRAIN, TEST, SPEC, CONFIG, output, surrogates=[surrogate], ber=0.01, early_loss=None
+        base, TRAIN, TEST, SPEC, CONFIG, output, surrogates=[quadrants], ber=0.01, early_loss=None
     )  # fmt: skip
     (facts,) = result.surrogates
     assert (facts.name, facts.loss > 0) == ("surrogate 1", True)
