@@ -322,7 +322,8 @@ def gradient(model: ir.Model) -> dict[str, Any]:
     import torch
 
     from nfkit.access.runtime import Runner
-    from nfkit.learn.gradients.frozen import FrozenGraph, find_unsupported
+    from nfkit.learn.gradients.frozen import FrozenGraph
+    from nfkit.learn.gradients.obstacles import find_unsupported
 
     found = find_unsupported(model)
     if found:

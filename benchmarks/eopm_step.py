@@ -24,7 +24,8 @@ from nfkit.faults import BitErrors, Iid
 from nfkit.graph.input.discovery import find_input
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.chips import PerturbedCopies
-from nfkit.learn.gradients.frozen import Environment, FrozenGraph
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.gradients.steps import Environment
 from nfkit.learn.memory import keep_freed_memory
 from nfkit.learn.objective import ModelInput, eopm_gradient, protect
 from nfkit.model import load

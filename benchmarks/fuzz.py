@@ -51,7 +51,7 @@ from nfkit.graph.memory.sites import fault_sites
 from nfkit.graph.quantised.fold import fold
 from nfkit.graph.quantised.preparation import prepare
 from nfkit.graph.quantised.requantise import requantise
-from nfkit.learn.gradients.frozen import find_unsupported
+from nfkit.learn.gradients.obstacles import find_unsupported
 from nfkit.measure.evaluation import evaluate
 from nfkit.model import load, save, sha256, to_bytes
 from nfkit.plans.energy_analysis import analyse

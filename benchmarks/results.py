@@ -21,8 +21,9 @@ from nfkit.pictures.bars import Bars, draw
 from nfkit.pictures.looks import stylesheet
 from nfkit.plans.front import unbeaten
 from nfkit.plans.operating_points import Scale
-from nfkit.reports.evaluation import Evaluation, Point
+from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.figures import Spread
+from nfkit.reports.operating_point import Point
 from nfkit.reports.plan import Option, Plan
 from nfkit.reports.protection import Protection
 from nfkit.reports.reading import read

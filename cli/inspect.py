@@ -69,7 +69,7 @@ def _unsupported(graph: Any) -> list[dict[str, Any]] | None:
 
     if find_spec("torch") is None:
         return None
-    from nfkit.learn.gradients.frozen import find_unsupported
+    from nfkit.learn.gradients.obstacles import find_unsupported
 
     return [entry.to_dict() for entry in find_unsupported(graph)]
 

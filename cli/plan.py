@@ -98,8 +98,8 @@ def plan(
     with early answers, and each by itself.
     """
     from nfkit.cli import console
+    from nfkit.workflows.planned_file import write_planned
     from nfkit.workflows.planning import plan as run
-    from nfkit.workflows.planning import write_planned
 
     settings = aim.settings()
     files = {"the data": aim.data, "the curve": memory.curve}

@@ -18,8 +18,8 @@ from nfkit.graph.fusion.fused import RESULTS_KEY
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench
 from nfkit.measure.evaluation import measure
-from nfkit.reports.evaluation import Row
 from nfkit.reports.figures import Spread
+from nfkit.reports.operating_point import Row
 from nfkit.reports.verification import Check, Remeasured
 
 TRAINING_KEY = "nfkit.training"

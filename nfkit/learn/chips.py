@@ -7,7 +7,8 @@ import onnx_ir as ir
 
 from nfkit.faults import TRAINING_CHIPS, VALIDATION_CHIPS, BitErrors, Chip, Layout
 from nfkit.graph.memory.sites import WeightSite, codes
-from nfkit.learn.gradients.frozen import Environment, FrozenGraph
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.gradients.steps import Environment
 
 
 class PerturbedCopies:

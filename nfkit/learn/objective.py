@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from nfkit.graph.input.affine import Arithmetic, Arrange, Convert, Permute, Saturate, Step, levels_to_input
 from nfkit.graph.input.spec import InputSpec
-from nfkit.learn.gradients.frozen import Environment, FrozenGraph
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.gradients.steps import Environment
 
 SampleLoss = Callable[[Tensor, Tensor], Tensor]
 

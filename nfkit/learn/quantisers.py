@@ -16,7 +16,7 @@ from torch import Tensor
 from nfkit.learn.gradients import Entry, find
 
 if TYPE_CHECKING:
-    from nfkit.learn.gradients.frozen import Step
+    from nfkit.learn.gradients.steps import Step
 
 
 class _Quantise(torch.autograd.Function):

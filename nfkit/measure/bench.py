@@ -32,8 +32,8 @@ from nfkit.measure.early import EarlyShare, early_share
 from nfkit.measure.plausibility import refuse_reconstruction
 from nfkit.model import sha256
 from nfkit.parallel import cores
-from nfkit.reports.evaluation import Row
 from nfkit.reports.figures import pack
+from nfkit.reports.operating_point import Row
 
 Codes = dict[str, npt.NDArray[Any]]
 Correct = npt.NDArray[np.bool_]

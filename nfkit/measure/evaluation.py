@@ -21,8 +21,9 @@ from nfkit.measure.bench import Basis, Bench, Correct, RowCallback, check_streng
 from nfkit.measure.flips import flips_per_error
 from nfkit.measure.journal import Journal
 from nfkit.measure.statistics import accuracy_spread, chip_spread, difference_spread, share
-from nfkit.reports.evaluation import Clean, Faults, Point, Row
+from nfkit.reports.evaluation import Clean, Faults
 from nfkit.reports.figures import unpack
+from nfkit.reports.operating_point import Point, Row
 
 __all__ = ["Measurement", "Row", "evaluate", "measure"]
 

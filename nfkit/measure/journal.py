@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from nfkit.errors import OutputError
-from nfkit.reports.evaluation import Row
+from nfkit.reports.operating_point import Row
 
 
 class Journal:

@@ -27,8 +27,9 @@ from nfkit.plans.operating_points import Scale, Strength
 from nfkit.plans.rivals import Answers, Candidate, Rival
 from nfkit.plans.verdicts import Fresh, Setting, judge_base, judge_pair
 from nfkit.progress import OnProgress, silent, track
-from nfkit.reports.evaluation import Clean, Evaluation, Point, Row
+from nfkit.reports.evaluation import Clean, Evaluation
 from nfkit.reports.figures import Share
+from nfkit.reports.operating_point import Point, Row
 from nfkit.reports.provenance import Provenance
 from nfkit.reports.verdict import Verdict
 

@@ -13,8 +13,8 @@ from nfkit.measure.bench import Bench, Setting
 from nfkit.plans.ladder import Rung
 from nfkit.plans.looked import Looked
 from nfkit.plans.rivals import Answers
-from nfkit.reports.evaluation import Row
 from nfkit.reports.figures import unpack
+from nfkit.reports.operating_point import Row
 
 CHOOSING_CHIPS = VALIDATION_CHIPS[len(VALIDATION_CHIPS) // 2 :]
 """Chips that choose a plan: generators are chosen on those before, trained and judged on others."""

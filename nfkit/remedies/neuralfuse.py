@@ -271,7 +271,7 @@ def refuse_unprotectable(base: ir.Model, generator_precision: str, *, gradients:
         NfkitError: When the model cannot be protected.
     """
     from nfkit.learn.export import check_opset
-    from nfkit.learn.gradients.frozen import refuse_unsupported
+    from nfkit.learn.gradients.obstacles import refuse_unsupported
 
     if gradients:
         refuse_unsupported(base)

@@ -57,7 +57,7 @@ def load_surrogates(models: Sequence[ModelLike], spec: InputSpec, data: Dataset,
         UnsupportedError: One has operators without a gradient.
         ModelError: One cannot be read, is protected, or holds faults.
     """
-    from nfkit.learn.gradients.frozen import refuse_unsupported
+    from nfkit.learn.gradients.obstacles import refuse_unsupported
     from nfkit.learn.subject import Surrogate
 
     found: list[Surrogate] = []

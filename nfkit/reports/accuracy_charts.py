@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from nfkit.pictures.charts import Axis, Chart, Line, Mark, Role, Series
-from nfkit.reports.evaluation import Evaluation, Point
+from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.figures import Share, Spread
+from nfkit.reports.operating_point import Point
 from nfkit.reports.plan import Plan
 from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.search import Search

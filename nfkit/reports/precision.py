@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from nfkit.reports.evaluation import Clean, Faults, Point, said_of
+from nfkit.reports.evaluation import Clean, Faults, said_of
+from nfkit.reports.operating_point import Point
 from nfkit.reports.provenance import DataFacts, ModelFacts
 from nfkit.reports.rendering import Overview, Readable, Table
 

@@ -30,7 +30,8 @@ from nfkit.plans.early_rival import EarlyAtVmin
 from nfkit.plans.energy_analysis import Costs
 from nfkit.plans.operating_points import Scale
 from nfkit.progress import Counter, OnProgress, Progress, duration, silent
-from nfkit.reports.evaluation import Evaluation, Row
+from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.operating_point import Row
 from nfkit.reports.precision import PrecisionSweep
 from nfkit.reports.provenance import Provenance
 from nfkit.version import __version__

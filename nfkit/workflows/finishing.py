@@ -28,7 +28,8 @@ from nfkit.progress import Counter, OnProgress
 from nfkit.remedies.both_ends import FittedAnswer
 from nfkit.remedies.neuralfuse import CHECKPOINT_SUFFIX, Shield
 from nfkit.reports import reading
-from nfkit.reports.evaluation import Evaluation, Row
+from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.operating_point import Row
 from nfkit.reports.protection import AnswerFacts, FloatGenerator, Protection
 from nfkit.reports.provenance import DataFacts, ModelFacts, Provenance, versions
 from nfkit.workflows.evaluation import ADVICE_KEY, count_costs, describe_row, further_rivals

@@ -33,7 +33,7 @@ from nfkit.remedies.bare import Bare
 from nfkit.remedies.base import Combined, Remedy
 from nfkit.remedies.site_choice import choose_sites
 from nfkit.remedies.trained import NeuralFuse
-from nfkit.reports.evaluation import Row
+from nfkit.reports.operating_point import Row
 from nfkit.reports.plan import Option, Outcome, Plan, Untried
 from nfkit.workflows import inputs
 from nfkit.workflows.evaluation import describe_row

@@ -2,53 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 
-from nfkit.access.runtime import Level, Runner
+from nfkit.access.runtime import Level
 from nfkit.data import Dataset
 from nfkit.energy import Curve
-from nfkit.errors import DataError, ModelError, OptionError
+from nfkit.errors import DataError, OptionError
 from nfkit.faults import BitErrors, Layout
-from nfkit.graph.fusion.answer import Answer
-from nfkit.graph.fusion.dial import answer_of
-from nfkit.graph.fusion.fused import PLAN_KEY
-from nfkit.graph.fusion.restage import with_answer
-from nfkit.graph.fusion.seal import seal
-from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.input.spec import InputSpec
 from nfkit.measure.bench import Bench
-from nfkit.measure.early import NEVER
-from nfkit.measure.latency import Latency, measure_latency
 from nfkit.measure.plausibility import near_perfect
 from nfkit.measure.statistics import share
-from nfkit.model import ModelLike, check_output, save
+from nfkit.model import ModelLike
 from nfkit.plans.halves import CHOOSING_CHIPS, CONFIRMING_CHIPS, Half
 from nfkit.plans.ladder import grid
 from nfkit.plans.looked import Looked
 from nfkit.plans.means import find_means
 from nfkit.plans.operating_points import Scale
+from nfkit.plans.recommendation import best_of, recommend
 from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
 from nfkit.progress import OnProgress, Progress, duration, silent
-from nfkit.reports.plan import Option, Part, Plan
+from nfkit.reports.plan import Part, Plan
 from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
-from nfkit.workflows.evaluation import TIMED
 from nfkit.workflows.forecast import WORTH_SAYING, Pace
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import LabelSource, data_for_measuring
 from nfkit.workflows.plan_search import Display, PlanSearch, untrained
-
-TIE = 0.002
-"""Energy, of the bare base's at Vmin, within which two plans save as much: the one that needs less is best."""
-NEAR = 0.01
-"""Saving that a generator has to add to what can be had without one, so that this is not recommended instead."""
-_SECONDS = 10.0  # that latency is measured for
-_CHECKED = 256  # images on which the file is compared with the formula
+from nfkit.workflows.planned_file import as_planned, check_planned, time_planned
 
 
 def plan(
@@ -199,14 +182,14 @@ def plan_on_halves(
     if means.per_site:
         options += search.with_sites(form, level)
     options.sort(key=lambda option: (not option.within, -option.saving, len(option.needs)))
-    best = _best(options)
+    best = best_of(options)
     times = None
     if best is not None and options[best].trust is not None:
         file = as_planned(graph, options[best])
-        _check(file, options[best], confirming)
-        times = _time(file, confirming, level)
+        check_planned(file, options[best], confirming)
+        times = time_planned(file, confirming, level)
     return Plan(
-        sentence=_sentence(options, best, max_loss, times), tolerance=max_loss,
+        sentence=recommend(options, best, max_loss, times), tolerance=max_loss,
         confidence=confidence, best=best, options=tuple(options),
         untried=(*means.untried, *search.untried, *untrained(choosing.bench.fused, graph)),
         can=tuple(sorted(means.hardware.abilities)),
@@ -215,55 +198,6 @@ def plan_on_halves(
         seed=seed, latency=None if times is None else {"1": times.to_dict()}, model=provenance.model,
         data=provenance.data, versions=provenance.versions, warnings=(*warnings, *(doubt.sentence for doubt in doubts)),
     )  # fmt: skip
-
-
-def write_planned(model: ModelLike, plan: Plan, output: str | Path, *, force: bool = False) -> Option:
-    """Writes a fused file with the numbers of its plan, and the operating point in its metadata.
-
-    Args:
-        model: The fused file that was planned; not changed.
-        plan: Its plan.
-        output: Where to write.
-        force: Whether to replace an existing output.
-
-    Returns:
-        The way to run it that the file is set to: the plan, or the best that uses the generator.
-
-    Raises:
-        OptionError: When nothing that uses the generator is within the tolerance, or has numbers to set.
-        NfkitError: When the file cannot be written.
-    """
-    path = inputs.as_path(output, "the output")
-    check_output(path, model, force)
-    graph, option = inputs.find_model(model), plan.of_file
-    if option is None:
-        raise OptionError(
-            "the plan sets nothing in a file: no way to run base and generator together is within the tolerance"
-        )
-    save(set_plan(graph, plan, option), path)
-    return option
-
-
-def set_plan(fused: ir.Model, plan: Plan, option: Option) -> ir.Model:
-    """A copy of a fused file with the numbers of an option of its plan, and the operating point in its metadata."""
-    changed = as_planned(fused, option)
-    stated = {
-        "remedy": option.name, "tolerance": plan.tolerance, "outcome": option.outcome, "curve": plan.curve.name,
-        "volts_over_vmin": option.volts_over_vmin, "ber": option.ber, "accuracy": option.accuracy.mean,
-        "accuracy_ci95": option.accuracy.ci95, "loss": option.loss.mean, "loss_ci95": option.loss.ci95,
-        "saving": option.saving, "base_runs": 1 - option.early["share"] if option.early else 1.0,
-    }  # fmt: skip
-    changed.metadata_props[PLAN_KEY] = json.dumps(stated, sort_keys=True)
-    seal(changed)
-    return changed
-
-
-def as_planned(fused: ir.Model, option: Option) -> ir.Model:
-    """A copy of a fused file with the trust and the threshold of an option; the file itself where it has none."""
-    if option.trust is None:
-        return fused
-    threshold = NEVER if option.threshold is None and option.early is not None else option.threshold
-    return with_answer(fused, Answer(answer_of(fused).form, Trust(**option.trust), threshold))
 
 
 def _half(
@@ -286,75 +220,5 @@ def _alone(chip: int) -> tuple[int, int]:
     return chip, chip
 
 
-def _best(options: Sequence[Option]) -> int | None:
-    """Of what is within the tolerance and saves energy as good as most, that which needs least."""
-    within = [index for index, option in enumerate(options) if option.within and option.saving > 0]
-    if not within:
-        return None
-    most = max(options[index].saving for index in within)
-    near = [index for index in within if options[index].saving >= most - TIE]
-    return min(near, key=lambda index: (len(options[index].needs), -options[index].saving))
-
-
-def _check(file: ir.Model, option: Option, half: Half) -> None:
-    """Compares the file, without errors, with the formula that the plan was computed by.
-
-    Raises:
-        ModelError: When they differ on more images than near ties explain.
-    """
-    looked, trust = half.looked, Trust(**(option.trust or {}))
-    assert looked is not None
-    right = looked.both(BitErrors(0.0), 1, trust)[0]
-    if option.threshold is not None:
-        right = np.where(looked.sure(trust, option.threshold), looked.alone, right)
-    images = half.bench.images[:_CHECKED]
-    got = Runner(file, level=half.bench.level).classify(images) == looked.labels[: len(images)]
-    if (different := float((got != right[: len(images)]).mean())) > 0.05:
-        raise ModelError(
-            f"the file with the numbers of the plan differs from their formula on {100 * different:.0f} % of the "
-            "samples: please report the model"
-        )
-
-
-def _time(file: ir.Model, half: Half, level: Level) -> Latency:
-    (times,) = measure_latency(file, half.bench.images[:TIMED], batches=(1,), level=level, seconds=_SECONDS)
-    return times
-
-
 def _part(half: Half) -> Part:
     return Part(tuple(dict.fromkeys(half.chips)), half.images, half.bench.data.sha256, share(half.bench.clean_base))
-
-
-def _sentence(options: Sequence[Option], best: int | None, tolerance: float, times: Latency | None) -> str:
-    points = f"{100 * tolerance:g} {'point' if tolerance == 0.01 else 'points'}"
-    if best is None:
-        return f"stay at Vmin: nothing that was tried saves energy and loses at most {points} for sure"
-    at = options[best]
-    low, high = at.loss.ci95 or (at.loss.mean, at.loss.mean)
-    worst = "" if at.accuracy.worst is None else f", its worst chip {100 * at.accuracy.worst:.1f} %"
-    interval = "" if at.accuracy.ci95 is None else f" ({at.accuracy.interval()})"
-    spared = "" if at.early is None else f" ({100 * at.early['share']:.0f} % of the images need no base)"
-    quick = (
-        ""
-        if times is None or times.mean_ratio is None
-        else f"; at batch 1 it takes {times.mean_ratio:.2f} of the bare base's mean time"
-    )
-    return (
-        f"run at {at.volts_over_vmin:.3f} Vmin (a bit error rate of {100 * at.ber:.2g} %): {at.sentence}{spared}; that "
-        f"saves {100 * at.saving:.1f} % of the weight memory's energy, is {100 * at.accuracy.mean:.1f} %{interval} "
-        f"accurate{worst}, and loses {100 * at.loss.mean:.2f} points ({100 * low:.2f} to {100 * high:.2f}) of the "
-        f"{points} tolerated{quick}{_without(options, at)}"
-    )
-
-
-def _without(options: Sequence[Option], best: Option) -> str:
-    """What can be had without a generator, where the plan has one."""
-    if not best.uses_generator:
-        return "; no generator is needed for that" if any(option.uses_generator for option in options) else ""
-    rest = [option for option in options if option.within and not option.uses_generator and option.saving > 0]
-    if not rest:
-        return "; nothing without a generator saves energy within the tolerance"
-    rival = max(rest, key=lambda option: option.saving)
-    near = rival.saving >= best.saving - NEAR
-    advice = "nearly as much, and is simpler" if near else f"{100 * rival.saving:.1f} %"
-    return f"; without a generator, {rival.name} at {rival.volts_over_vmin:.3f} Vmin saves {advice}"

@@ -6,7 +6,6 @@ again with the same settings; within a candidate, the checkpoint of `protect` go
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import msgspec
 
 from nfkit.access.runtime import Level
 from nfkit.data import Dataset
-from nfkit.errors import DataError, OptionError, OutputError
+from nfkit.errors import OptionError, OutputError
 from nfkit.graph.input.spec import InputSpec
 from nfkit.model import sha256
 from nfkit.outputs import write_atomically
@@ -32,11 +31,12 @@ from nfkit.reports.protection import Protection
 from nfkit.reports.search import Found, Search
 from nfkit.reports.tradeoff import draw, tradeoffs_of
 from nfkit.workflows import inputs
+from nfkit.workflows.candidate_files import CandidateFile
 from nfkit.workflows.configuring import configure, with_answer
 from nfkit.workflows.inputs import DataLike
 from nfkit.workflows.intake import LabelSource, data_for_training, mirrors
 from nfkit.workflows.memory import divide
-from nfkit.workflows.protection import checkpoint_of, protect
+from nfkit.workflows.protection import protect
 from nfkit.workflows.within import BUDGET, RATE, as_means, may_answer_early
 
 if TYPE_CHECKING:
@@ -228,24 +228,24 @@ def train_candidates(
         configs = [with_answer(each, "auto", None, base, spec, early, dict(given))[0] for each in configs]
         shared |= tolerance
         tolerance["early"] = early
-    slots = [_Slot.of(source, folder, each, shared) for each in configs]
-    for slot in slots:
-        slot.check(force)
+    candidates = [CandidateFile.of(source, folder, each, shared) for each in configs]
+    for candidate in candidates:
+        candidate.check(force)
     strength = scale.at_rate(config.errors.rate)
     result = Search(
         ber=strength.rate, voltage=strength.voltage, curve=scale.facts, left_out=tuple(left_out),
         max_loss=None if aim is None else aim.max_loss, command=command or None,
     )  # fmt: skip
     records: list[Protection] = []
-    for number, slot in enumerate(slots, 1):
-        record, name = slot.finished(), slot.config.generator
+    for number, candidate in enumerate(candidates, 1):
+        record, name = candidate.finished(), candidate.config.generator
         reused = record is not None
-        on_stage(f"candidate {number} of {len(slots)}: {name}" + (", made before" if reused else ""))
+        on_stage(f"candidate {number} of {len(candidates)}: {name}" + (", made before" if reused else ""))
         if record is None:
             record = protect(
-                source, data, test, spec, slot.config, slot.output,
+                source, data, test, spec, candidate.config, candidate.output,
                 curve=scale.curve, extrapolate=scale.extrapolate, chips=chips, level=level, force=True,
-                record=slot.path, search=slot.settings, command=command or None, **tolerance,
+                record=candidate.path, search=candidate.settings, command=command or None, **tolerance,
                 on_stage=on_stage, on_progress=on_progress, on_training=on_training,
             )  # fmt: skip
         records.append(record)
@@ -261,62 +261,6 @@ def train_candidates(
     except OptionError as error:  # the picture is an extra, and the search is not lost for want of it
         on_stage(f"no front.svg: {error}; then give the same command again")
     return msgspec.structs.replace(result, folder=str(folder))
-
-
-@dataclass(frozen=True)
-class _Slot:
-    """Where a candidate is kept, and the settings that it is made with."""
-
-    output: Path
-    config: TrainConfig
-    settings: dict[str, Any]
-
-    @classmethod
-    def of(cls, source: Path, folder: Path, config: TrainConfig, shared: dict[str, Any]) -> _Slot:
-        output = folder / f"{source.name.removesuffix('.onnx')}.{config.generator}.nf.onnx"
-        settings = {**shared, **config.to_dict()}
-        return cls(output, config, json.loads(json.dumps(settings)))  # as a record states it: lists for tuples
-
-    @property
-    def path(self) -> Path:
-        """The record beside the file."""
-        return self.output.with_suffix(".json")
-
-    def read(self) -> Protection | None:
-        """The record; None where there is none that can be read."""
-        try:
-            return reading.read_as(self.path, Protection)
-        except DataError:
-            return None
-
-    def check(self, force: bool) -> None:
-        """Refuses to replace what was made with other settings."""
-        if force or not self.output.exists() or checkpoint_of(self.output).exists():  # the last: ended half-way
-            return
-        record = self.read()
-        made = record.search if record is not None else None
-        if record is None or made is None:
-            raise OptionError(
-                f"'{self.output}' exists without the record of a search: choose another folder or --force"
-            )
-        differing = [name for name in self.settings if made.get(name) != self.settings[name]]
-        if differing:
-            raise OptionError(
-                f"'{self.output}' was made with other settings ({', '.join(differing)}): choose another folder, or "
-                "give --force to train such candidates anew"
-            )
-        if not self._is_whole(record):
-            raise OptionError(f"'{self.output}' was changed since the search made it: choose another folder or --force")
-
-    def finished(self) -> Protection | None:
-        """The record of a candidate that need not be trained again."""
-        record = self.read()
-        if record is None or not self.output.exists() or record.search != self.settings or record.interrupted:
-            return None
-        return record if self._is_whole(record) else None
-
-    def _is_whole(self, record: Protection) -> bool:
-        return record.evaluation.model.sha256 == sha256(self.output)
 
 
 def _make(folder: Path) -> None:

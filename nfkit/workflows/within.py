@@ -25,7 +25,8 @@ from nfkit.progress import OnProgress, silent
 from nfkit.remedies.neuralfuse import Shield
 from nfkit.reports.plan import Plan
 from nfkit.reports.provenance import DataFacts, ModelFacts, Provenance, versions
-from nfkit.workflows.planning import plan_on_halves, set_plan
+from nfkit.workflows.planned_file import set_plan
+from nfkit.workflows.planning import plan_on_halves
 
 RATE = 0.002
 """Bit error rate that trust is fitted for before the plan is known, where none is given."""

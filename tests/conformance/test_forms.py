@@ -26,7 +26,8 @@ from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.inject import MODES, chip_inputs, inject, remove, with_codes
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import codes, fault_sites, find_sites
-from nfkit.learn.gradients.frozen import FrozenGraph, find_unsupported
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.gradients.obstacles import find_unsupported
 from nfkit.measure.evaluation import evaluate
 from nfkit.model import load, to_bytes
 

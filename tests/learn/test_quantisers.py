@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nfkit.learn.gradients import find
-from nfkit.learn.gradients.frozen import Step
+from nfkit.learn.gradients.steps import Step
 from nfkit.learn.quantisers import fuse_quantisers
 
 CODES = {"int8": torch.int8, "uint8": torch.uint8, "int16": torch.int16, "uint16": torch.uint16}

@@ -4,7 +4,7 @@ import pytest
 
 from nfkit.errors import OutputError
 from nfkit.measure.journal import Journal
-from nfkit.reports.evaluation import Row
+from nfkit.reports.operating_point import Row
 
 ROWS = [Row(0.1 + 0.2, chip, 10, 5, 0.5, 0.75, b"\x80\x01", b"\xff") for chip in (3, 4)]
 

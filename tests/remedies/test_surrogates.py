@@ -12,7 +12,7 @@ from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.inject import inject
 from nfkit.graph.input.discovery import find_input
 from nfkit.graph.memory.sites import fault_sites
-from nfkit.learn.gradients.frozen import find_unsupported
+from nfkit.learn.gradients.obstacles import find_unsupported
 from nfkit.model import load, save, sha256
 from nfkit.remedies.surrogates import load_surrogates
 from nfkit.reports.protection import Protection

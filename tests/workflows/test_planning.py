@@ -26,7 +26,7 @@ from nfkit.plans.ladder import grid, ladder
 from nfkit.plans.means import CANDIDATES
 from nfkit.plans.operating_points import Scale
 from nfkit.reports.reading import decode, encode
-from nfkit.workflows.planning import as_planned
+from nfkit.workflows.planned_file import as_planned
 
 # Images are codes already: 36 features, three classes.
 TINY = """

@@ -10,7 +10,6 @@ input. They pass straight through rounding, and are zero where a quantiser satur
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,83 +18,11 @@ import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from nfkit.errors import UnsupportedError
 from nfkit.graph.canonical.view import canonical
-from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.sites import WeightSite
-from nfkit.learn.gradients import Entry, find
-from nfkit.learn.gradients.reference import constant_nodes, reference_entry
-from nfkit.learn.gradients.types import input_obstacle, obstacle
+from nfkit.learn.gradients.obstacles import refuse_operators
+from nfkit.learn.gradients.steps import Environment, Step, as_tensor, make_steps
 from nfkit.learn.quantisers import fuse_quantisers
-
-Environment = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Unsupported:
-    """A kind of operator that cannot be differentiated, where it stands, and why."""
-
-    op: str
-    nodes: tuple[str, ...]
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The refusal for a report."""
-        return {"op": self.op, "nodes": list(self.nodes), "reason": self.reason}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One node, ready to run: kernel, attributes, and the names of what it reads and writes."""
-
-    node: str
-    op: str
-    entry: Entry
-    attributes: Mapping[str, Any]
-    inputs: tuple[str | None, ...]
-    outputs: tuple[str, ...]
-
-    def run(self, values: Environment) -> None:
-        """Computes the node's outputs from its inputs, in place in `values`."""
-        operands = [values[name] if name is not None else None for name in self.inputs]
-        try:
-            results = self.entry.kernel(*operands, **self.attributes)
-        except UnsupportedError as error:
-            raise UnsupportedError(f"node '{self.node}': {error}") from None
-        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
-            given = ", ".join("none" if x is None else f"{x.dtype} {list(x.shape)}" for x in operands)
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise UnsupportedError(
-                f"node '{self.node}' ({self.op}) cannot be computed of {given.replace('torch.', '')}: {reason}"
-            ) from error
-        if not isinstance(results, tuple):
-            results = (results,)
-        # Kernels may return optional outputs that the node does not name.
-        values.update(zip(self.outputs, results, strict=False))
-
-
-def find_unsupported(model: ir.Model) -> list[Unsupported]:
-    """Lists all operators that stand between a model and its gradients; empty if there is none."""
-    return _unsupported(canonical(model))
-
-
-def _unsupported(model: ir.Model) -> list[Unsupported]:
-    found: dict[tuple[str, str], list[str]] = {}
-    fixed = constant_nodes(model.graph)
-    for node in model.graph:
-        name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-        entry = _entry(node, model, fixed)
-        if entry is None:
-            reason = f"no gradient is known for it at opset {model.opset_imports.get(node.domain, 1)}"
-        elif unknown := [] if node in fixed else sorted(set(node.attributes) - entry.attributes):
-            reason = f"attribute {', '.join(unknown)} is not understood"
-        else:
-            given = obstacle(node) or input_obstacle(node)
-            if given is None:
-                continue
-            reason = given
-        found.setdefault((name, reason), []).append(node.name or str(node.outputs[0].name))
-    return [Unsupported(op, tuple(nodes), reason) for (op, reason), nodes in found.items()]
 
 
 class FrozenGraph:
@@ -121,7 +48,7 @@ class FrozenGraph:
         device: str | torch.device = "cpu",
     ) -> None:
         model = canonical(model)
-        _refuse(_unsupported(model))
+        refuse_operators(model)
         self.dtype, self.device = dtype, torch.device(device)
         graph = model.graph
         self.input = next(str(v.name) for v in graph.inputs if v.name not in graph.initializers)
@@ -221,30 +148,6 @@ def run(model: ir.Model, x: npt.NDArray[Any], batch: int) -> npt.NDArray[np.floa
     return output
 
 
-def refuse_unsupported(model: ir.Model) -> None:
-    """Raises an error that names every operator without a gradient.
-
-    Raises:
-        UnsupportedError: When there is one.
-    """
-    refuse_hidden_weights(model)  # for what does not even run there is a better way out
-    _refuse(find_unsupported(model))
-
-
-def _refuse(unsupported: list[Unsupported]) -> None:
-    if unsupported:
-        listed = "; ".join(
-            f"{u.op} ({u.reason}) in node{'s' * (len(u.nodes) > 1)} {', '.join(repr(n) for n in u.nodes[:5])}"
-            + (f" and {len(u.nodes) - 5} more" if len(u.nodes) > 5 else "")
-            for u in unsupported
-        )
-        raise UnsupportedError(
-            f"the model cannot be differentiated: {listed}. Evaluating and injecting still work; to protect it, let "
-            "the generator only look (--answer both), train through models of the same task (--surrogate), or export a "
-            "QDQ model of standard operators"
-        )
-
-
 def _fixed_batch(model: ir.Model, name: str) -> int | None:
     """The only batch size that a model can run at: one that a Reshape inside it spells out."""
     shape = next(v.shape for v in model.graph.inputs if v.name == name)
@@ -254,62 +157,6 @@ def _fixed_batch(model: ir.Model, name: str) -> int | None:
         if isinstance(batch, int) and target is not None and target.size and int(target.numpy().ravel()[0]) == batch:
             return batch
     return None
-
-
-def as_tensor(array: npt.NDArray[Any] | Tensor) -> Tensor:
-    """A tensor of its own memory, in the type that kernels hold an array's type in."""
-    if isinstance(array, Tensor):
-        return array
-    kind = array.dtype.name
-    if kind == "bfloat16":  # which NumPy hands over as bits only
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    if kind.startswith("float") and array.dtype.itemsize == 1:  # float8, float4: float32 has all their values
-        array = array.astype(np.float32)
-    if kind in ("int4", "uint4", "int2", "uint2"):  # torch does not know them: one code a byte
-        array = array.astype(np.uint8 if kind.startswith("u") else np.int8)
-    return torch.from_numpy(array if array.flags.writeable else array.copy())  # torch shares memory, and may write
-
-
-def make_steps(view: ir.Model) -> list[Step]:
-    """The nodes of a canonical view in order, ready to run; every operator of it must have a kernel."""
-    fixed = constant_nodes(view.graph)
-    return [_step(node, view, fixed) for node in view.graph]
-
-
-def _entry(node: ir.Node, model: ir.Model, fixed: set[ir.Node]) -> Entry | None:
-    """The kernel of a node; what only constants have a part in needs none that knows gradients, or every attribute."""
-    opset = model.opset_imports.get(node.domain, 1)
-    entry = find(node.op_type, opset, node.domain)
-    if node.op_type == "Div" and any(
-        v is not None and v.dtype is not None and v.dtype.is_integer() for v in node.inputs
-    ):
-        entry = find("IntegerDiv", 1, "nfkit")  # codes are floats here, whose quotients would not be whole
-    if node in fixed and (entry is None or set(node.attributes) - entry.attributes):
-        return reference_entry(node, opset)
-    return entry
-
-
-def _step(node: ir.Node, model: ir.Model, fixed: set[ir.Node]) -> Step:
-    entry = _entry(node, model, fixed)
-    assert entry is not None  # refuse_unsupported has looked
-    attributes = {name: _attribute(a) for name, a in node.attributes.items() if name in entry.attributes}
-    if "num_outputs" in entry.attributes:  # Split before opset 18 tells by its outputs alone
-        attributes.setdefault("num_outputs", len(node.outputs))
-    return Step(
-        node=node.name or str(node.outputs[0].name),
-        op=node.op_type,
-        entry=entry,
-        attributes=attributes,
-        inputs=tuple(str(v.name) if v is not None else None for v in node.inputs),
-        outputs=tuple(str(v.name) for v in node.outputs),
-    )
-
-
-def _attribute(attribute: ir.Attr) -> Any:
-    value = attribute.value
-    if isinstance(value, ir.TensorProtocol):
-        return as_tensor(np.array(value.numpy()))
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _partition(steps: list[Step], constants: set[str], sites: set[str]) -> tuple[list[Step], list[Step], list[Step]]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nfkit.graph.canonical.view import canonical
-from nfkit.learn.gradients.frozen import Environment, Step, as_tensor, make_steps
+from nfkit.learn.gradients.steps import Environment, Step, as_tensor, make_steps
 
 _EDGE = 0.05
 """How near to the edge between two codes, in steps, a value may be rounded to either."""

@@ -15,7 +15,8 @@ from nfkit.faults import BitErrors, Chip
 from nfkit.graph.injection.inject import inject
 from nfkit.graph.memory.coverage import coverage
 from nfkit.graph.memory.sites import codes, fault_sites, find_sites
-from nfkit.learn.gradients.frozen import FrozenGraph, find_unsupported
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.gradients.obstacles import find_unsupported
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18, "com.microsoft" : 1, "own" : 1]>\n'
 S = np.float32(0.5)

@@ -12,7 +12,7 @@ from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.memory.inventory import inventory
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.graph.quantised.preparation import refuse_quantised
-from nfkit.learn.gradients.frozen import refuse_unsupported
+from nfkit.learn.gradients.obstacles import refuse_unsupported
 
 # One layer of AMD Quark's, one in standard form: faults in the second alone would be half a chip.
 MIXED = """

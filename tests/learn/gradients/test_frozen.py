@@ -12,7 +12,8 @@ from nfkit.errors import UnsupportedError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.memory.sites import codes, fault_sites
-from nfkit.learn.gradients.frozen import FrozenGraph, find_unsupported, refuse_unsupported
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.gradients.obstacles import find_unsupported, refuse_unsupported
 from nfkit.model import to_bytes
 
 ERRORS = BitErrors(0.05)

@@ -18,7 +18,8 @@ import torch
 
 from nfkit.errors import UnsupportedError
 from nfkit.learn.gradients import supported
-from nfkit.learn.gradients.frozen import FrozenGraph, find_unsupported
+from nfkit.learn.gradients.frozen import FrozenGraph
+from nfkit.learn.gradients.obstacles import find_unsupported
 
 OPERATORS = supported()
 SEVERAL = "several operators"

@@ -1,0 +1,66 @@
+"""Which of the ways to run a model a plan recommends, and the sentence that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nfkit.measure.latency import Latency
+from nfkit.reports.plan import Option
+
+TIE = 0.002
+"""Energy, of the bare base's at Vmin, within which two plans save as much: the one that needs less is best."""
+NEAR = 0.01
+"""Saving that a generator has to add to what can be had without one, so that this is not recommended instead."""
+
+
+def best_of(options: Sequence[Option]) -> int | None:
+    """Of what is within the tolerance and saves energy as good as most, that which needs least."""
+    within = [index for index, option in enumerate(options) if option.within and option.saving > 0]
+    if not within:
+        return None
+    most = max(options[index].saving for index in within)
+    near = [index for index in within if options[index].saving >= most - TIE]
+    return min(near, key=lambda index: (len(options[index].needs), -options[index].saving))
+
+
+def recommend(options: Sequence[Option], best: int | None, tolerance: float, times: Latency | None) -> str:
+    """What to do, in one sentence.
+
+    Args:
+        options: All that was tried.
+        best: Index of the one to run; None where nothing saves energy within the tolerance.
+        tolerance: Largest loss of accuracy, a share.
+        times: Latency of the file with the numbers of that option; None where it was not measured.
+    """
+    points = f"{100 * tolerance:g} {'point' if tolerance == 0.01 else 'points'}"
+    if best is None:
+        return f"stay at Vmin: nothing that was tried saves energy and loses at most {points} for sure"
+    at = options[best]
+    low, high = at.loss.ci95 or (at.loss.mean, at.loss.mean)
+    worst = "" if at.accuracy.worst is None else f", its worst chip {100 * at.accuracy.worst:.1f} %"
+    interval = "" if at.accuracy.ci95 is None else f" ({at.accuracy.interval()})"
+    spared = "" if at.early is None else f" ({100 * at.early['share']:.0f} % of the images need no base)"
+    quick = (
+        ""
+        if times is None or times.mean_ratio is None
+        else f"; at batch 1 it takes {times.mean_ratio:.2f} of the bare base's mean time"
+    )
+    return (
+        f"run at {at.volts_over_vmin:.3f} Vmin (a bit error rate of {100 * at.ber:.2g} %): {at.sentence}{spared}; that "
+        f"saves {100 * at.saving:.1f} % of the weight memory's energy, is {100 * at.accuracy.mean:.1f} %{interval} "
+        f"accurate{worst}, and loses {100 * at.loss.mean:.2f} points ({100 * low:.2f} to {100 * high:.2f}) of the "
+        f"{points} tolerated{quick}{_without(options, at)}"
+    )
+
+
+def _without(options: Sequence[Option], best: Option) -> str:
+    """What can be had without a generator, where the plan has one."""
+    if not best.uses_generator:
+        return "; no generator is needed for that" if any(option.uses_generator for option in options) else ""
+    rest = [option for option in options if option.within and not option.uses_generator and option.saving > 0]
+    if not rest:
+        return "; nothing without a generator saves energy within the tolerance"
+    rival = max(rest, key=lambda option: option.saving)
+    near = rival.saving >= best.saving - NEAR
+    advice = "nearly as much, and is simpler" if near else f"{100 * rival.saving:.1f} %"
+    return f"; without a generator, {rival.name} at {rival.volts_over_vmin:.3f} Vmin saves {advice}"
