@@ -10,7 +10,7 @@ import msgspec
 from nfkit.reports.provenance import Provenance
 from nfkit.reports.rendering import Overview, Readable, Table
 
-Kind = Literal["operator", "type", "opset", "branch", "softmax", "batch"]
+Kind = Literal["operator", "type", "opset", "branch", "softmax", "padding", "batch"]
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):

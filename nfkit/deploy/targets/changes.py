@@ -7,6 +7,7 @@ import json
 import onnx_ir as ir
 
 from nfkit.deploy.targets.findings import findings, wanted_opset
+from nfkit.deploy.targets.padding import spell_out_padding
 from nfkit.deploy.targets.target import Target
 from nfkit.errors import UnsupportedError
 from nfkit.graph.fusion.build import spell_out_softmax
@@ -69,6 +70,8 @@ def _adapted(part: ir.Model, target: Target, opset: int | None, found: tuple[Fin
         made = at_opset(made, wanted_opset(part, target, opset))
     if target.spelt_softmax:
         spell_out_softmax(made)
+    if target.spelt_padding:
+        spell_out_padding(made)
     if target.one_sample:
         _fix_batch(made)
     said = {"name": target.name, "changes": [str(finding) for finding in found]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from nfkit.deploy.targets.padding import LOWEST_OPSET, windows_in_padding
 from nfkit.deploy.targets.target import Target
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.memory.storage import every_node, stored_tensors
@@ -21,7 +22,7 @@ def findings(model: ir.Model, target: Target, opset: int | None = None) -> tuple
         target: The runtime.
         opset: Version of the standard operators that the file shall have; by default the nearest that is taken.
     """
-    return (*_refused(model, target), *_changed(model, target, opset))
+    return (*_refused(model, target), *_changed(model, target, opset), *_padded(model, target, opset))
 
 
 def wanted_opset(model: ir.Model, target: Target, opset: int | None) -> int:
@@ -69,3 +70,16 @@ def _changed(model: ir.Model, target: Target, opset: int | None) -> list[Finding
     if target.one_sample and free:
         found.append(Finding("batch", f"input '{free[0].name}'", "a batch of any size", "fixed to one sample"))
     return found
+
+
+def _padded(model: ir.Model, target: Target, opset: int | None) -> list[Finding]:
+    covered = windows_in_padding(model) if target.spelt_padding else []
+    if not covered:
+        return []
+    more = f" and {len(covered) - 1} more" if len(covered) > 1 else ""
+    where = f"node '{covered[0].name}'{more}"
+    what = "a window that lies wholly in the padding, which this runtime computes from memory that holds anything"
+    if wanted_opset(model, target, opset) < LOWEST_OPSET:
+        way_out = f"ask for operators of version {LOWEST_OPSET} or later, by --opset"
+        return [Finding("padding", where, what, way_out, refused=True)]
+    return [Finding("padding", where, what, "padded by an operator of its own")]

@@ -42,6 +42,7 @@ _ALL = (
                 is_per_channel,
             ),
         ),
+        spelt_padding=True,
     ),
     Target(
         name="tract",

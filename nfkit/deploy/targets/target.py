@@ -44,6 +44,8 @@ class Target:
         branches: Whether it takes If.
         one_sample: Whether the batch must be fixed, to 1.
         spelt_softmax: Whether it computes Softmax wrongly between codes, so that it must be spelt out.
+        spelt_padding: Whether it computes convolutions of codes wrongly where a window lies wholly in the padding, so
+            that this must be a Pad of its own.
         suffix: How its files are called.
     """
 
@@ -57,6 +59,7 @@ class Target:
     branches: bool = True
     one_sample: bool = False
     spelt_softmax: bool = False
+    spelt_padding: bool = False
     suffix: str = ".onnx"
 
     def limit(self, node: ir.Node) -> Limit | None:
