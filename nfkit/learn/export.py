@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from nfkit.errors import UnsupportedError
 from nfkit.graph.fusion.build import spell_out_softmax
 from nfkit.graph.fusion.fused import EVIDENCE
+from nfkit.graph.fusion.padding import spell_out_padding
 from nfkit.graph.quantised.from_float import quantize_static
 from nfkit.learn.objective import protect
 from nfkit.models.generators import build
@@ -71,6 +72,7 @@ def export_generator(
         _close(model)
     model = _at_opset(model, opset)
     spell_out_softmax(model)
+    spell_out_padding(model)
     return model
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from nfkit.access.runtime import Runner
 from nfkit.energy import count_macs
 from nfkit.errors import UnsupportedError
+from nfkit.graph.fusion.padding import windows_in_padding
 from nfkit.learn.export import export_generator
 from nfkit.learn.objective import protect
 from nfkit.model import to_bytes
@@ -177,3 +178,13 @@ def test_exporting_again_gives_the_same_bytes_says_nothing_and_changes_no_genera
 def test_opset_below_the_lowest_is_refused_with_a_reason(opset):
     with pytest.raises(UnsupportedError, match=rf"opset {opset}, a generator needs at least 13: lift the model"):
         export_generator(trained("conv-s", 1, (8, 8)), (1, 8, 8), opset=opset, batch="N")
+
+
+def test_an_image_made_larger_is_padded_before_its_codes_are_convolved(exported, images):
+    generator, model = exported("hint-8", 1, 28, 28, int8=True)
+    assert [node.op_type for node in model.graph].count("Pad") == 1
+    assert windows_in_padding(model) == []
+    x = images(8, 1, 28, 28)
+    with torch.no_grad():
+        expected = protect(generator, x).numpy()
+    assert np.abs(Runner(model, level="basic")(x.numpy()) - expected).mean() <= 0.03  # see above

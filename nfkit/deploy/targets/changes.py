@@ -7,13 +7,13 @@ import json
 import onnx_ir as ir
 
 from nfkit.deploy.targets.findings import findings, wanted_opset
-from nfkit.deploy.targets.padding import spell_out_padding
 from nfkit.deploy.targets.target import Target
 from nfkit.errors import UnsupportedError
 from nfkit.graph.fusion.build import spell_out_softmax
 from nfkit.graph.fusion.early import condition
 from nfkit.graph.fusion.fused import INPUT_KEY, SEAL_KEY, has_modes
 from nfkit.graph.fusion.opset import at_opset
+from nfkit.graph.fusion.padding import spell_out_padding
 from nfkit.graph.fusion.two_files import front_and_back
 from nfkit.graph.memory.storage import every_node
 from nfkit.reports.shipping import Finding

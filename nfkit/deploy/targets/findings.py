@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from nfkit.deploy.targets.padding import LOWEST_OPSET, windows_in_padding
 from nfkit.deploy.targets.target import Target
+from nfkit.graph.fusion.padding import LOWEST_OPSET, windows_in_padding
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.memory.storage import every_node, stored_tensors
 from nfkit.graph.operators.vendors import explain

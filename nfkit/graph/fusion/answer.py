@@ -121,10 +121,13 @@ class AnswerStage:
     def _values(self, scores: ir.Value) -> ir.Value:
         """The base's output in its own type and shape -> float32 [N, C]."""
         build, form = self.builder, self.answer.form
-        if form.scale is not None:
+        if form.quantises:
             scores = build.node("DequantizeLinear", scores, *self._quantisation())
         elif form.dtype != "float32":
             scores = build.node("Cast", scores, to=int(ir.DataType.FLOAT))
+        if form.scale is not None and not form.quantises:  # codes, which came as floats
+            steps = build.node("Sub", scores, build.constant("output_zero_point", form.zero_point))
+            scores = build.node("Mul", steps, build.constant("output_scale", form.scale))
         if len(form.shape) == 1:
             return scores
         return build.node("Reshape", scores, build.constant("rows", [-1, form.classes], np.int64))
@@ -150,7 +153,7 @@ class AnswerStage:
             stated = build.log_softmax(logs)
         else:
             stated = logs
-        if form.scale is None:
+        if form.scale is None or not form.quantises:
             return stated
         low, high = self._range()
         top = build.reduce("ReduceMax", stated)
@@ -165,7 +168,7 @@ class AnswerStage:
         """float32 [N, C] -> the type and shape of the base's output."""
         build, form = self.builder, self.answer.form
         stated = self._reshaped(stated)
-        if form.scale is not None:
+        if form.quantises:
             return build.node("QuantizeLinear", stated, *self._quantisation())
         if form.dtype != "float32":
             return build.node("Cast", stated, to=_element(form.dtype))

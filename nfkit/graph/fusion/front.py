@@ -5,7 +5,8 @@
     nfkit/base_scores, evidence ───> nfkit/answered: the answer of both
 
 One file with two inputs. The second, the base's scores, has zeros as its default, so that the first outputs can be had
-before the base is asked. Inputs are the base's own; scores are float32 [N, classes], of the kind that the base gives.
+before the base is asked. Inputs are the base's own; scores are float32 [N, classes], of the kind that the base gives:
+where that is integer codes, their numbers, which the front knows the scale of. It answers in floats.
 `nfkit.access.guarded` runs it.
 """
 
@@ -83,14 +84,13 @@ def front_of(fused: ir.Model, spec: InputSpec, answer: Answer | None = None, *, 
     """The front of a fused model, for its base, or one of the same input, where that is no file.
 
     Args:
-        fused: The fused model; not changed. Its base has to give float scores, one a class.
+        fused: The fused model; not changed.
         spec: The input of the base that the front is for.
         answer: How evidence and that base's scores answer together; as in the fused model by default.
         transform: Whether the base is asked F(x) rather than x.
 
     Raises:
-        ModelError: When the model is not fused, or was changed since, its base gives codes, or nothing would be left of
-            the generator.
+        ModelError: When the model is not fused, or was changed since, or nothing would be left of the generator.
     """
     answer, (prefix, _) = answer or read_answer(fused), split(fused)
     graph = prefix.graph
@@ -143,13 +143,7 @@ def _close(
 
 def _as_floats(answer: Answer) -> Answer:
     """The answer for scores that come as float32 [N, classes], as those of bases that are no files do."""
-    form = answer.form
-    if form.scale is not None:
-        raise ModelError(
-            f"the base states its scores as {form.dtype} codes, which a front does not know: give a base whose scores "
-            "are floats"
-        )
-    return replace(answer, form=replace(form, dtype="float32", shape=(form.classes,)))
+    return replace(answer, form=replace(answer.form, dtype="float32", shape=(answer.form.classes,)))
 
 
 def _answer(graph: ir.Graph, opset: int, spec: InputSpec, evidence: ir.Value, answer: Answer) -> list[ir.Value]:

@@ -51,7 +51,7 @@ class ScoreForm:
         kind: What the numbers are.
         dtype: NumPy name of their type.
         shape: Extents of all axes but the batch; one score a class, so all but one are 1.
-        scale: Scale of integer codes; None for floats.
+        scale: Scale of integer codes, also where these come as floats; None for scores that are floats themselves.
         zero_point: Their zero point.
         step: Distance of the values that the numbers can have, also where floats come out of codes; 0 if not known.
     """
@@ -67,6 +67,11 @@ class ScoreForm:
     def classes(self) -> int:
         """Number of classes, C."""
         return int(np.prod(self.shape))
+
+    @property
+    def quantises(self) -> bool:
+        """Whether an answer in this form is made of integers."""
+        return self.scale is not None and np.issubdtype(np.dtype(self.dtype), np.integer)
 
     @property
     def floor(self) -> float:

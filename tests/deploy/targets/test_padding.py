@@ -14,7 +14,7 @@ from nfkit.deploy.targets import runtimes
 from nfkit.deploy.targets.changes import adapt
 from nfkit.deploy.targets.findings import findings
 from nfkit.deploy.targets.known import TARGETS
-from nfkit.deploy.targets.padding import windows_in_padding
+from nfkit.graph.fusion.padding import windows_in_padding
 from nfkit.model import save
 
 HEAD = """

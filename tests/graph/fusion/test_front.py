@@ -3,7 +3,10 @@
 import numpy as np
 import onnx
 import pytest
+from scipy.special import log_softmax, softmax
 
+from nfkit.access.base import Description, FunctionBase, Tensor
+from nfkit.access.guarded import Guarded
 from nfkit.errors import ModelError
 from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.front import ANSWERED, SCORES, SEEN, build_front, front_of
@@ -11,11 +14,12 @@ from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.fusion.fused import JOINT, is_fused
 from nfkit.graph.fusion.metadata import read_answer, read_input
 from nfkit.graph.fusion.scores import find_form, form_of
-from nfkit.graph.fusion.trust import Trust
+from nfkit.graph.fusion.trust import Trust, combine
 from nfkit.graph.fusion.two_files import SURE
 from nfkit.graph.input.discovery import find_input
 from nfkit.model import load, save
 
+CODED = ["int8-probabilities", "uint8-logits", "int8-log", "qlinear"]
 TRUST = Trust(sharpness=0.7, doubt=0.3, weight=0.6, temperature=1.5)
 
 
@@ -98,10 +102,28 @@ def test_it_says_what_it_is(case, tmp_path):
     assert "nfkit.base.graph_sha256" not in again.metadata_props
 
 
-def test_bases_that_give_codes_are_refused(case):
-    _, spec, fused, _ = case("int8-probabilities")
-    with pytest.raises(ModelError, match="as int8 codes"):
-        front_of(fused, spec)
+@pytest.mark.parametrize("form", CODED)
+def test_codes_are_taken_as_their_numbers_and_answered_in_floats(case, images, execute, form):
+    base, spec, fused, answer = case(form)
+    front = front_of(fused, spec)
+    codes = execute(base, {"image": images})[0]
+    evidence, answered = execute(front, {"image": images, SCORES: codes.reshape(len(images), -1).astype(np.float32)})
+    joined = combine(answer.form.log_scores(codes), evidence, TRUST)
+    stated = {
+        "logits": joined,
+        "probabilities": softmax(joined, axis=1),
+        "log-probabilities": log_softmax(joined, axis=1),
+    }
+    relative = stated[answer.form.kind]
+    if answer.form.kind == "logits":  # they have no level of their own
+        relative, answered = relative - relative.max(1, keepdims=True), answered - answered.max(1, keepdims=True)
+    np.testing.assert_allclose(answered, relative, rtol=1e-4, atol=1e-5)
+    # The file rounds to codes, whose ties it breaks for the winner: so both name the same class.
+    file = execute(fused, {"image": images})[0].reshape(len(images), -1)
+    assert np.array_equal(answered.argmax(1), file.argmax(1))
+    about = Description("codes", "1", Tensor("image", "float32", (-1, 2, 4, 4)), 3)
+    device = FunctionBase(lambda x: execute(base, {"image": x})[0].reshape(len(x), -1), about)
+    assert np.array_equal(Guarded(front, device, level="basic")(images).argmax(1), file.argmax(1))
 
 
 def test_a_transform_alone(residual_generator, convnet, execute):

@@ -2,7 +2,7 @@
 
 OpenVINO 2026.4.1 computes the outputs at such places from memory that nothing was written to, where the code of zero is
 not 0: they change from one time that a file is compiled to the next. In front of the codes, as a Pad of their own, the
-same padding is computed rightly. A generator for images of 28 x 28 holds one: it fills them up to 32 x 32.
+same padding is computed rightly. A generator for images of 28 x 28 would hold one, since it fills them up to 32 x 32.
 """
 
 from __future__ import annotations
