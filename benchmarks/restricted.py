@@ -3,10 +3,10 @@
     python benchmarks/restricted.py resnet20.onnx ai85.onnx --surrogate resnet20.onnx --surrogate resnet8.onnx \
         --data train.npz --trust-data half_a.npz --test-data half_b.npz -o runs --json restricted.json
 
-Each model is the black box in turn. One row trains by its own gradients (relaxed access), the others through the first,
-or all, of the surrogates that are not the box itself; once as published, where the base alone answers, and once with
-evidence at the output. Rows are kept as records in the folder, so that the benchmark goes on where it was ended, and
-every record that lies there is part of the table.
+Each model is the black box in turn. One row trains by its own gradients (relaxed access), others through the first, or
+all, of the surrogates that are not the box itself; once as published, where the base alone answers, and once with
+evidence at the output. `--ways none --answers both` has evidence and no transform. Rows are kept as records in the
+folder, so that the benchmark goes on where it was ended, and every record that lies there is part of the table.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from nfkit.reports.provenance import versions
 from nfkit.reports.reading import read_as
 
 WAYS = {
+    "none": "no transform",
     "imitation": "transform through an imitation by 5,000 answers",
     "own": "gradients of the base itself",
     "one": "transform through one other",
@@ -53,7 +54,7 @@ def main() -> None:
         rates, given.boxes, given.ways.split(","), given.answers.split(",")
     ):
         others = [path for path in given.surrogate if sha256(path) != sha256(box)][
-            : {"own": 0, "imitation": 0, "one": 1}.get(way)
+            : {"none": 0, "own": 0, "imitation": 0, "one": 1}.get(way)
         ]
         name = f"{box.stem}.{way}.{answer}.{rate:g}"
         record = given.folder / f"{name}.json"
@@ -61,9 +62,9 @@ def main() -> None:
             print(name, *(path.stem for path in others), flush=True)
             nfkit.protect(
                 box, given.data, given.test_data, output=given.folder / f"{name}.nf.onnx", record=record, ber=rate,
-                generator=given.generator, minutes=given.minutes, chips=given.chips, answer=answer, residual=True,
-                trust_data=given.trust_data, surrogates=others, distil=5000 if way == "imitation" else None,
-                allow_loss=True, around=False, force=True,
+                generator=given.generator, minutes=given.minutes, chips=given.chips, answer=answer,
+                residual=way != "none", trust_data=given.trust_data, surrogates=others,
+                distil=5000 if way == "imitation" else None, allow_loss=True, around=False, force=True,
             )  # fmt: skip
             print("  ", row(record, rate), flush=True)
     if given.json:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nfkit.cli.commands import Commands
+from nfkit.cli.interrupts import watched
 from nfkit.cli.streams import note, printing
 from nfkit.errors import NfkitError
 from nfkit.version import __version__
@@ -41,12 +42,15 @@ def nfkit(
 
 def main() -> None:
     """Runs the program; what the user can mend is one sentence, anything else a traceback."""
-    try:
-        with printing():
-            app()
-    except NfkitError as error:
-        note(f"nfkit: {error}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        note("nfkit: interrupted")
-        sys.exit(130)
+    with watched() as interrupts:
+        try:
+            with printing():
+                app()
+        except (KeyboardInterrupt, Exception) as error:
+            if interrupts.seen or isinstance(error, KeyboardInterrupt):
+                note("nfkit: interrupted")
+                sys.exit(130)
+            if not isinstance(error, NfkitError):
+                raise
+            note(f"nfkit: {error}")
+            sys.exit(1)
