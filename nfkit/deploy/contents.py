@@ -13,6 +13,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from nfkit.deploy.stated_types import contradicted_types
 from nfkit.deploy.targets.changes import TARGET_KEY
 from nfkit.graph.fusion import fused as keys
 from nfkit.graph.fusion.seal import counts_for_base
@@ -24,6 +25,7 @@ from nfkit.graph.memory.storage import bodies
 from nfkit.model import is_large
 from nfkit.reports.verification import Check
 from nfkit.rim.external import locations
+from nfkit.rim.schema import standard_domain
 
 KNOWN_KEYS = {
     "nfkit.format", "nfkit.version", "nfkit.training", "nfkit.advice", "nfkit.data", BITS_KEY, EARLY_KEY,
@@ -50,7 +52,7 @@ def check_contents(proto: onnx.ModelProto, model: ir.Model, path: Path) -> list[
         _check("external data", _beside(proto, model, path), "the file needs no other"),
         _check("operators", _operators(model), "generator and answer are standard operators, without bodies of others"),
         _check("metadata keys", _metadata(model), "all keys of nfkit are known"),
-        _check("stated types", _types(proto), "agree with the operators"),
+        _check("stated types", contradicted_types(proto), "agree with the operators"),
     ]
 
 
@@ -73,11 +75,71 @@ def _hidden(proto: onnx.ModelProto) -> Iterator[str]:
         yield "instructions for training"
     if "configuration" in proto.DESCRIPTOR.fields_by_name and proto.configuration:
         yield "instructions for several devices"
-    for place, entries in (("model", proto.metadata_props), ("graph", proto.graph.metadata_props)):
-        counted = Counter(entry.key for entry in entries)
-        yield from (f"metadata '{key}' of the {place} is given {n} times" for key, n in counted.items() if n > 1)
+    yield from _twice("model", proto)
+    yield from _twice("graph", proto.graph)
+    calls = Counter((function.domain, function.name, function.overload) for function in proto.functions)
+    yield from (f"function '{key[1]}' is given {n} times" for key, n in calls.items() if n > 1)
+    for function in proto.functions:
+        yield from _twice(f"function '{function.name}'", function)
+        names = Counter((*function.attribute, *(stated.name for stated in function.attribute_proto)))
+        yield from (f"attribute '{key}' of function '{function.name}' is given {n} times"
+                    for key, n in names.items() if n > 1)  # fmt: skip
+        yield from (f"{what} of function '{function.name}'" for stated in function.attribute_proto
+                    for what in _beyond(stated))  # fmt: skip
+        for node in function.node:
+            yield from _hidden_in_node(node)
     for graph in _graphs(proto):
         yield from (f"sparse tensor '{tensor.values.name}'" for tensor in graph.sparse_initializer)
+        for tensor in graph.initializer:
+            yield from _hidden_in_tensor(tensor, f"tensor '{tensor.name}'")
+        for node in graph.node:
+            yield from _hidden_in_node(node)
+
+
+def _twice(
+    where: str, holder: onnx.ModelProto | onnx.GraphProto | onnx.FunctionProto | onnx.NodeProto
+) -> Iterator[str]:
+    """What is given more than once, of which readers may take either."""
+    counted = Counter(entry.key for entry in holder.metadata_props)
+    yield from (f"metadata '{key}' of the {where} is given {n} times" for key, n in counted.items() if n > 1)
+    if isinstance(holder, onnx.ModelProto | onnx.FunctionProto):
+        domains = Counter(standard_domain(entry.domain) for entry in holder.opset_import)
+        yield from (f"operator set '{key or 'ai.onnx'}' of the {where} is given {n} times"
+                    for key, n in domains.items() if n > 1)  # fmt: skip
+
+
+def _hidden_in_node(node: onnx.NodeProto) -> Iterator[str]:
+    name = f"node '{node.name or node.op_type}'"
+    yield from _twice(name, node)
+    if "device_configurations" in node.DESCRIPTOR.fields_by_name and node.device_configurations:
+        yield f"instructions for several devices at {name}"
+    for attribute in node.attribute:
+        yield from (f"{what} of {name}" for what in _beyond(attribute))
+        for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
+            yield from _hidden_in_tensor(tensor, f"attribute '{attribute.name}' of {name}")
+
+
+def _hidden_in_tensor(tensor: onnx.TensorProto, name: str) -> Iterator[str]:
+    if tensor.HasField("segment"):
+        yield f"{name} states to be a segment of another"
+    if tensor.external_data and tensor.data_location != onnx.TensorProto.EXTERNAL:
+        yield f"{name} names a file besides its data"
+
+
+_HELD = {
+    "FLOAT": "f", "INT": "i", "STRING": "s", "TENSOR": "t", "GRAPH": "g", "SPARSE_TENSOR": "sparse_tensor",
+    "TYPE_PROTO": "tp", "FLOATS": "floats", "INTS": "ints", "STRINGS": "strings", "TENSORS": "tensors",
+    "GRAPHS": "graphs", "SPARSE_TENSORS": "sparse_tensors", "TYPE_PROTOS": "type_protos",
+}  # fmt: skip
+"""Field of an attribute that holds what it is, by its type."""
+
+
+def _beyond(attribute: onnx.AttributeProto) -> Iterator[str]:
+    """Values of an attribute besides the one of its type, which another reader may take."""
+    stated = None if attribute.ref_attr_name else _HELD.get(onnx.AttributeProto.AttributeType.Name(attribute.type))
+    held = {field.name for field, _ in attribute.ListFields()} & set(_HELD.values())
+    if held - {stated}:
+        yield f"values besides its own in attribute '{attribute.name}'"
 
 
 def _beside(proto: onnx.ModelProto, model: ir.Model, path: Path) -> Iterator[str]:
@@ -118,41 +180,6 @@ def _metadata(model: ir.Model) -> Iterator[str]:
     for node in model.graph.all_nodes():
         odd = [key for key in node.metadata_props if key.startswith("nfkit.") and key != ROLE_KEY]
         yield from (f"'{key}' of node '{node.name or node.op_type}'" for key in odd)
-
-
-def _types(proto: onnx.ModelProto) -> Iterator[str]:
-    """Types that the file states of values inside it, where they contradict what their operators give."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(proto)
-    for graph in _graphs(bare):
-        del graph.value_info[:]
-    for value in _inside(bare):
-        value.ClearField("type")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(bare)
-    except Exception:  # a message beyond 2 GiB, or operators that contradict each other, which ONNX Runtime refuses
-        return
-    found = {value.name: value.type.tensor_type for value in _inside(inferred)}
-    for value in _inside(proto):
-        if value.name in found and _contradict(value.type.tensor_type, found[value.name]):
-            yield f"value '{value.name}' is stated to be what its operator does not give"
-
-
-def _inside(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """Values inside a model of which it states types: what a body gives is one, and what the model gives is none."""
-    main, *inner = _graphs(proto)
-    return [*main.value_info, *(value for graph in inner for value in (*graph.value_info, *graph.output))]
-
-
-def _contradict(stated: onnx.TypeProto.Tensor, found: onnx.TypeProto.Tensor) -> bool:
-    if stated.elem_type and found.elem_type and stated.elem_type != found.elem_type:
-        return True
-    if not stated.HasField("shape") or not found.HasField("shape"):
-        return False
-    pairs = list(zip(stated.shape.dim, found.shape.dim, strict=False))
-    if len(stated.shape.dim) != len(found.shape.dim):
-        return True
-    return any(a.HasField("dim_value") and b.HasField("dim_value") and a.dim_value != b.dim_value for a, b in pairs)
 
 
 def _graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:

@@ -8,7 +8,7 @@ name is given once, so equal items are equal graphs, and an item that differs sa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,7 @@ def identify(model: ir.Model, counts: Callable[[str], bool] = lambda key: True) 
         **header_items(model.ir_version, model.opset_imports),
         **scribe.functions(model),
         **metadata_items(model, counts),
+        **annotation_items(model),
     }
     return Identity(items)
 
@@ -75,6 +76,18 @@ def header_items(ir_version: int, opsets: Mapping[str, int]) -> dict[str, str]:
 def metadata_items(model: ir.Model, counts: Callable[[str], bool]) -> dict[str, str]:
     """Items of a model's metadata."""
     return {f"metadata '{key}'": _digest(value) for key, value in model.metadata_props.items() if counts(key)}
+
+
+def annotation_items(model: ir.Model) -> dict[str, str]:
+    """Items of quantisation annotations: which tensors hold the scale and zero point of which value."""
+    noted = ((value.name, value.meta.get("quant_parameter_tensor_names")) for value in _values(model.graph))
+    return {f"annotation of '{name}'": _digest(sorted(tensors.items())) for name, tensors in noted if tensors}
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from (*graph.inputs, *graph.initializers.values())
+    for node in graph.all_nodes():
+        yield from node.outputs
 
 
 class Scribe:
