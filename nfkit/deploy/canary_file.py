@@ -53,6 +53,8 @@ def load_canary(path: PathLike) -> Canary:
         DataError: When the file is none, or was changed.
     """
     what = f"'{path}' is no canary that can be believed"
+    if not Path(path).exists():
+        raise DataError(f"no canary at '{path}': nfkit canary builds one, and says where it wrote it")
     try:
         # From memory: of a file that is cut short numpy leaves the handle open.
         with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:

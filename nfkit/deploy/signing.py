@@ -102,6 +102,8 @@ def check_signature(file: PathLike, public_key: PathLike, signature: PathLike | 
 
 def _reason(error: Exception) -> str:
     text = first_line(error)
+    if text.startswith("Key mismatch"):
+        return "it is of another key"
     return "the file is another" if "ismatch" in text else text
 
 

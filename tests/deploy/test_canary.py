@@ -188,6 +188,11 @@ def test_the_file_gives_it_back(canary, tmp_path):
         np.testing.assert_array_equal(again.calibration.departures[measure], departures)
 
 
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="no canary at"):
+        load_canary(tmp_path / "c.canary.npz")
+
+
 def test_a_changed_file_is_not_believed(canary, tmp_path):
     path = save_canary(canary, tmp_path / "c.npz")
     content, random = path.read_bytes(), np.random.default_rng(9)

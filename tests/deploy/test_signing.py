@@ -107,7 +107,8 @@ def test_changed_signatures_are_found(signed):
 
 def test_that_of_another_key_is_found(signed, keys):
     path, _ = signed
-    assert check_signature(path, keys("other")[1]).outcome == "wrong"
+    found = check_signature(path, keys("other")[1])
+    assert (found.outcome, "of another key" in found.finding) == ("wrong", True)
 
 
 def test_data_beside_the_model_is_signed_too(protected, keys, tmp_path):
