@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from nfkit.cli.commands import Commands
-from nfkit.cli.interrupts import watched
 from nfkit.cli.streams import note, printing
 from nfkit.errors import NfkitError
 from nfkit.version import __version__
@@ -42,15 +41,9 @@ def nfkit(
 
 def main() -> None:
     """Runs the program; what the user can mend is one sentence, anything else a traceback."""
-    with watched() as interrupts:
-        try:
-            with printing():
-                app()
-        except (KeyboardInterrupt, Exception) as error:
-            if interrupts.seen or isinstance(error, KeyboardInterrupt):
-                note("nfkit: interrupted")
-                sys.exit(130)
-            if not isinstance(error, NfkitError):
-                raise
-            note(f"nfkit: {error}")
-            sys.exit(1)
+    try:
+        with printing():
+            app()
+    except NfkitError as error:
+        note(f"nfkit: {error}")
+        sys.exit(1)

@@ -19,7 +19,7 @@ from nfkit.errors import OutputError
 def note(text: str, end: str = "\n") -> None:
     """One line of progress; where it cannot be shown, the work goes on."""
     if sys.stderr is not None:
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # RuntimeError: from a signal's handler, amid another line
             print(text, end=end, file=sys.stderr, flush=True)
 
 

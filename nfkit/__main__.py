@@ -1,6 +1,6 @@
 """`python -m nfkit`, for where the program is not on the path."""
 
-from nfkit.cli.main import main
+from nfkit.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -45,3 +45,9 @@ def test_nothing_else_is_importable_at_top_level(name: str) -> None:
     # From /, because Python puts the current folder on the path of a -c script.
     result = subprocess.run([sys.executable, "-c", script], cwd="/", capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "None"
+
+
+def test_the_program_begins_where_interrupts_are_answered() -> None:
+    # Not where the commands are imported: what comes before that is a traceback on Ctrl-C.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"nfkit": "nfkit.cli.start:main"}

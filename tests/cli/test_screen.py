@@ -204,37 +204,3 @@ def test_the_first_interrupt_is_acknowledged_and_the_second_ends():
     assert process.returncode == 130
     assert said.count("Ctrl-C") == 1
     assert "what was measured is kept; once more ends at once" in said
-
-
-EATEN = """
-import os, signal, sys
-
-
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name == "MODULE":
-            try:
-                os.kill(os.getpid(), signal.SIGINT)
-                for _ in range(1000):  # the signal is taken between two instructions
-                    pass
-            except KeyboardInterrupt:
-                raise ImportError("the extension could not be initialised") from None
-
-
-sys.meta_path.insert(0, Finder())
-"""
-
-
-@pytest.mark.parametrize("module", ["onnxruntime", "numpy", "onnx_ir"])
-def test_an_interrupt_that_an_import_eats(module, tmp_path):
-    """Extension modules turn it into an error of their own."""
-    (tmp_path / "sitecustomize.py").write_text(EATEN.replace("MODULE", module))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-m", "nfkit", "evaluate", "resnet8-fashion-mnist", "--ber", "1%"]
-    done = subprocess.run(
-        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr.splitlines()[-1] == "nfkit: interrupted"
-    assert "Traceback" not in done.stderr
