@@ -183,11 +183,13 @@ def _metadata(model: ir.Model) -> Iterator[str]:
 
 
 def _graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The main graph and all bodies in it."""
-    pending = [proto.graph]
+    """The main graph, and all bodies in it and in the functions."""
+    pending = [proto.graph, *(body for function in proto.functions for node in function.node for body in _bodies(node))]
     while pending:
         graph = pending.pop()
         yield graph
-        for node in graph.node:
-            for attribute in node.attribute:
-                pending += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+        pending += [body for node in graph.node for body in _bodies(node)]
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [body for a in node.attribute for body in (*([a.g] if a.HasField("g") else []), *a.graphs)]

@@ -268,3 +268,33 @@ def test_a_base_s_own_annotations_and_names_used_in_both_branches(protected, sma
     assert len(onnx.load(path).graph.quantization_annotation) == 2
     assert nfkit.verify(path).outcome == "proven"
     assert nfkit.verify(path, base=save(small_base, tmp_path / "base.onnx")).outcome == "proven"
+
+
+def test_what_hides_in_a_body_of_a_function(protected, tmp_path):
+    """A base may hold such a function; what a reader passes over in it is in no digest."""
+    file = onnx.load(save(protected("both"), tmp_path / "p.nf.onnx"))
+    holder = onnx.parser.parse_model(
+        """
+        <ir_version: 9, opset_import: ["" : 18, "own" : 1]>
+        g (float[N] x) => (float[N] y) { y = own.Chosen (x) }
+        <domain: "own", opset_import: ["" : 18]>
+        Chosen (x) => (y)
+        {
+            c = Constant <value_int: int = 1> ()
+            b = Cast <to = 9> (c)
+            y = If (b) <
+                then_branch = t () => (float[N] p) <float one = {1}> { p = Mul (x, one) },
+                else_branch = e () => (float[N] q) { q = Identity (x) }
+            >
+        }
+        """
+    )
+    file.functions.append(holder.functions[0])
+    path = tmp_path / "changed.onnx"
+    for hidden in (False, True):
+        if hidden:
+            (gate,) = (node for node in file.functions[-1].node if node.op_type == "If")
+            gate.attribute[0].g.initializer[0].segment.begin = 4
+        path.write_bytes(file.SerializeToString())
+        (found,) = (check for check in nfkit.verify(path).checks if check.name == "format")
+        assert (found.outcome == "wrong") == hidden
