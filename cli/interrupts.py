@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
 from nfkit.cli.streams import note
@@ -45,39 +44,6 @@ def interruptible() -> Iterator[Deliver]:
         yield waiting.settle
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is left is the interpreter's own end: no traceback of it
-
-
-@dataclass
-class Interrupts:
-    """Whether the user has asked for an end.
-
-    Attributes:
-        seen: Whether Ctrl-C came.
-    """
-
-    seen: bool = False
-
-
-@contextmanager
-def watched() -> Iterator[Interrupts]:
-    """Notes an interrupt within before it goes its way, since extension modules that are being imported may eat it.
-
-    They then fail with an error of their own, which says nothing to the user who has ended the program.
-    """
-    found, taken = Interrupts(), signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # or ignored
-    if taken or threading.current_thread() is not threading.main_thread():
-        yield found
-        return
-
-    def see(number: int, frame: FrameType | None) -> None:
-        found.seen = True
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, see)
-    try:
-        yield found
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
