@@ -46,8 +46,9 @@ def start(parse, tmp_path):
     linear = save(parse(MODEL, w=np.random.default_rng(0).integers(-9, 9, (4, 3), np.int8)), tmp_path / "linear.onnx")
     running = []
 
-    def serve(port=0, path=linear):
-        command, environment = [PROGRAM, "serve", path, "--port", str(port)], os.environ | {"OMP_NUM_THREADS": "1"}
+    def serve(port=0, path=linear, *more):
+        command = [PROGRAM, "serve", path, "--port", str(port), *more]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         running.append(process)
         return process, process.stdout.readline().split()[0]
@@ -118,36 +119,34 @@ def test_a_run_that_is_killed_goes_on(start, intercept, tmp_path):
     assert (killed["base"]["known"], killed["base"]["answered"]) == (24, 72)
 
 
-def test_a_protection_that_is_killed_three_times_ends_with_the_same_front(quadrants, start, intercept, tmp_path):
+@pytest.mark.parametrize(
+    ("train", "way", "served"),
+    [
+        (80, ["--labels", "base", "--epochs", "1"], []),
+        (160, ["--distil", "120", "--epochs", "4", "--ber", "1%", "--classes", "4"], ["--top-1"]),
+    ],
+    ids=["labels", "distilled from best classes"],
+)
+def test_a_protection_that_is_killed_three_times_ends_with_the_same_front(
+    quadrants, start, intercept, tmp_path, train, way, served
+):
     random, names = np.random.default_rng(0), ("train", "test")
-    for name, count in zip(names, (80, 40), strict=True):
+    for name, count in zip(names, (train, 40), strict=True):
         x, y = random.integers(0, 160, (count, 16, 16, 1)), random.integers(0, 4, count)
         for image, label in zip(x, y, strict=True):
             image[8 * (label // 2) :][:8, 8 * (label % 2) :][:, :8] += 80
         np.savez(tmp_path / f"{name}.npz", x=x.astype(np.uint8), y=y)
     path = save(quadrants, tmp_path / "quadrants.onnx")
-    server, address = start(path=path)
+    server, address = start(0, path, *served)
     proxy, whole = intercept(address), intercept(address)
     state = {"server": server, "client": None}
 
-    proxy.on_ask = deaths(state, start, address, path)
+    proxy.on_ask = deaths(state, start, address, path, *served)
 
     def protect(to, name):
-        """The program's exit code; labels are the base's answers, so that each sample is a query."""
-        command = [PROGRAM, "protect", to, "--data", "train.npz", "--test-data", "test.npz", "--labels", "base"]
-        command += [
-            "--range",
-            "-1",
-            "1",
-            "--generator",
-            "hint-8",
-            "--epochs",
-            "1",
-            "--batch",
-            "16",
-            "-o",
-            f"{name}.onnx",
-        ]
+        """The program's exit code."""
+        command = [PROGRAM, "protect", to, "--data", "train.npz", "--test-data", "test.npz", *way]
+        command += ["--range", "-1", "1", "--generator", "hint-8", "--batch", "16", "-o", f"{name}.onnx"]
         command += ["--call-batch", "8", "--concurrency", "1", "--answers", f"{name}.sqlite", "--json", f"{name}.json"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         state["client"] = subprocess.Popen(
@@ -163,7 +162,11 @@ def test_a_protection_that_is_killed_three_times_ends_with_the_same_front(quadra
     for record in (killed, unbroken):
         for differs in ("base", "command", "output", "said"):
             del record[differs]
+        for surrogate in record.get("surrogates", ()):  # which is called after the output
+            del surrogate["name"], surrogate["sha256"]
     assert killed == unbroken
-    assert set(asked(whole, "image").values()) == {1}
+    times = asked(whole, "image")
+    assert set(times.values()) == {1}
+    assert len(times) == {80: 80 + 40, 160: 276}[train]  # the second asks for transformed samples, too
     # Twice, what was on its way when somebody died: three calls of eight.
-    assert Counter(asked(proxy, "image").values()) == {1: 120 - 24, 2: 24}
+    assert Counter(asked(proxy, "image").values()) == {1: len(times) - 24, 2: 24}
