@@ -25,7 +25,7 @@ from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.measure.calibration import calibrate
 from nfkit.measure.plausibility import class_names
 from nfkit.measure.score_map import map_scores
-from nfkit.reports.looks import Answers, Looks, ScoreMap, Which
+from nfkit.reports.looks import Answers, FlippedBits, Looks, ScoreMap, Which
 
 
 def look(
@@ -62,7 +62,8 @@ def look(
     clean = Runner(base, level=level)
     data.check_labels(clean.classes(x))
     sites = fault_sites(base)
-    read = {s.name: np.ascontiguousarray(chip.faults(s, errors).apply(codes(base, s))) for s in sites}
+    stored = {s.name: codes(base, s) for s in sites}
+    read = {s.name: np.ascontiguousarray(chip.faults(s, errors).apply(stored[s.name])) for s in sites}
 
     def answers(of: str, role: Which, runner: Runner) -> Answers:
         return Answers(of, role, _shares(runner(x)))
@@ -95,7 +96,18 @@ def look(
         images=images, transformed=changed, base=found[0], faulty=found[1], protected=protected, evidence=evidence,
         calibrations=tuple(calibrate(entry, data.y) for entry in judged),
         score_map=_map(found, seed, notes), notes=tuple(notes),
+        flipped=_flipped([(s.name, s.bits, stored[s.name], read[s.name]) for s in sites]),
     )  # fmt: skip
+
+
+def _flipped(memories: Sequence[tuple[str, int, npt.NDArray[Any], npt.NDArray[Any]]]) -> FlippedBits:
+    """Bits that differ between what was stored and what is read, of (name, bits, stored, read) each."""
+    widest = max(bits for _, bits, _, _ in memories)
+    counts = np.full((len(memories), widest), -1, np.int64)
+    for row, (_, bits, stored, read) in zip(counts, memories, strict=True):
+        differing = stored.astype(np.int64) ^ read.astype(np.int64)
+        row[:bits] = [int((differing >> bit & 1).sum()) for bit in range(bits)]
+    return FlippedBits(tuple(name for name, *_ in memories), counts)
 
 
 def _shares(outputs: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -46,7 +46,8 @@ def figure(picture: Picture, ident: str) -> str:
     caption = f"<figcaption>{title} {escape(shown(picture.caption, 1000))}</figcaption>"
     numbers = table(picture.columns(), picture.rows(), picture.title)
     folded = f"<details><summary>The numbers</summary>{numbers}</details>"
-    return f'<figure class="nf">{caption}{drawn}{legend(picture)}{folded}</figure>'
+    kind = "nf nf-cloud" if isinstance(picture, Cloud) else "nf"  # clouds are compared, side by side
+    return f'<figure class="{kind}">{caption}{drawn}{legend(picture)}{folded}</figure>'
 
 
 def sketch(picture: Picture | None) -> str:

@@ -51,7 +51,7 @@ class Heat:
 
     def rows(self) -> tuple[tuple[str, ...], ...]:
         """One row a row."""
-        cells = [["" if math.isnan(v) else f"{v:g}" for v in row] for row in self.values]
+        cells = [["" if math.isnan(v) else f"{v:.12g}" for v in row] for row in self.values]
         return tuple((name, *row) for name, row in zip(self.names, cells, strict=True))
 
 
@@ -84,10 +84,10 @@ def draw(heat: Heat, ident: str) -> str:
             shade = 0.04 + 0.92 * max(value, 0.0) / most
             cell = elements.block(drawing, left + j * wide, y, wide - 1, high - 1, "heat", shade)
             SubElement(cell, "title").text = shown(
-                f"{heat.down} {heat.names[i]}, {heat.across} {heat.over[j]}: {value:g}"
+                f"{heat.down} {heat.names[i]}, {heat.across} {heat.over[j]}: {value:.12g}"
             )
             if columns <= _WRITTEN and value > 0:
-                elements.write(drawing, left + (j + 0.5) * wide, y + high / 2 + 4, f"{value:g}")
+                elements.write(drawing, left + (j + 0.5) * wide, y + high / 2 + 4, _brief(value))
     if columns <= _WRITTEN:
         for j, name in enumerate(heat.over[:columns]):
             elements.write(drawing, left + (j + 0.5) * wide, bottom + 14, shown(name, 5))
@@ -96,6 +96,14 @@ def draw(heat: Heat, ident: str) -> str:
         middle = (_TOP + bottom) / 2
         elements.write(drawing, 11, middle, heat.down).set("transform", f"rotate(-90 11 {middle:.0f})")
     return elements.markup(drawing)
+
+
+def _brief(value: float) -> str:
+    """A number as a cell has room for it; the table has it whole."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.{1 if value < 10 * size else 0}f}{letter}"
+    return f"{value:g}"
 
 
 def _apart(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from nfkit.pictures.text import shown
 WIDTH, HEIGHT = 400, 280
 """Extent of a chart: letters stay readable where it fills a phone's width, and half a desk's."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 12, 44
 _UPPER = 30  # more room at the top where the axis has second names
-_APART = 30  # least distance of two names on the horizontal axis
+_LETTER, _GAP = 7, 8  # width of a letter at most, and least room between two names on the horizontal axis
 
 
 def draw(chart: Chart, ident: str) -> str:
@@ -60,29 +60,32 @@ def _axes(drawing: Element, chart: Chart, x: Scale, y: Scale) -> None:
     for tick in y.ticks(5):
         elements.line(drawing, x.begin, y(tick), x.end, y(tick))
         elements.write(drawing, x.begin - 6, y(tick) + 4, f"{tick:g}", "end")
-    for tick in _apart(x, x.ticks(6)):
+    for tick, name, place in _apart(x, [(tick, f"{tick:g}") for tick in x.ticks(6)]):
         elements.line(drawing, x(tick), y.begin, x(tick), y.begin + 4)
-        elements.write(drawing, x(tick), y.begin + 17, f"{tick:g}")
+        elements.write(drawing, place, y.begin + 17, name)
     elements.line(drawing, x.begin, y.begin, x.end, y.begin, stroke_opacity=".6")
     elements.write(drawing, (x.begin + x.end) / 2, HEIGHT - 8, chart.x.title)
     middle = (y.begin + y.end) / 2
     title = elements.write(drawing, 11, middle, chart.y.title)
     title.set("transform", f"rotate(-90 11 {middle:.0f})")
-    names = dict(chart.x.upper)
-    if not names:
+    if not chart.x.upper:
         return
     elements.write(drawing, (x.begin + x.end) / 2, 11, chart.x.upper_title)
-    for place in _apart(x, [v for v in names if x.low <= v <= x.high]):
-        elements.line(drawing, x(place), y.end - 4, x(place), y.begin, stroke_dasharray="1 3")
-        elements.write(drawing, x(place), y.end - 8, names[place])
+    for value, name, place in _apart(x, [(v, name) for v, name in chart.x.upper if x.low <= v <= x.high]):
+        elements.line(drawing, x(value), y.end - 4, x(value), y.begin, stroke_dasharray="1 3")
+        elements.write(drawing, place, y.end - 8, name)
 
 
-def _apart(x: Scale, values: Sequence[float]) -> list[float]:
-    """The values whose names do not run into each other, from the left."""
-    kept: list[float] = []
-    for value in sorted(values):
-        if not kept or x(value) - x(kept[-1]) >= _APART:
-            kept.append(value)
+def _apart(x: Scale, named: Sequence[tuple[float, str]]) -> list[tuple[float, str, float]]:
+    """The values whose names do not run into each other, from the left, and the middle of each name."""
+    kept: list[tuple[float, str, float]] = []
+    free = 0.0
+    for value, name in sorted(named):
+        half = _LETTER * len(name) / 2
+        place = min(x(value), WIDTH - half)  # a name at the end stays within the drawing
+        if place - half >= free:
+            kept.append((value, name, place))
+            free = place + half + _GAP
     return kept
 
 

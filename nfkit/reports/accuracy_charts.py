@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from nfkit.pictures.charts import Axis, Chart, Line, Mark, Role, Series
@@ -19,12 +20,14 @@ SAVED = "energy of the weight memory saved (%)"
 def over_voltage(record: Evaluation) -> Chart:
     """Accuracy at each operating point, with its interval, every chip, and all rivals.
 
-    Over the voltage, or over the rate where no voltage is known. On both axes errors grow to one side; the voltage
-    without errors, or the rate 0, has the clean accuracy.
+    Over the voltage, or over the rate where a voltage is known of less than half of the points. On both axes errors
+    grow to one side; the voltage without errors, or the rate 0, has the clean accuracy. A rate beyond the ends of the
+    curve has no place among voltages: its figures stand in the table.
     """
-    volts = all(point.voltage is not None for point in record.points)
+    unplaced = [point for point in record.points if point.voltage is None]
+    volts = 2 * len(unplaced) < len(record.points)
     x = _place(volts)
-    points = sorted(record.points, key=x)
+    points = sorted(record.points, key=lambda point: (volts and point.voltage is None, x(point)))
     rates = [point.ber for point in points]
     wide = not volts and min(rates) > 0 and max(rates) / min(rates) > 20
     clean_at = None if wide else 1.0 if volts else 0.0
@@ -34,15 +37,17 @@ def over_voltage(record: Evaluation) -> Chart:
         series.append(Series("protected model", marks, "protected"))
     series += _rivals(record, lambda standing_volts, saving: standing_volts) if volts else []
     series += _chips(points, x, record.is_protected)
-    names = tuple((x(point), f"{100 * point.ber:.3g} %") for point in points)
+    names = tuple((x(point), f"{100 * point.ber:.2g} %") for point in points if not math.isnan(x(point)))
     title = f"{record.data.measure} over {'supply voltage' if volts else 'bit error rate'}"
     axis = (
         Axis("supply voltage over Vmin", high=1.02, upper=names, upper_title="bit error rate")
         if volts
         else Axis("bit error rate (%)", logarithmic=wide, low=0.0)
     )
+    beyond = ", ".join(rate_of(point) for point in unplaced) if volts else ""
+    only = f" In the table alone, since the curve has no voltage for it: {beyond}." if beyond else ""
     return Chart(
-        title[:1].upper() + title[1:], f"{_BANDS} Small signs: single chips.", axis, _accuracy_axis(record),
+        title[:1].upper() + title[1:], f"{_BANDS} Small signs: single chips.{only}", axis, _accuracy_axis(record),
         tuple(series), _lines(record),
     )  # fmt: skip
 
@@ -86,6 +91,36 @@ def front_of_search(record: Search) -> Chart:
     return Chart(
         "Generators: accuracy over energy saved",
         f"At a bit error rate of {100 * record.ber:.3g} %. Up and to the right is better. {_BANDS}",
+        Axis(SAVED, high=100.0), _AXIS, tuple(s for s in series if s.marks),
+    )  # fmt: skip
+
+
+def plans_of_search(record: Search) -> Chart | None:
+    """The least energy of each candidate within the tolerance; None where the search had no tolerance."""
+    planned = [(point.generator, point.plan) for point in record.points if point.plan is not None]
+    if record.max_loss is None or not planned:
+        return None
+    groups: tuple[tuple[str, Role, bool], ...] = (
+        ("plan without a generator", "base", False),
+        ("plan with the generator", "protected", True),
+    )
+    series = [
+        Series(
+            name,
+            tuple(
+                _mark(plan.accuracy, 100 * plan.saving, f"{generator}: {plan.name} at {plan.volts_over_vmin:.3f} Vmin")
+                for generator, plan in planned
+                if plan.uses_generator == generated
+            ),
+            role,
+            joined=False,
+        )
+        for name, role, generated in groups
+    ]
+    return Chart(
+        "Plans: accuracy over energy saved",
+        f"The least energy of each generator at which at most {100 * record.max_loss:g} % of the answers are lost. Up "
+        f"and to the right is better. {_BANDS}",
         Axis(SAVED, high=100.0), _AXIS, tuple(s for s in series if s.marks),
     )  # fmt: skip
 
@@ -139,7 +174,10 @@ def _accuracy_axis(record: Evaluation) -> Axis:
 
 
 def _place(volts: bool) -> Callable[[Point], float]:
-    return lambda point: point.voltage.volts_over_vmin if volts and point.voltage is not None else 100 * point.ber
+    """Where a point stands; NaN where it has no voltage among others that have one."""
+    if not volts:
+        return lambda point: 100 * point.ber
+    return lambda point: math.nan if point.voltage is None else point.voltage.volts_over_vmin
 
 
 def _marks(
@@ -203,7 +241,7 @@ def ends_of(interval: tuple[float, float] | None) -> tuple[float | None, float |
 
 
 def _in_order(marks: Iterable[Mark]) -> tuple[Mark, ...]:
-    return tuple(sorted(marks, key=lambda mark: mark.x))
+    return tuple(sorted(marks, key=lambda mark: (math.isnan(mark.x), mark.x)))
 
 
 def rate_of(point: Point) -> str:

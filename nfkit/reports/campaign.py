@@ -97,6 +97,12 @@ class CellResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return None if interval is None else (interval[1] - interval[0]) / 2
 
 
+_VARIED = {
+    "model": "model", "data": "data", "remedy": "remedy", "kind_text": "kind", "layout": "layout", "storage": "storage"
+}  # fmt: skip
+"""What cells may differ in besides the strength of the errors, and what a table calls it."""
+
+
 class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="nfkit.campaign/1"):
     """What a campaign measured.
 
@@ -127,9 +133,8 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
 
     def overview(self) -> Overview:
         """One row a cell, without what is the same in all of them."""
-        names = {"model": "model", "data": "data", "remedy": "remedy", "kind_text": "kind", "layout": "layout",
-                 "storage": "storage"}  # fmt: skip
-        varying = [name for name in names if len({getattr(r.cell, name) for r in self.cells}) > 1] or ["model"]
+        names = _VARIED
+        varying = self._varying or ["model"]
         volts = any(result.cell.volts is not None for result in self.cells)
         columns = [names[name] for name in varying] + (["V/Vmin"] if volts else [])
         columns += ["BER", "chips", "accuracy", "95 % interval", "worst", "changed", "right>wrong", "wrong>right"]
@@ -154,7 +159,25 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     def _first(self) -> str:
         planned = "" if self.planned is None else f" of {self.planned:,} planned" + (" at most" if self.until else "")
         cells = "1 cell" if len(self.cells) == 1 else f"{len(self.cells):,} cells"
-        return f"{self.folder}: {self.measured:,} measurements{planned} in {cells}"
+        return f"{self.folder}: {self.measured:,} measurements{planned} in {cells}{self._hardest()}"
+
+    @property
+    def _varying(self) -> list[str]:
+        return [name for name in _VARIED if len({getattr(r.cell, name) for r in self.cells}) > 1]
+
+    def _hardest(self) -> str:
+        """Which cell is most accurate at the highest rate, which least; empty where only rates differ, or models."""
+        measured = [(r.cell, r.accuracy) for r in self.cells if r.accuracy is not None]
+        most = max((cell.rate for cell, _ in measured), default=0.0)
+        at = sorted(((cell, a) for cell, a in measured if cell.rate == most), key=lambda entry: -entry[1].mean)
+        if len(at) < 2 or not self._varying or {"model", "data"} & set(self._varying):
+            return ""
+        told = []
+        for place, (cell, accuracy) in (("most", at[0]), ("least", at[-1])):
+            what = ", ".join(getattr(cell, name) for name in self._varying)
+            worst = "" if accuracy.worst is None else f", its worst chip {100 * accuracy.worst:.1f} %"
+            told.append(f"{place} accurate {what} ({100 * accuracy.mean:.1f} %{worst})")
+        return f"; at a bit error rate of {100 * most:.3g} % {', '.join(told)}"
 
     def _unsettled(self) -> list[str]:
         open_ = [result for result in self.cells if result.settled is False]

@@ -16,6 +16,7 @@ from nfkit.reports.vulnerability import Vulnerability
 class _Times(msgspec.Struct, frozen=True):
     p50_ms: float
     p95_ms: float
+    mean_ms: float | None = None
 
 
 class _Timed(msgspec.Struct, frozen=True):
@@ -54,17 +55,23 @@ def coverage(record: Evaluation | Inspection) -> Bars | None:
     )  # fmt: skip
 
 
-def latency(record: Evaluation) -> Bars | None:
-    """Median times, and what the slow runs take more; None where none were measured."""
+def latency(measured: dict[str, Any] | None) -> Bars | None:
+    """Median times, and what the slow runs take more; None where none were measured.
+
+    Args:
+        measured: Times by batch size, as a record holds them.
+    """
     try:
-        timed = msgspec.convert(record.latency or {}, dict[str, _Timed])
+        timed = msgspec.convert(measured or {}, dict[str, _Timed])
     except msgspec.ValidationError:
         return None  # the record holds something else there
     amounts = []
     for batch, entry in timed.items():
         for name, times in (("base", entry.base), ("protected", entry.protected)):
             if times is not None:
-                amounts.append((f"batch {batch}, {name}", (times.p50_ms, max(times.p95_ms - times.p50_ms, 0.0))))
+                # With early answers the median tells of one kind of image alone.
+                mean = "" if times.mean_ms is None else f", mean {times.mean_ms:.3g} ms"
+                amounts.append((f"batch {batch}, {name}{mean}", (times.p50_ms, max(times.p95_ms - times.p50_ms, 0.0))))
     if not amounts:
         return None
     return Bars(

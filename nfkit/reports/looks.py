@@ -83,6 +83,20 @@ class ScoreMap:
 
 
 @dataclass(frozen=True)
+class FlippedBits:
+    """Stored bits that one chip changes, by weight site and bit position.
+
+    Attributes:
+        sites: Names of the sites, in the order of the model.
+        counts: How many codes of a site come back with that bit flipped, [sites, bits], bit 0 first; -1 where a site's
+            codes have no such bit.
+    """
+
+    sites: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Looks:
     """A model on single samples, with the errors of one chip.
 
@@ -101,6 +115,7 @@ class Looks:
         calibrations: Of the models that can be judged.
         score_map: Scores of base, faulty base and protected model in two dimensions; None where they were not mapped.
         notes: What was left out, and why.
+        flipped: Which stored bits the chip changes; None where that was not counted.
     """
 
     model: str
@@ -117,6 +132,7 @@ class Looks:
     calibrations: tuple[Calibration, ...] = ()
     score_map: ScoreMap | None = None
     notes: tuple[str, ...] = ()
+    flipped: FlippedBits | None = None
 
     @property
     def shown(self) -> tuple[Answers, ...]:

@@ -31,25 +31,28 @@ def _(record: Evaluation) -> tuple[Picture, ...]:
         accuracy_charts.over_energy(record),
         cost_charts.what_bits_did(record),
         cost_charts.coverage(record),
-        cost_charts.latency(record),
+        cost_charts.latency(record.latency),
     )
     return tuple(picture for picture in found if picture is not None)
 
 
 @pictures_of.register
 def _(record: Protection) -> tuple[Picture, ...]:
+    planned = () if record.plan is None else pictures_of(record.plan)
     trained = (training_charts.loss(record.training), training_charts.held_out(record.training))
-    return (*pictures_of(record.evaluation), *(picture for picture in trained if picture is not None))
+    return (*pictures_of(record.evaluation), *planned, *(picture for picture in trained if picture is not None))
 
 
 @pictures_of.register
 def _(record: Search) -> tuple[Picture, ...]:
-    return (accuracy_charts.front_of_search(record),)
+    found = (accuracy_charts.plans_of_search(record), accuracy_charts.front_of_search(record))
+    return tuple(picture for picture in found if picture is not None)
 
 
 @pictures_of.register
 def _(record: Plan) -> tuple[Picture, ...]:
-    return (accuracy_charts.front_of_plan(record),)
+    found = (accuracy_charts.front_of_plan(record), cost_charts.latency(record.latency))
+    return tuple(picture for picture in found if picture is not None)
 
 
 @pictures_of.register

@@ -82,6 +82,7 @@ def report(
     if not given:
         raise OptionError("nothing to report: give records, or files that nfkit wrote with --json")
     sections: list[Section] = []
+    seen: list[Section] = []
     records: list[tuple[str, Readable]] = []
 
     def add(name: str, record: Readable) -> None:
@@ -98,9 +99,10 @@ def report(
         elif path.suffix == ".onnx":
             form = {"input_layout": input_layout, "value_range": value_range, "mean": mean, "std": std}
             errors = BitErrors(ber, kind)
-            sections.append(_looked_at(path, data, form, errors, Chip(chip), samples, seed, on_stage))
+            seen.append(_looked_at(path, data, form, errors, Chip(chip), samples, seed, on_stage))
         else:
             add(path.name, read(path))
+    sections += seen  # what was measured on many chips says more than single samples on one
     title = f"nfkit report: {sections[0].name}" if len(sections) == 1 else "nfkit report"
     return write_atomically(output, render(sections, title=title, made=command, comparison=over_energy(records)))
 

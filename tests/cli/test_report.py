@@ -1,9 +1,11 @@
 """`nfkit report`, `--report` of the commands that measure, and what guards both."""
 
 import json
+import re
 
 import pytest
 
+import nfkit
 from nfkit.outputs import REPORT_MARK
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.reading import read_as
@@ -38,6 +40,12 @@ def test_a_report_of_files(invoke, measured, tmp_path):
     assert said["bytes"] == output.stat().st_size
     assert "record.json" in output.read_text()
     assert "1 file, " in invoke("report", record, "-o", output, "--force").stdout
+
+
+def test_records_stand_before_single_samples(measured, files, tmp_path):
+    record, _, _ = measured
+    page = nfkit.report([files.fused, record], tmp_path / "r.html", data=files.data, samples=60).read_text()
+    assert re.findall(r'<h2 id="h\d">(\S+)', page) == [record.name, files.fused.name]
 
 
 def test_a_model_is_run_on_single_samples(invoke, files, tmp_path):

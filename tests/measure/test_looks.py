@@ -53,6 +53,23 @@ def test_answers_are_those_of_injected_files(seen, data):
     assert np.abs(looks.base.shares - looks.faulty.shares).max() > 1e-4  # the errors are in it
 
 
+def test_flipped_bits_are_those_between_stored_and_injected_codes(seen):
+    base, _, looks = seen
+    injected = faulted(base)
+    for name, counts in zip(looks.flipped.sites, looks.flipped.counts, strict=True):
+        stored, read = (
+            np.unpackbits(
+                model.graph.initializers[name].const_value.numpy().reshape(-1, 1).view(np.uint8),
+                axis=1, bitorder="little",
+            )
+            for model in (base, injected)
+        )  # fmt: skip
+        width = stored.shape[1]
+        assert counts[:width].tolist() == (stored != read).sum(axis=0).tolist()
+        assert (counts[width:] == -1).all()
+    assert looks.flipped.counts.max() > 0
+
+
 def test_the_transformed_input_is_what_the_generator_computes(seen, data, residual_generator):
     _, _, looks = seen
     kernel = residual_generator(2, 4, 4).graph.initializers["k"].const_value.numpy().astype(np.float64) / 256

@@ -1,6 +1,7 @@
 """Charts as SVG: each mark at its place, names escaped, and what is no number in the table alone."""
 
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -83,6 +84,22 @@ def test_what_is_no_number_is_not_drawn_but_stands_in_the_table(chart):
     assert nothing.empty
     assert draw(nothing, "a") == ""
     assert "<svg" not in figure(nothing, "a").split("<ul")[0]
+
+
+def test_names_of_places_stand_apart_and_within_the_drawing(chart):
+    upper = tuple((x, f"0.00{x} %") for x in (10, 10.5, 11, 12, 14, 20))
+    marks = tuple(Mark(x, 50) for x, _ in upper)
+    axis = Axis("voltage", high=20.0, upper=upper, upper_title="rate")
+    drawing = parsed(draw(replace(chart, x=axis, series=(Series("base", marks, "base"),)), "c"))
+    lines = {}
+    for text in drawing.iter(f"{SVG}text"):
+        if text.get("text-anchor") == "middle" and text.get("transform") is None:
+            half = 3.2 * len(text.text)  # digits are about 0.53 em wide
+            lines.setdefault(text.get("y"), []).append((float(text.get("x")) - half, float(text.get("x")) + half))
+    assert max(map(len, lines.values())) >= 3
+    for places in lines.values():
+        assert all(0 <= left < right <= WIDTH for left, right in places)
+        assert all(before[1] < after[0] for before, after in pairwise(places))
 
 
 def test_rates_of_zero_are_left_out_of_factors(chart):

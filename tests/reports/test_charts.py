@@ -85,6 +85,21 @@ def test_without_voltages_rates_are_the_axis():
     assert len(series(chart, "base with errors").marks) == 2
 
 
+def test_a_rate_beyond_the_curve_stands_in_the_table_of_voltages(measured):
+    first, *others = measured.points
+    unplaced = msgspec.structs.replace(first, voltage=None)
+    chart = chart_of(msgspec.structs.replace(measured, points=[unplaced, *others]))
+    assert chart.title == "Accuracy over supply voltage"
+    assert f"bit error rate {100 * first.ber:.3g} %" in chart.caption
+    protected = series(chart, "protected model")
+    assert [m.x for m in chart.drawn(protected)] == sorted([*(p.voltage.volts_over_vmin for p in others), 1.0])
+    assert [row[2:4] for row in chart.rows() if row[0] == "protected model" and row[2] == "–"] == [
+        ("–", f"{100 * first.protected.mean:.4g}")
+    ]
+    half = [msgspec.structs.replace(p, voltage=None) for p in others]
+    assert chart_of(msgspec.structs.replace(measured, points=[first, *half])).x.title == "bit error rate (%)"
+
+
 def test_cells_that_flip_and_that_change_nothing_are_all_faulty_cells(measured):
     bars = pictures_of(measured)[2]
     assert [sum(values) for _, values in bars.amounts] == pytest.approx(
@@ -108,22 +123,54 @@ def test_a_search_joins_its_front_only():
     assert series(chart, "base with errors").marks[0].x == pytest.approx(27.0)
 
 
-def test_a_plan_shows_outcomes_and_what_may_be_lost():
-    def option(name, outcome, energy):
-        return Option(
-            name=name, sentence="s", needs=(), outcome=outcome, volts_over_vmin=0.9, ber=0.01, flips=0.005,
-            energy=energy,
-            accuracy=Spread(0.9, 0.01, (0.88, 0.92)), loss=Spread(0.01), chosen_volts=None,
-        )  # fmt: skip
+def option(name, outcome, energy):
+    return Option(
+        name=name, sentence="s", needs=(), outcome=outcome, volts_over_vmin=0.9, ber=0.01, flips=0.005, energy=energy,
+        accuracy=Spread(0.9, 0.01, (0.88, 0.92)), loss=Spread(0.01), chosen_volts=None,
+    )  # fmt: skip
 
+
+@pytest.fixture(scope="module")
+def plan():
+    """A plan of one remedy within the tolerance, whose time was measured, and one beyond it."""
     part = Part((1, 2), 10, "0", Share(0.92))
-    record = Plan(
+    times = {"base": {"p50_ms": 2.0, "p95_ms": 3.0}, "protected": {"p50_ms": 1.0, "p95_ms": 4.0, "mean_ms": 1.5}}
+    return Plan(
         sentence="s", tolerance=0.01, best=0, options=(option("a", "within", 0.8), option("b", "beyond", 0.7)),
         untried=(), can=(), choosing=part, confirming=part, grid=(0.9,), curve=CurveFacts("c"), kind="stuck",
         set_share=0.5, layout="iid", seed=0, model=ModelFacts("m", "0", None, False), data=DataFacts("d", 10, "0"),
-        versions={},
+        versions={}, latency={"1": times},
     )  # fmt: skip
-    chart = chart_of(record)
+
+
+def test_a_planned_protection_shows_remedies_and_times(plan):
+    record = read(RESULTS / "protect_resnet20_auto.json")
+    found = pictures_of(msgspec.structs.replace(record, plan=plan))
+    assert [p.title for p in found[:2]] == ["Accuracy over supply voltage", "Accuracy over energy saved"]
+    remedies, latency = (p for p in found if p.title in ("Remedies: accuracy over energy saved", "Latency"))
+    assert sorted(m.name for s in remedies.series for m in s.marks) == ["a", "b"]
+    assert latency.amounts == (("batch 1, base", (2.0, 1.0)), ("batch 1, protected, mean 1.5 ms", (1.0, 3.0)))
+
+
+def test_a_search_within_a_tolerance_shows_its_plans():
+    def found(name, made):
+        return Found(
+            generator=name, output="x", overhead=0.1, saving=0.1, clean=0.9, base=Spread(0.3), protected=Spread(0.8),
+            recovery=Spread(0.4), on_front=True, plan=made,
+        )  # fmt: skip
+
+    points = (found("a", option("bare", "within", 0.8)), found("b", option("early:b", "within", 0.3)), found("c", None))
+    record = Search(ber=0.01, voltage=Voltage(0.86, 0.01, 0.73), points=points, max_loss=0.01)
+    chart, front = pictures_of(record)
+    assert [(s.name, s.marks[0].name, s.marks[0].x) for s in chart.series] == [
+        ("plan without a generator", "a: bare at 0.900 Vmin", pytest.approx(20)),
+        ("plan with the generator", "b: early:b at 0.900 Vmin", pytest.approx(70)),
+    ]
+    assert front.title == "Generators: accuracy over energy saved"
+
+
+def test_a_plan_shows_outcomes_and_what_may_be_lost(plan):
+    chart = chart_of(plan)
     assert [(s.name, s.marks[0].x) for s in chart.series] == [
         ("beyond the tolerance", pytest.approx(30)),
         ("within the tolerance", pytest.approx(20)),
@@ -142,6 +189,11 @@ def test_a_campaign_has_a_series_for_what_was_varied():
     assert [s.name for s in chart.series] == ["bare", "ecc"]
     assert [(m.x, round(m.y, 6), round(m.low, 6)) for m in chart.series[0].marks] == [(0.1, 80, 70), (1, 60, 50)]
     assert [line.y for line in chart.lines] == [90]
+    cells.append(result("gray", 0.01, 0.7))
+    assert Campaign(folder="f", cells=tuple(cells)).overview().first == (
+        "f: 35 measurements in 7 cells; at a bit error rate of 1 % most accurate gray (70.0 %), "
+        "least accurate ecc (60.0 %)"
+    )
     many = Campaign(folder="f", cells=tuple(result(f"r{i}", 0.01, 0.5) for i in range(8)))
     assert "3 further series" in chart_of(many).caption
     assert chart_of(Campaign(folder="f", cells=(result("bare", 0.01, None),))) is None

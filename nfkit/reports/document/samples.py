@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,6 +41,7 @@ def section_of_looks(looks: Looks, facts: tuple[tuple[str, tuple[tuple[str, str]
     if looks.calibrations:
         pictures.append(_reliability(looks))
     pictures += _clouds(looks)
+    pictures += _flips(looks)
     return Section(
         name=looks.model,
         kind="single samples",
@@ -92,6 +94,21 @@ def _reliability(looks: Looks) -> Chart:
         "Samples by the confidence of the answer, in ten steps; below the dotted line a model is surer than right.",
         Axis("confidence (%)", low=0.0, high=100.0), Axis("right (%)", low=0.0, high=100.0), tuple(series),
     )  # fmt: skip
+
+
+def _flips(looks: Looks) -> list[Heat]:
+    """Which bits of which site the chip changes, the highest bit first."""
+    if looks.flipped is None:
+        return []
+    counts = looks.flipped.counts[:, ::-1]
+    values = tuple(tuple(math.nan if count < 0 else float(count) for count in row) for row in counts)
+    return [
+        Heat(
+            "Which stored bits the errors flip",
+            f"Weights of each site that come back with a bit flipped, the highest bit first; {looks.errors}.",
+            "bit", "site", looks.flipped.sites, values, tuple(map(str, reversed(range(counts.shape[1])))),
+        )
+    ]  # fmt: skip
 
 
 def _clouds(looks: Looks) -> list[Cloud]:

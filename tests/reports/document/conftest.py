@@ -38,3 +38,26 @@ def records(tmp_path_factory):
     plain = read(found.protect).to_dict()
     found.hostile.write_text(json.dumps(hostile(plain, longest=20_000)))
     return found
+
+
+@pytest.fixture
+def visit(chromium):
+    """visit(path, width, scheme): a page, and what it asked for; its details are open."""
+    contexts = []
+
+    def go(path, width=1280, scheme="light"):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+        contexts.append(context)
+        page = context.new_page()
+        asked, said = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+        page.goto(path.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        return page, asked, said
+
+    yield go
+    for context in contexts:
+        context.close()

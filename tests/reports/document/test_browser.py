@@ -19,28 +19,6 @@ def reports(records, tmp_path_factory):
     }
 
 
-@pytest.fixture
-def visit(chromium):
-    """visit(path, width, scheme): a page, and what it asked for; its details are open."""
-    contexts = []
-
-    def go(path, width=1280, scheme="light"):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
-        contexts.append(context)
-        page = context.new_page()
-        asked, said = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(path.as_uri())
-        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        return page, asked, said
-
-    yield go
-    for context in contexts:
-        context.close()
-
-
 @pytest.mark.parametrize("name", ["all", "hostile"])
 def test_nothing_runs_and_nothing_is_fetched(visit, reports, name):
     page, asked, said = visit(reports[name])  # without the page's own policy, which forbids scripts in any case

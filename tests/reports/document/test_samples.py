@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from nfkit.pictures.cloud import Cloud
-from nfkit.pictures.heat import Heat
+from nfkit.pictures.heat import Heat, draw
 from nfkit.pictures.images import LARGEST, data_uri
 from nfkit.reports.document.samples import MOST_CLASSES, MOST_WRONG, section_of_looks
 from nfkit.reports.document.writing import LARGEST as PAGE
 from nfkit.reports.document.writing import render
-from nfkit.reports.looks import Answers, Bin, Calibration, Looks, ScoreMap
+from nfkit.reports.looks import Answers, Bin, Calibration, FlippedBits, Looks, ScoreMap
 
 image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
@@ -75,6 +75,14 @@ def test_pictures_are_confusion_reliability_and_one_map_a_model():
     assert [c.right.count(False) for c in clouds] == [0, 12, 3]
     assert len({c.frame for c in clouds}) == 1
     assert clouds[0].rows()[0] == ("0", "class 0", "3", "3")
+
+
+def test_flipped_bits_are_a_grid_with_the_highest_bit_first():
+    counts = np.array([[3, 0, 2000], [5, 1, -1]])
+    grid = section_of_looks(replace(looks(), flipped=FlippedBits(("a", "b"), counts))).pictures[-1]
+    assert grid.columns() == ("site \\ bit", "2", "1", "0")
+    assert grid.rows() == (("a", "2000", "0", "3"), ("b", "", "1", "5"))
+    assert ">2.0k</text>" in draw(grid, "g")
 
 
 def test_one_sample_a_class_with_its_residual_and_what_went_wrong():
