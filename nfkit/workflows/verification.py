@@ -13,12 +13,14 @@ from nfkit.deploy.contents import check_contents
 from nfkit.deploy.figures import check_figures, read_stated, remeasure
 from nfkit.deploy.parts import Given, check_parts, check_record, check_source
 from nfkit.deploy.signing import check_signature
+from nfkit.deploy.targets.changes import TARGET_KEY
 from nfkit.errors import ModelError, NfkitError, OptionError
 from nfkit.faults import EVALUATION_CHIPS
 from nfkit.graph.fusion.fused import PREFIX
 from nfkit.model import describe, load, sha256
 from nfkit.outputs import PathLike
 from nfkit.progress import Counter, OnProgress, silent
+from nfkit.remedies.surrogates import DISTILLED_KEY
 from nfkit.reports import reading
 from nfkit.reports.protection import Protection
 from nfkit.reports.provenance import versions
@@ -111,6 +113,13 @@ def _read_record(record: PathLike | Protection | None) -> Protection | None:
 
 
 def _refuse_foreign(model: ir.Model, path: Path) -> None:
+    if TARGET_KEY in model.metadata_props:
+        raise ModelError(
+            f"'{path}' was made for a runtime by nfkit export, which changes a file and gives it no seal: verify the "
+            "one that it was made from"
+        )
+    if DISTILLED_KEY in model.metadata_props:
+        raise ModelError(f"'{path}' is a surrogate, by which a generator was trained: verify the protected file")
     names = [value.name for node in model.graph for value in node.outputs]
     ours = any(str(name).startswith(PREFIX) for name in (*names, *model.graph.initializers))
     if not ours and not any(key.startswith("nfkit.") for key in model.metadata_props):

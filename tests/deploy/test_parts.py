@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import nfkit
 from nfkit.deploy.targets.changes import adapt
 from nfkit.deploy.targets.known import TARGETS
-from nfkit.errors import UnsupportedError
+from nfkit.errors import ModelError, UnsupportedError
 from nfkit.graph.fusion.front import front_of
 from nfkit.graph.fusion.fused import SEAL_KEY
 from nfkit.graph.fusion.metadata import read_input
@@ -550,6 +550,12 @@ def test_fronts_of_bases_that_are_no_files(protected, tmp_path):
     assert nfkit.verify(path).outcome == "proven", str(nfkit.verify(path))
     front.graph.initializers["nfkit/answer/doubt"].const_value = ir.tensor(np.array(0.9, np.float32))
     assert nfkit.verify(save(front, path)).outcome == "wrong"
+
+
+def test_what_was_made_for_a_runtime_is_refused(protected, tmp_path):
+    (made,) = adapt(protected("both"), TARGETS["tract"])[0].values()
+    with pytest.raises(ModelError, match="was made for a runtime by nfkit export"):
+        nfkit.verify(save(made, tmp_path / "p.tract.onnx"))
 
 
 def test_modes_do_not_go_where_no_branches_do(protected):
