@@ -30,7 +30,8 @@ import onnx
 import speed
 from distributed import Client
 
-from nfkit.campaigns.store import FILE, TRUTH
+from nfkit.campaigns.store import FILE
+from nfkit.campaigns.tables import ANSWERS
 from nfkit.workflows.campaigning import campaign
 
 NET = """
@@ -212,7 +213,7 @@ def truth(folder: Path) -> list[tuple[object, ...]]:
     with sqlite3.connect(folder / FILE) as file:
         if file.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
             raise SystemExit(f"{folder} is damaged")
-        return file.execute(f"SELECT {', '.join(TRUTH)} FROM measurements ORDER BY cell, chip").fetchall()
+        return file.execute(f"SELECT {', '.join(ANSWERS.truth)} FROM measurements ORDER BY cell, chip").fetchall()
 
 
 def count(folder: Path) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nfkit.campaigns.kit import Kit, Task
 from nfkit.campaigns.results import tally_chips
 from nfkit.campaigns.stopping import StopRule
-from nfkit.campaigns.store import MeasurementStore, store_size
+from nfkit.campaigns.store import MeasurementStore, sample_bytes, store_size
 from nfkit.progress import duration
 
 PILOT_CHIPS = 4
@@ -84,21 +84,28 @@ def estimate(
     """What a campaign will take, once its pilot is in the store."""
     needs, seconds, likely, most, done, content = [], 0.0, 0, 0, 0, 0
     for subject, cell in _strongest(kit).items():
-        images = len(kit.subjects[subject].data)
+        images, judged = len(kit.subjects[subject].data), kit.subjects[subject]
+        samples = sample_bytes(images, 0 if judged.metric is None else judged.clean.size)
         times = store.counts(cell)["seconds"]
         each = sorted(times)[len(times) // 2] if times else 0.0
-        tally = tally_chips(store, cell, seeds[:PILOT_CHIPS], rule.figure)
-        known = tally.chips > 1 and images > 1
-        chips = rule.chips_needed(tally) if known else None
-        needs.append(Need(subject, each, chips, rule.images_needed(tally) if known else None))
+        chips, enough = _needed(store, cell, rule, seeds) if rule.until is not None else (rule.most, None)
+        needs.append(Need(subject, each, chips, enough))
         for key in (key for key, job in kit.jobs.items() if job.subject == subject):
             wanted, measured = chips or rule.most, store.count(key, seeds)
             missing = max(0, wanted - measured)
             seconds += missing * each
             likely, most, done = likely + max(wanted, measured), most + rule.most, done + measured
-            content += store_size(max(wanted, measured), images) - store_size(0, images)
+            content += store_size(max(wanted, measured), samples) - store_size(0, samples)
     content += store_size(0, 0)
     return Estimate(likely, most, done, seconds / workers, content, workers, tuple(needs), rule.until)
+
+
+def _needed(store: MeasurementStore, cell: str, rule: StopRule, seeds: range) -> tuple[int | None, int | None]:
+    """Chips and images that the stop rule takes, by the pilot."""
+    tally = tally_chips(store, cell, seeds[:PILOT_CHIPS], rule.figure)
+    if tally.chips < 2 or tally.images < 2:
+        return None, None
+    return rule.chips_needed(tally), rule.images_needed(tally)
 
 
 def _strongest(kit: Kit) -> dict[str, str]:

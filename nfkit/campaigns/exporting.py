@@ -10,28 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from nfkit.campaigns.store import MeasurementStore
+from nfkit.campaigns.tables import ANSWERS, Kept
 from nfkit.errors import OptionError
 from nfkit.outputs import write_atomically
 from nfkit.reports.rendering import Table
 
 _CELL = ("model", "data", "remedy", "kind", "set_share", "layout", "storage", "rate", "volts")
-_COUNTED = (
-    "chip", "right", "top5", "changed", "right_to_wrong", "wrong_to_right", "faulty_cells", "flipped_bits", "seconds",
-)  # fmt: skip
-_PACKED = ("correct_bits", "changed_bits", "top5_bits")
+_SAMPLES = ("_bits", "sample_values")
 _RUN = ("begun", "machine", "engine", "versions")
 
-COLUMNS = (*_CELL, "images", "clean_right", *_COUNTED, *_RUN)
-"""Columns of a table; counts are of samples."""
+
+def columns_of(kept: Kept) -> tuple[str, ...]:
+    """Columns of a table; counts are of samples."""
+    clean = "clean_right" if kept is ANSWERS else "clean_value"
+    return (*_CELL, "images", clean, "chip", *kept.counted, "faulty_cells", "flipped_bits", "seconds", *_RUN)
 
 
 def measurements(store: MeasurementStore) -> Table:
     """All measurements, one row each, cell by cell."""
-    return Table(COLUMNS, tuple(_rows(store, COLUMNS)))
+    columns = columns_of(store.kept)
+    return Table(columns, tuple(_rows(store, columns)))
 
 
 def export(store: MeasurementStore, path: Path) -> int:
-    """Writes all measurements as a table; what `.parquet` holds besides is each sample's bit, packed.
+    """Writes all measurements as a table; `.parquet` holds besides what stands for each sample: packed bits, or values.
 
     Returns:
         How many there are.
@@ -43,19 +45,21 @@ def export(store: MeasurementStore, path: Path) -> int:
     if path.suffix == ".csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_rows(store, COLUMNS))
+        columns = columns_of(store.kept)
+        writer.writerow(columns)
+        writer.writerows(_rows(store, columns))
         write_atomically(path, text.getvalue().encode())
     elif path.suffix == ".parquet":
         write_atomically(path, _parquet(store))
     else:
         raise OptionError(f"'{path}' says no form of table: give a name that ends in .csv or .parquet")
-    return int(store.rows("SELECT count(*) FROM measurements")[0][0])
+    return int(store.rows(f"SELECT count(*) FROM {store.kept.table}")[0][0])
 
 
 def _rows(store: MeasurementStore, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     query = (
-        f"SELECT {', '.join(columns)} FROM measurements JOIN cells USING (cell) JOIN subjects USING (subject) "
+        f"SELECT {', '.join(columns)} FROM {store.kept.table} JOIN cells USING (cell) "
+        f"JOIN {store.kept.subjects} USING (subject) "
         f"JOIN runs USING (run) ORDER BY {', '.join(_CELL)}, chip"
     )
     yield from store.rows(query)
@@ -67,7 +71,7 @@ def _parquet(store: MeasurementStore) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = (*COLUMNS, *_PACKED)
+    columns = (*columns_of(store.kept), *(name for name in store.kept.columns if name.endswith(_SAMPLES)))
     rows = list(_rows(store, columns))
     table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(columns)})
     sink = io.BytesIO()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
 from nfkit.access.runtime import Level
 from nfkit.data import Dataset
+from nfkit.data.targets import Targets
 from nfkit.faults import BitErrors, Layout
 from nfkit.graph.input.spec import InputSpec
 from nfkit.model import load, to_bytes
@@ -36,19 +36,13 @@ class Measurement:
     Attributes:
         cell: Key of the cell.
         chip: Seed of the chip.
-        correct: Which samples were right, packed as `nfkit.reports.figures.pack` does.
-        changed: Which answers are others than those of the same file without errors, packed.
-        top: Where the label was among the five highest scores, packed; None where there are at most five classes.
         faulty_cells: Cells of the weight memory that err.
         flipped_bits: Stored bits that come back wrong.
-        seconds: How long it took, from drawing the chip to the answers.
+        seconds: How long it took, from drawing the chip to what came out.
     """
 
     cell: str
     chip: int
-    correct: bytes
-    changed: bytes
-    top: bytes | None
     faulty_cells: int
     flipped_bits: int
     seconds: float
@@ -59,21 +53,49 @@ class Measurement:
         return Task(self.cell, self.chip)
 
 
+@dataclass(frozen=True)
+class Answered(Measurement):
+    """The classes that a model gave.
+
+    Attributes:
+        correct: Which samples were right, packed as `nfkit.reports.figures.pack` does.
+        changed: Which answers are others than those of the same file without errors, packed.
+        top: Where the label was among the five highest scores, packed; None where there are at most five classes.
+    """
+
+    correct: bytes
+    changed: bytes
+    top: bytes | None
+
+
+@dataclass(frozen=True)
+class Scored(Measurement):
+    """What a metric made of a model's outputs.
+
+    Attributes:
+        values: A float64, little-endian, for each sample, or one for all of them.
+    """
+
+    values: bytes
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A graph that runs, and the samples that it runs on.
 
     Attributes:
         model: The graph: a base, or a fused file.
-        data: Labelled samples.
+        data: Labelled samples; with a metric, samples and targets.
         spec: Its input.
-        clean: The class that it gives each sample without errors, [N].
+        clean: The class that it gives each sample without errors, [N]; with a metric, its values, [N] or [1].
+        metric: The function that judges its outputs, as `load_callable` reads it; None for the classes that it gives.
     """
 
     model: ir.Model
-    data: Dataset
+    data: Dataset | Targets
     spec: InputSpec
-    clean: npt.NDArray[np.int64]
+    clean: npt.NDArray[Any]
+    metric: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # A model in memory holds maps of files, which do not travel.

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from nfkit.campaigns.store import COLUMNS, FILE, MeasurementStore
+import numpy as np
+
+from nfkit.campaigns.store import FILE, MeasurementStore
 from nfkit.errors import DataError, OptionError, OutputError
-from nfkit.reports.figures import pack
 
 _AT_A_TIME = 1000
 
@@ -51,13 +52,13 @@ def _take(made: MeasurementStore, store: MeasurementStore) -> None:
         )
     ours, theirs = made.subjects(), store.subjects()
     for name in sorted(ours.keys() & theirs.keys()):
-        if pack(ours[name]) != pack(theirs[name]):
+        if not np.array_equal(ours[name], theirs[name]):
             raise DataError(
                 f"{name} without errors answers otherwise in '{store.folder}' than in the folders before it: the "
                 "machines compute differently, and their measurements do not mix"
             )
     with made.transaction() as file:
-        for table in ("fingerprint", "subjects", "cells"):
+        for table in ("fingerprint", store.kept.subjects, "cells"):
             rows = store.rows(f"SELECT * FROM {table}")
             if rows:
                 file.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
@@ -65,13 +66,14 @@ def _take(made: MeasurementStore, store: MeasurementStore) -> None:
             number: file.execute("INSERT INTO runs VALUES (NULL, ?, ?, ?, ?)", more).lastrowid
             for number, *more in store.rows("SELECT * FROM runs")
         }
-    run, marks = COLUMNS.index("run"), ", ".join("?" * len(COLUMNS))
+    kept = store.kept
+    run, marks = kept.columns.index("run"), ", ".join("?" * len(kept.columns))
     for cell in store.cells():
-        rows = store.rows(f"SELECT {', '.join(COLUMNS)} FROM measurements WHERE cell = ? ORDER BY chip", (cell,))
+        rows = store.rows(f"SELECT {', '.join(kept.columns)} FROM {kept.table} WHERE cell = ? ORDER BY chip", (cell,))
         for start in range(0, len(rows), _AT_A_TIME):
             with made.transaction() as file:
                 for row in rows[start : start + _AT_A_TIME]:
                     renumbered = (*row[:run], numbers[row[run]], *row[run + 1 :])
-                    done = file.execute(f"INSERT OR IGNORE INTO measurements VALUES ({marks})", renumbered)
+                    done = file.execute(f"INSERT OR IGNORE INTO {kept.table} VALUES ({marks})", renumbered)
                     if done.rowcount == 0:
-                        made.check_same(dict(zip(COLUMNS, row, strict=True)), str(store.folder))
+                        made.check_same(dict(zip(kept.columns, row, strict=True)), str(store.folder))

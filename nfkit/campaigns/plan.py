@@ -55,6 +55,8 @@ class CampaignPlan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     Attributes:
         models: What is measured.
         data: Samples, as `--data` takes them, each for every model; none to look for them beside each model.
+        metric: What judges a model's outputs, `module:function` or `file.py:function` as `nfkit.score` takes it, in
+            place of the classes that it gives; data are then samples and targets of any form.
         samples: Use only so many of the first samples.
         labels: Whose labels: `data` (the data's own) or `base` (the clean base's answers).
         remedies: What is done against errors, as `nfkit.remedies.registry.parse_remedy` reads it.
@@ -77,6 +79,7 @@ class CampaignPlan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
 
     models: tuple[ModelEntry, ...]
     data: tuple[str, ...] = ()
+    metric: str | None = None
     samples: int | None = None
     labels: str = "data"
     remedies: tuple[str, ...] = ("bare",)
@@ -129,6 +132,7 @@ models = [{model}]
 {data}
 # samples = 1000                      # only the first samples
 # labels = "base"                     # accuracy as agreement with the clean base
+# metric = "metrics.py:rmse"          # for models that are no classifiers: (outputs, targets) -> a number a sample
 
 remedies = ["bare", "robust-bits:2", "ecc:secded-64"]   # also storage:CODE, neuralfuse:FILE, A+B; nfkit explain remedy
 kinds = ["stuck"]                     # flip, asymmetric:0.2 (a fifth of the errors write a 1)

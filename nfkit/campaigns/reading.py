@@ -162,6 +162,11 @@ def _check(plan: CampaignPlan, wrong: Complaints) -> None:
     )
     each("voltages", plan.voltages, _check_volts)
     require("samples", plan.samples is None or plan.samples >= 2, "give at least 2, or leave it out for all")
+    if plan.metric is not None:
+        require("metric", is_function(plan.metric), f"{plan.metric!r}: give module:function, or file.py:function")
+        require("until", plan.until is None, "it counts points of accuracy; with a metric, give a number of chips")
+        require("labels", plan.labels == "data", "a metric has targets of its own, or the base's outputs for them")
+        require("data", bool(plan.data) or all(e.data for e in plan.models), "a metric needs samples to be named")
     require("labels", plan.labels in ("data", "base"), f"{plan.labels!r}: choose data or base")
     require("level", plan.level in get_args(Level), f"{plan.level!r}: choose one of {', '.join(get_args(Level))}")
     require("chips", plan.chips >= 1, "give at least 1")

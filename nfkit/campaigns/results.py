@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from nfkit.campaigns.plan import Figure
 from nfkit.campaigns.stopping import MISS, Look, StopRule
 from nfkit.campaigns.store import MeasurementStore
-from nfkit.measure.statistics import Tally, chip_spread
+from nfkit.campaigns.tables import METRIC, SCORES
+from nfkit.measure.statistics import Tally, chip_spread, value_spread, whole_spread
 from nfkit.reports.campaign import Campaign, Cell, CellResult
-from nfkit.reports.figures import unpack
+from nfkit.reports.figures import Spread
 
 
 def tally_chips(
@@ -28,8 +32,7 @@ def tally_chips(
     """
     clean = store.clean(cell)
     tally = Tally(len(clean), differences=figure == "loss")
-    for packed in store.packed(cell, chips):
-        correct = unpack(packed, len(clean))
+    for correct in store.samples(cell, chips):
         tally.add(clean.astype(np.int8) - correct.astype(np.int8) if figure == "loss" else correct)
     return tally
 
@@ -48,14 +51,28 @@ def summarise(
         seeds: Seeds of the plan's chips, in order.
         cells: Keys of the cells, in order; all in the store by default.
     """
-    known, subjects = store.cells(), store.subjects()
+    known, subjects, images = store.cells(), store.subjects(), store.images()
     keys = cells or sorted(known, key=lambda key: str(known[key][0]))
+    if store.kept is SCORES:
+        return tuple(_scored(store, *known[key], images, subjects, seeds) for key in keys)
     return tuple(_result(store, known[key][0], subjects[known[key][1]], rule, seeds) for key in keys)
 
 
 def read_campaign(store: MeasurementStore, **more: object) -> Campaign:
     """The record of all that is in a store."""
-    return Campaign(folder=str(store.folder), cells=summarise(store), fingerprint=store.fingerprint, **more)  # type: ignore[arg-type]
+    known = store.fingerprint
+    return Campaign(
+        folder=str(store.folder),
+        cells=summarise(store),
+        fingerprint=known,
+        metric=metric_name(known.get(METRIC)),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def metric_name(stated: str | None) -> str | None:
+    """The metric in a fingerprint, without the digest of its file."""
+    return None if stated is None else stated.partition(" ")[0]
 
 
 def last_look(store: MeasurementStore, cell: str, rule: StopRule, seeds: range) -> tuple[Look | None, bool]:
@@ -101,3 +118,29 @@ def _result(
         faulty_cells=sum(counts["faulty_cells"]) / tally.chips, flipped_bits=sum(counts["flipped_bits"]) / tally.chips,
         settled=settled, looks=1 if look is None else look.number, figure="accuracy" if rule is None else rule.figure,
     )  # fmt: skip
+
+
+def _scored(
+    store: MeasurementStore, cell: Cell, subject: str, images: Mapping[str, int], clean: Mapping[str, npt.NDArray[Any]],
+    seeds: range | None,
+) -> CellResult:  # fmt: skip
+    """What a metric came to in a cell."""
+    key, own = cell.key, clean[subject]
+    counts = store.counts(key, seeds)
+    chips = len(counts["value"])
+    result = CellResult(cell=cell, chips=chips, images=images[subject], clean=float(own.mean()), looks=min(1, chips))
+    if not chips:
+        return result
+    return msgspec.structs.replace(
+        result, value=_spread(store.samples(key, seeds)), change=_spread(v - own for v in store.samples(key, seeds)),
+        faulty_cells=sum(counts["faulty_cells"]) / chips, flipped_bits=sum(counts["flipped_bits"]) / chips,
+    )  # fmt: skip
+
+
+def _spread(values: Iterable[npt.NDArray[Any]]) -> Spread:
+    """Over chips and samples; over chips alone where there is one value for all samples."""
+    rows = iter(values)
+    first = next(rows)
+    if first.size == 1:
+        return whole_spread([float(row[0]) for row in itertools.chain([first], rows)])
+    return value_spread(itertools.chain([first], rows))

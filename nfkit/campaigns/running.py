@@ -75,6 +75,8 @@ def _looks(
     """Chips by each look, with the cells that the looks before it have left open."""
     for look in rule.looks():
         yield look.chips, cells
+        if rule.until is None:
+            return
         chips = seeds[: look.chips]
         cells = [key for key in cells if not rule.settles(tally_chips(store, key, chips, rule.figure), look)]
         if not cells:

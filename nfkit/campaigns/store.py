@@ -16,45 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 
 from nfkit.campaigns.kit import Measurement, Task
+from nfkit.campaigns.tables import ANSWERS, METRIC, SCHEMA, SCORES, TABLES, Kept, row_of, samples_of, subject_row
 from nfkit.errors import DataError, OptionError, OutputError
 from nfkit.reports.campaign import Cell
-from nfkit.reports.figures import pack, unpack
 
 FILE = "measurements.sqlite"
-SCHEMA = 1
-"""The version of the tables, `PRAGMA user_version` in the file."""
-
-_TABLES = """
-CREATE TABLE fingerprint (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE subjects (
-    subject TEXT PRIMARY KEY, images INTEGER NOT NULL, clean_right INTEGER NOT NULL, clean_correct BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE cells (
-    cell TEXT PRIMARY KEY, subject TEXT NOT NULL, model TEXT, data TEXT, remedy TEXT, kind TEXT, set_share REAL,
-    layout TEXT, storage TEXT, rate REAL, volts REAL
-) WITHOUT ROWID;
-CREATE TABLE runs (run INTEGER PRIMARY KEY, begun TEXT, machine TEXT, engine TEXT, versions TEXT);
-CREATE TABLE measurements (
-    cell TEXT NOT NULL, chip INTEGER NOT NULL, right INTEGER NOT NULL, top5 INTEGER, changed INTEGER NOT NULL,
-    right_to_wrong INTEGER NOT NULL, wrong_to_right INTEGER NOT NULL, faulty_cells INTEGER NOT NULL,
-    flipped_bits INTEGER NOT NULL, seconds REAL NOT NULL, run INTEGER NOT NULL, correct_bits BLOB NOT NULL,
-    changed_bits BLOB NOT NULL, top5_bits BLOB, PRIMARY KEY (cell, chip)
-);
-"""
-COLUMNS = (
-    "cell", "chip", "right", "top5", "changed", "right_to_wrong", "wrong_to_right", "faulty_cells", "flipped_bits",
-    "seconds", "run", "correct_bits", "changed_bits", "top5_bits",
-)  # fmt: skip
-"""Columns of a measurement."""
-TRUTH = tuple(name for name in COLUMNS if name not in ("seconds", "run"))
-"""Those that any two measurements of one cell and chip must agree in."""
-
 _PATIENCE = 60.0  # seconds that another process may hold the file
-_EMPTY = 32_000  # bytes of a store without a measurement
+_EMPTY = 41_000  # bytes of a store without a measurement
 _ROW = 80  # bytes of a row and its entry in the index, besides its samples
 _UNFILLED = 1.1  # pages that rows do not fill
 
@@ -96,7 +67,8 @@ class MeasurementStore:
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         self.folder, self.path = folder, folder / FILE
         self._names: dict[str, str] = {}
-        self._by_cell: dict[str, npt.NDArray[np.bool_]] = {}
+        self._kept: Kept | None = None
+        self._by_cell: dict[str, npt.NDArray[Any]] = {}
         if not create and not self.path.is_file():
             raise DataError(f"'{folder}' holds no campaign (there is no {FILE} in it): give the folder of -o")
         try:
@@ -115,13 +87,12 @@ class MeasurementStore:
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = NORMAL")  # outlives the process; a power cut costs the last rows
             version = self._version()
-            if version == 0:
+            if version < SCHEMA:  # tables that are there, also those of another process in between, stay as they are
                 with self.transaction():
-                    if self._version() == 0:  # not made by another process in between
-                        for statement in _TABLES.split(";\n"):
-                            self._file.execute(statement)
-                        self._file.execute(f"PRAGMA user_version = {SCHEMA}")
-            elif version != SCHEMA:
+                    for statement in TABLES.split(";\n"):
+                        self._file.execute(statement)
+                    self._file.execute(f"PRAGMA user_version = {SCHEMA}")
+            elif version > SCHEMA:
                 raise DataError(
                     f"'{self.path}' is a store of version {version}, this nfkit reads version {SCHEMA}: use the one "
                     "that wrote it"
@@ -142,24 +113,38 @@ class MeasurementStore:
         """What the measurements depend on, by name."""
         return dict(self.rows("SELECT name, value FROM fingerprint ORDER BY name"))
 
+    @property
+    def kept(self) -> Kept:
+        """What kind of measurement the store holds; its fingerprint tells."""
+        if self._kept is None:
+            known = self.fingerprint
+            if not known:
+                return ANSWERS
+            self._kept = SCORES if METRIC in known else ANSWERS
+        return self._kept
+
     def differences(self, fingerprint: Mapping[str, str]) -> list[str]:
         """In what a fingerprint differs from the store's: one sentence for each name that both have."""
         known = self.fingerprint
-        return [
+        found = [
             f"{name} was {_short(known[name])} and is {_short(value)}"
             for name, value in sorted(fingerprint.items())
             if known.get(name, value) != value
         ]
+        if known and (METRIC in known) != (METRIC in fingerprint):
+            found.append(f"{METRIC} was {known.get(METRIC, 'none')} and is {fingerprint.get(METRIC, 'none')}")
+        return found
 
     def begin(
-        self, fingerprint: Mapping[str, str], subjects: Mapping[str, npt.NDArray[np.bool_]],
+        self, fingerprint: Mapping[str, str], subjects: Mapping[str, tuple[int, npt.NDArray[Any]]],
         cells: Mapping[str, tuple[Cell, str]], run: Run,
     ) -> int:  # fmt: skip
         """Declares what is going to be measured.
 
         Args:
             fingerprint: What it depends on.
-            subjects: Which samples each file gets right without errors, by name.
+            subjects: Number of the samples of each file, and which of them it gets right without errors, or the
+                metric's values there, by name.
             cells: Cells, each with its subject's name, by key.
             run: Who measures.
 
@@ -177,15 +162,16 @@ class MeasurementStore:
                     "choose another folder, or bring back what it was"
                 )
             self._file.executemany("INSERT OR IGNORE INTO fingerprint VALUES (?, ?)", fingerprint.items())
-            for name, correct in subjects.items():
-                known = self._file.execute("SELECT clean_correct FROM subjects WHERE subject = ?", (name,)).fetchone()
-                if known is not None and known[0] != pack(correct):
+            table = self.kept.subjects
+            for name, (images, clean) in subjects.items():
+                entry = subject_row(name, images, clean)
+                known = self._file.execute(f"SELECT * FROM {table} WHERE subject = ?", (name,)).fetchone()
+                if known is not None and known != entry:
                     raise OptionError(
                         f"'{self.folder}': {name} without errors answers otherwise than when this campaign began "
                         "(another processor computes otherwise): go on where it began, or choose another folder"
                     )
-                entry = (name, len(correct), int(correct.sum()), pack(correct))
-                self._file.execute("INSERT OR IGNORE INTO subjects VALUES (?, ?, ?, ?)", entry)
+                self._file.execute(f"INSERT OR IGNORE INTO {table} VALUES ({_marks(4)})", entry)
             self._file.executemany(
                 f"INSERT OR IGNORE INTO cells VALUES ({_marks(11)})",
                 [(key, subject, *msgspec.structs.astuple(cell)) for key, (cell, subject) in cells.items()],
@@ -203,17 +189,11 @@ class MeasurementStore:
             DataError: When it is there, and differs.
             OutputError: When it cannot be written.
         """
-        row = (
-            *_counts(measurement, self.clean(measurement.cell)),
-            run,
-            measurement.correct,
-            measurement.changed,
-            measurement.top,
-        )
+        kept, row = self.kept, row_of(measurement, self.clean(measurement.cell), run)
         with self._explained():
-            done = self._file.execute(f"INSERT OR IGNORE INTO measurements VALUES ({_marks(len(COLUMNS))})", row)
+            done = self._file.execute(f"INSERT OR IGNORE INTO {kept.table} VALUES ({_marks(len(row))})", row)
             if done.rowcount == 0:
-                self.check_same(dict(zip(COLUMNS, row, strict=True)), str(self.folder))
+                self.check_same(dict(zip(kept.columns, row, strict=True)), str(self.folder))
 
     def check_same(self, row: Mapping[str, Any], whose: str) -> None:
         """Refuses a row that says something else than the one that is kept of the same cell and chip.
@@ -221,10 +201,11 @@ class MeasurementStore:
         Raises:
             DataError: When it does.
         """
+        table, truth = self.kept.table, self.kept.truth
         kept = self.rows(
-            f"SELECT {', '.join(TRUTH)} FROM measurements WHERE cell = ? AND chip = ?", (row["cell"], row["chip"])
+            f"SELECT {', '.join(truth)} FROM {table} WHERE cell = ? AND chip = ?", (row["cell"], row["chip"])
         )
-        differing = [name for name, value in zip(TRUTH, kept[0], strict=True) if row[name] != value]
+        differing = [name for name, value in zip(truth, kept[0], strict=True) if row[name] != value]
         if differing:
             raise DataError(
                 f"chip {row['chip']} of {self.cells()[row['cell']][0]} was measured twice, and differs in "
@@ -234,7 +215,7 @@ class MeasurementStore:
 
     def done(self) -> set[Task]:
         """What is measured."""
-        return {Task(*row) for row in self.rows("SELECT cell, chip FROM measurements")}
+        return {Task(*row) for row in self.rows(f"SELECT cell, chip FROM {self.kept.table}")}
 
     def cells(self) -> dict[str, tuple[Cell, str]]:
         """All cells with their subjects, by key."""
@@ -247,34 +228,40 @@ class MeasurementStore:
             self._names = {key: str(found) for key, (found, _) in self.cells().items()}
         return self._names[cell]
 
-    def subjects(self) -> dict[str, npt.NDArray[np.bool_]]:
-        """Which samples each file gets right without errors, by name."""
-        rows = self.rows("SELECT subject, images, clean_correct FROM subjects")
-        return {name: unpack(correct, images) for name, images, correct in rows}
+    def subjects(self) -> dict[str, npt.NDArray[Any]]:
+        """Which samples each file gets right without errors, [N], or the metric's values, [N] or [1], by name."""
+        kept = self.kept
+        rows = self.rows(f"SELECT * FROM {kept.subjects}")
+        return {name: samples_of(kept, content, images) for name, images, _, content in rows}
 
-    def packed(self, cell: str, chips: Sequence[int] | None = None) -> Iterator[bytes]:
-        """Which samples are right, packed, chip by chip in the order of the seeds.
+    def images(self) -> dict[str, int]:
+        """How many samples each file is measured on, by name."""
+        return dict(self.rows(f"SELECT subject, images FROM {self.kept.subjects}"))
+
+    def samples(self, cell: str, chips: Sequence[int] | None = None) -> Iterator[npt.NDArray[Any]]:
+        """Which samples are right, or the metric's values, chip by chip in the order of the seeds.
 
         Args:
             cell: Key of the cell.
             chips: Seeds that follow on each other; all that are there by default.
         """
-        where, values = _among(cell, chips)
+        (where, values), kept, images = _among(cell, chips), self.kept, len(self.clean(cell))
+        query = f"SELECT {kept.samples} FROM {kept.table} WHERE {where} ORDER BY chip"
         with self._explained():
-            for row in self._file.execute(f"SELECT correct_bits FROM measurements WHERE {where} ORDER BY chip", values):
-                yield row[0]
+            for row in self._file.execute(query, values):
+                yield samples_of(kept, row[0], images)
 
     def counts(self, cell: str, chips: Sequence[int] | None = None) -> dict[str, list[Any]]:
-        """What was counted on each chip, by column; see `packed`."""
-        names = ("top5", "changed", "right_to_wrong", "wrong_to_right", "faulty_cells", "flipped_bits", "seconds")
+        """What was counted on each chip, by column; see `samples`."""
+        names = (*self.kept.counted, "faulty_cells", "flipped_bits", "seconds")
         where, values = _among(cell, chips)
-        rows = self.rows(f"SELECT {', '.join(names)} FROM measurements WHERE {where} ORDER BY chip", values)
+        rows = self.rows(f"SELECT {', '.join(names)} FROM {self.kept.table} WHERE {where} ORDER BY chip", values)
         return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
     def count(self, cell: str, chips: Sequence[int] | None = None) -> int:
-        """How many of some chips are measured; see `packed`."""
+        """How many of some chips are measured; see `samples`."""
         where, values = _among(cell, chips)
-        return int(self.rows(f"SELECT count(*) FROM measurements WHERE {where}", values)[0][0])
+        return int(self.rows(f"SELECT count(*) FROM {self.kept.table} WHERE {where}", values)[0][0])
 
     def rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """What a query finds."""
@@ -295,8 +282,8 @@ class MeasurementStore:
     def _version(self) -> int:
         return int(self._file.execute("PRAGMA user_version").fetchone()[0])
 
-    def clean(self, cell: str) -> npt.NDArray[np.bool_]:
-        """Which samples the file of a cell gets right without errors."""
+    def clean(self, cell: str) -> npt.NDArray[Any]:
+        """What `subjects` holds of the file of a cell."""
         if cell not in self._by_cell:
             subjects = self.subjects()
             self._by_cell = {key: subjects[subject] for key, (_, subject) in self.cells().items()}
@@ -313,25 +300,19 @@ class MeasurementStore:
             ) from error
 
 
-def store_size(measurements: int, images: int) -> int:
+def store_size(measurements: int, samples: int) -> int:
     """Bytes of a store, about, to which all its log has gone.
 
     Args:
         measurements: How many it holds.
-        images: Samples of each.
+        samples: Bytes that stand for the samples of each.
     """
-    return round(_EMPTY + measurements * (_ROW + 3 * -(-images // 8) * _UNFILLED))
+    return round(_EMPTY + measurements * (_ROW + samples * _UNFILLED))
 
 
-def _counts(made: Measurement, clean: npt.NDArray[np.bool_]) -> tuple[Any, ...]:
-    """The columns from the cell to the seconds."""
-    images = len(clean)
-    correct, changed = unpack(made.correct, images), unpack(made.changed, images)
-    return (
-        made.cell, made.chip, int(correct.sum()), None if made.top is None else int(unpack(made.top, images).sum()),
-        int(changed.sum()), int((clean & ~correct).sum()), int((~clean & correct).sum()), made.faulty_cells,
-        made.flipped_bits, made.seconds,
-    )  # fmt: skip
+def sample_bytes(images: int, values: int = 0) -> int:
+    """Bytes that stand for the samples of a measurement: three bits each, or a metric's values."""
+    return 8 * values if values else 3 * -(-images // 8)
 
 
 def _among(cell: str, chips: Sequence[int] | None) -> tuple[str, tuple[Any, ...]]:

@@ -19,7 +19,7 @@ measured in `benchmarks/coverage.py` and stated in docs/statistics.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,14 +180,21 @@ def _difference_interval(sums: _Sums, level: float) -> Interval | None:
     return max(-1.0, mean - reach), min(1.0, mean + reach)
 
 
-def value_spread(values: npt.NDArray[np.floating[Any]]) -> Spread:
-    """A figure of any size that every chip has for every sample, [chips, samples], with its two-way interval.
+def value_spread(values: Iterable[npt.NDArray[np.floating[Any]]]) -> Spread:
+    """A figure of any size that every chip has for every sample, with its two-way interval.
 
     The interval is of the mean, symmetric: nothing is known of where such figures end.
+
+    Args:
+        values: Chip by chip, [samples] each: a matrix, or what makes one row after the other.
     """
-    sums = _Sums(
-        float(values.mean()), values.mean(axis=1), values.mean(axis=0), float(np.square(values, dtype=np.float64).sum())
-    )
+    by_chip, total, squares = list[float](), np.zeros(()), 0.0
+    for row in values:
+        by_chip.append(float(row.mean(dtype=np.float64)))
+        total = total + row.astype(np.float64)
+        squares += float(np.square(row, dtype=np.float64).sum())
+    by_image = total / len(by_chip)
+    sums = _Sums(float(by_image.mean()), np.array(by_chip), by_image, squares)
     mean, variance, degrees = _two_way(sums)
     if degrees is None:
         return _describe(sums.by_chip, None)

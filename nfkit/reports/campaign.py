@@ -71,6 +71,9 @@ class CellResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         settled: Whether the interval is as narrow as the plan asks for; None where it asks for none.
         looks: How often it was looked at.
         figure: Whose interval settles it, `accuracy` or `loss`.
+        value: A metric of the user's own, over chips; None where classes were counted. Then `clean` is its value
+            without errors, and there are no shares.
+        change: What errors change in it, sample by sample where it has a value for each.
     """
 
     cell: Cell
@@ -88,6 +91,8 @@ class CellResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     settled: bool | None = None
     looks: int = 1
     figure: str = "accuracy"
+    value: Spread | None = None
+    change: Spread | None = None
 
     @property
     def half_width(self) -> float | None:
@@ -111,6 +116,7 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
         cells: What each cell came to.
         planned: Measurements that the plan asks for at most; None where only the store was read.
         until: Half width at which a cell is settled; None where the plan gives a number of chips.
+        metric: What judged outputs; None where classes were counted.
         fingerprint: What the measurements depend on, by name.
         versions: Versions that numbers depend on.
         warnings: What is doubtful.
@@ -121,6 +127,7 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     cells: tuple[CellResult, ...]
     planned: int | None = None
     until: float | None = None
+    metric: str | None = None
     fingerprint: dict[str, str] = msgspec.field(default_factory=dict)
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -137,14 +144,15 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
         varying = self._varying or ["model"]
         volts = any(result.cell.volts is not None for result in self.cells)
         columns = [names[name] for name in varying] + (["V/Vmin"] if volts else [])
-        columns += ["BER", "chips", "accuracy", "95 % interval", "worst", "changed", "right>wrong", "wrong>right"]
-        rows = tuple((*(getattr(r.cell, name) for name in varying), *_figures(r, volts)) for r in self.cells)
+        columns += ["BER", "chips", *(_OF_ANSWERS if self.metric is None else _OF_METRICS)]
+        figures = _figures if self.metric is None else _values
+        rows = tuple((*(getattr(r.cell, name) for name in varying), *figures(r, volts)) for r in self.cells)
         same = [f"{names[name]} {getattr(self.cells[0].cell, name)}" for name in names if name not in varying]
         images = sorted({result.images for result in self.cells})
-        title = (
-            f"accuracy over chips, and answers that errors change, in % of {' or '.join(map(str, images))} samples; "
-            f"{', '.join(same)}"
-        )
+        of = f"{' or '.join(map(str, images))} samples; {', '.join(same)}"
+        title = f"accuracy over chips, and answers that errors change, in % of {of}"
+        if self.metric is not None:
+            title = f"{self.metric} over chips, and what errors change in it, for {of}"
         return Overview(self._first(), title, Table(tuple(columns), rows), (*self._unsettled(), *self.warnings))
 
     def table(self) -> Table:
@@ -154,6 +162,10 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
             *attributes, "chips", "images", "clean", "accuracy", "std", "low", "high", "worst", "top5", "changed",
             "right_to_wrong", "wrong_to_right", "faulty_cells", "flipped_bits", "settled",
         )  # fmt: skip
+        if self.metric is not None:
+            names = (*attributes, "chips", "images", "clean", "value", "std", "low", "high", "change", "change_low",
+                     "change_high", "faulty_cells", "flipped_bits")  # fmt: skip
+            return Table(names, tuple((*msgspec.structs.astuple(r.cell), *_plain_values(r)) for r in self.cells))
         return Table(names, tuple((*msgspec.structs.astuple(r.cell), *_plain(r)) for r in self.cells))
 
     def _first(self) -> str:
@@ -186,6 +198,34 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
         widest = max(open_, key=lambda result: result.half_width or 1.0)
         reached = "" if widest.half_width is None else f"; the widest is within ± {100 * widest.half_width:.2g} points"
         return [f"{len(open_)} of {len(self.cells)} cells are not within ± {100 * self.until:g} points yet{reached}"]
+
+
+_OF_ANSWERS = ("accuracy", "95 % interval", "worst", "changed", "right>wrong", "wrong>right")
+_OF_METRICS = ("without errors", "with errors", "95 % interval", "changed by")
+
+
+def _values(result: CellResult, volts: bool) -> tuple[str, ...]:
+    """The cells of a row that has a metric's values."""
+    at, value, change = result.cell, result.value, result.change
+    first = ("–" if at.volts is None else f"{at.volts:.3f}",) if volts else ()
+    if value is None or change is None:
+        return (*first, f"{100 * at.rate:.3g} %", "0", f"{result.clean:.4g}", "–", "–", "–")
+    spread = "" if value.std is None else f" ± {value.std:.2g}"
+    interval = "–" if value.ci95 is None else f"{value.ci95[0]:.4g} to {value.ci95[1]:.4g}"
+    changed = f"{change.mean:+.3g}" if change.ci95 is None else f"{change.ci95[0]:+.3g} to {change.ci95[1]:+.3g}"
+    return (
+        *first, f"{100 * at.rate:.3g} %", f"{result.chips:,}", f"{result.clean:.4g}", f"{value.mean:.4g}{spread}",
+        interval, changed,
+    )  # fmt: skip
+
+
+def _plain_values(r: CellResult) -> tuple[object, ...]:
+    none = Spread(float("nan"))
+    value, change = r.value or none, r.change or none
+    return (
+        r.chips, r.images, r.clean, None if r.value is None else value.mean, value.std, *(value.ci95 or (None, None)),
+        None if r.change is None else change.mean, *(change.ci95 or (None, None)), r.faulty_cells, r.flipped_bits,
+    )  # fmt: skip
 
 
 def _figures(result: CellResult, volts: bool) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nfkit.pictures.charts import Axis, Chart, Line, Mark, Role, Series
 from nfkit.reports.campaign import Campaign, CellResult
+from nfkit.reports.figures import Spread
 
 _ROLES: tuple[Role, ...] = ("base", "protected", "milder", "alone", "other")
 """Looks of series; of more than these, the rest stands in the table alone."""
@@ -12,8 +13,8 @@ _VARIED = ("model", "data", "remedy", "kind_text", "layout", "storage")
 
 
 def over_rates(record: Campaign) -> Chart | None:
-    """Accuracy of each cell that was measured, joined where only the strength of the errors differs."""
-    measured = [result for result in record.cells if result.accuracy is not None]
+    """Accuracy, or a metric, of each cell that was measured, joined where only the strength of the errors differs."""
+    measured = [result for result in record.cells if _figure(result) is not None]
     if not measured:
         return None
     volts = all(result.cell.volts is not None for result in measured)
@@ -31,22 +32,32 @@ def over_rates(record: Campaign) -> Chart | None:
     left = len(groups) - len(series)
     more = f" {left} further series stand in the table of the record alone." if left else ""
     clean = sorted({result.clean for result in measured})
-    lines = (Line("without errors", 100 * clean[0], "clean"),) if len(clean) == 1 else ()
+    percent = record.metric is None
+    scale = 100 if percent else 1
+    lines = (Line("without errors", scale * clean[0], "clean"),) if len(clean) == 1 else ()
     x = Axis("supply voltage over Vmin") if volts else Axis("bit error rate (%)", logarithmic=wide, low=0.0)
+    name = "accuracy" if record.metric is None else record.metric.rpartition(":")[2]
+    y = Axis("accuracy (%)", low=0.0, high=100.0) if percent else Axis(name)
     return Chart(
-        f"Accuracy over {'supply voltage' if volts else 'bit error rate'}",
-        f"Bands: 95 % intervals at whichever look a cell ended.{more}",
-        x, Axis("accuracy (%)", low=0.0, high=100.0), tuple(series), lines,
+        f"{name[:1].upper()}{name[1:]} over {'supply voltage' if volts else 'bit error rate'}",
+        f"Bands: 95 % intervals at whichever look a cell ended.{more}", x, y, tuple(series), lines,
     )  # fmt: skip
+
+
+def _figure(result: CellResult) -> Spread | None:
+    """What a cell came to: its accuracy, or its metric."""
+    return result.value if result.accuracy is None else result.accuracy
 
 
 def _marks(results: list[CellResult], volts: bool) -> tuple[Mark, ...]:
     marks = []
     for result in results:
-        if result.accuracy is None:
+        figure = _figure(result)
+        if figure is None:
             continue
+        scale = 1 if result.accuracy is None else 100
         x = result.cell.volts if volts and result.cell.volts is not None else 100 * result.cell.rate
-        low, high = (100 * end for end in result.accuracy.ci95) if result.accuracy.ci95 else (None, None)
+        low, high = (scale * end for end in figure.ci95) if figure.ci95 else (None, None)
         name = f"bit error rate {100 * result.cell.rate:.3g} %, {result.chips} chips"
-        marks.append(Mark(x, 100 * result.accuracy.mean, low, high, name))
+        marks.append(Mark(x, scale * figure.mean, low, high, name))
     return tuple(sorted(marks, key=lambda mark: mark.x))

@@ -24,11 +24,13 @@ from nfkit.campaigns.kit import Job, Kit, Subject
 from nfkit.campaigns.merging import merge
 from nfkit.campaigns.plan import TEMPLATE, CampaignPlan, ModelEntry, parse_kind
 from nfkit.campaigns.reading import check_loaded, check_plan, read_plan
-from nfkit.campaigns.results import read_campaign, summarise
+from nfkit.campaigns.results import metric_name, read_campaign, summarise
 from nfkit.campaigns.running import run
 from nfkit.campaigns.stopping import StopRule
 from nfkit.campaigns.store import MeasurementStore, Run
+from nfkit.campaigns.tables import METRIC
 from nfkit.data import Dataset
+from nfkit.data.targets import Targets
 from nfkit.errors import ModelError
 from nfkit.faults import BitErrors, Chip, parse_layout
 from nfkit.graph.fusion.fused import is_fused
@@ -44,6 +46,7 @@ from nfkit.reports.campaign import Campaign, Cell
 from nfkit.reports.provenance import versions
 from nfkit.reports.rendering import Table
 from nfkit.workflows import inputs
+from nfkit.workflows.campaign_metrics import identify, judged, targets_of
 from nfkit.workflows.intake import Intake, data_for_measuring
 
 PlanLike = Union[str, "os.PathLike[str]", CampaignPlan, Mapping[str, Any]]
@@ -101,7 +104,7 @@ def campaign(
         return Campaign(
             folder=str(folder), cells=summarise(store, rule, wanted.seeds, list(ready.kit.jobs)),
             planned=takes.at_most, until=wanted.until, fingerprint=store.fingerprint, versions=versions(),
-            warnings=tuple(ready.warnings),
+            metric=metric_name(ready.fingerprint.get(METRIC)), warnings=tuple(ready.warnings),
         )  # fmt: skip
 
 
@@ -122,14 +125,14 @@ class Prepared:
     Attributes:
         kit: What workers need.
         cells: Cells, each with the name of its subject, by key.
-        clean: Which samples each subject gets right without errors.
+        clean: Number of each subject's samples, and which it gets right without errors, or a metric's values.
         fingerprint: What measurements depend on.
         warnings: What is doubtful.
     """
 
     kit: Kit
     cells: dict[str, tuple[Cell, str]] = field(default_factory=dict)
-    clean: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    clean: dict[str, tuple[int, npt.NDArray[Any]]] = field(default_factory=dict)
     fingerprint: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -143,6 +146,8 @@ def prepare(plan: CampaignPlan, on_stage: Callable[[str], None] = lambda stage: 
     made = Prepared(Kit({}, {}, plan.level))  # type: ignore[arg-type]
     known = versions()
     made.fingerprint = {"level": plan.level, **{f"version of {name}": known[name] for name in ("nfkit", "onnxruntime")}}
+    if plan.metric is not None:
+        made.fingerprint[METRIC] = identify(plan.metric)
     wrong, served = Complaints(), set[str]()
     remedies = [parse_remedy(text) for text in plan.remedies]
     for entry in plan.models:
@@ -155,13 +160,18 @@ def prepare(plan: CampaignPlan, on_stage: Callable[[str], None] = lambda stage: 
             made.fingerprint[f"model {entry.label}"] = sha256(entry.file)
             for source in entry.data or plan.data or (None,):
                 with wrong.about(f"{entry.label} on {source or 'data beside it'}"):
-                    taken = _load(plan, entry, graph, source, spec)
-                    for sentence in taken.sentences:
-                        on_stage(sentence)
-                    made.warnings += [w for w in taken.warnings if w not in made.warnings]
+                    if plan.metric is not None and source is not None:
+                        data: Dataset | Targets = targets_of(graph, source, spec, plan)
+                        name = source
+                    else:
+                        taken = _load(plan, entry, graph, source, spec)
+                        for sentence in taken.sentences:
+                            on_stage(sentence)
+                        made.warnings += [w for w in taken.warnings if w not in made.warnings]
+                        data, name = taken.test, source or taken.test.name
                     for remedy in remedies:
                         with wrong.about(f"{entry.label}, {remedy.name}"):
-                            if _add(made, plan, entry, graph, remedy, taken.test, source or taken.test.name, spec):
+                            if _add(made, plan, entry, graph, remedy, data, name, spec):
                                 served.add(remedy.name)
     wrong.check("the plan")
     for remedy in remedies:
@@ -177,7 +187,7 @@ def _load(plan: CampaignPlan, entry: ModelEntry, graph: ir.Model, source: str | 
 
 
 def _add(
-    made: Prepared, plan: CampaignPlan, entry: ModelEntry, graph: ir.Model, remedy: Remedy, data: Dataset,
+    made: Prepared, plan: CampaignPlan, entry: ModelEntry, graph: ir.Model, remedy: Remedy, data: Dataset | Targets,
     source: str, spec: InputSpec,
 ) -> bool:  # fmt: skip
     """Adds the cells of a model, a data set and a remedy; False where the remedy is a file for another base."""
@@ -190,11 +200,17 @@ def _add(
     name = f"{entry.label} on {source}" if runs is graph else f"{entry.label} on {source} with {remedy.name}"
     if name not in made.kit.subjects:
         form = spec if runs is graph else inputs.find_spec(runs)
-        answers = Answers.of(Runner(runs, level=made.kit.level)(form.encode(data.x)), data.y)
-        made.kit.subjects[name] = Subject(runs, data, form, answers.classes)
-        made.clean[name] = answers.correct
+        runner = Runner(runs, level=made.kit.level)
+        if isinstance(data, Targets):
+            subject = judged(Subject(runs, data, form, np.zeros(0), plan.metric), runner, name)
+            made.kit.subjects[name], clean, labels = subject, subject.clean, "targets"
+        else:
+            answers = Answers.of(runner(form.encode(data.x)), data.y)
+            made.kit.subjects[name] = Subject(runs, data, form, answers.classes)
+            clean, labels = answers.correct, data.labels
+        made.clean[name] = len(data), clean
         made.fingerprint[f"input of {name}"] = str(form)
-        made.fingerprint[f"data {source} of {entry.label}"] = f"{len(data)} samples {data.sha256[:12]} {data.labels}"
+        made.fingerprint[f"data {source} of {entry.label}"] = f"{len(data)} samples {data.sha256[:12]} {labels}"
         if runs is not graph:
             made.fingerprint[f"file of {remedy.name}"] = sha256(runs)
     for cell, job in _cells(plan, entry, runs, remedy, source, name):

@@ -6,20 +6,18 @@ targets that gives a number a sample, [N], or one number for all of them, as a w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from msgspec.structs import replace
 
 from nfkit.access.runtime import Level, Runner
 from nfkit.access.swapping import Swapper
-from nfkit.data.function import describe_failure, load_callable
-from nfkit.data.targets import Targets, load_targets
-from nfkit.errors import DataError, NfkitError
+from nfkit.data.function import load_callable
+from nfkit.data.targets import load_targets
 from nfkit.faults import EVALUATION_CHIPS, Chip, Layout
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import split
@@ -27,6 +25,7 @@ from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.measure.bench import check_strengths, read_codes
+from nfkit.measure.judge import Judge, Metric, Values
 from nfkit.measure.statistics import value_spread, whole_spread
 from nfkit.model import ModelLike, describe, sha256
 from nfkit.parallel import cores
@@ -42,11 +41,6 @@ from nfkit.workflows.memory import Settings, read_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-Outputs = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
-Metric = Callable[[Any, Any], Any]
-"""(outputs, targets) -> numbers [N], or one number. Outputs are an array, or arrays by name where there are several."""
-Values = npt.NDArray[np.float64]
 
 
 def score(
@@ -102,7 +96,7 @@ def score(
     fused = is_fused(graph)
     base = split(graph)[1] if fused else graph
     name = metric if isinstance(metric, str) else getattr(metric, "__qualname__", "metric")
-    judge = _Judge(name, load_callable(metric) if isinstance(metric, str) else metric, given, form)
+    judge = Judge(name, load_callable(metric) if isinstance(metric, str) else metric, given, form)
     clean = judge.outputs(Runner(base, level=level))
     judge.compare_with(clean)
     clean_base = judge.values(clean, "the base without errors")
@@ -139,51 +133,6 @@ def score(
         model=ModelFacts(describe(model), sha256(model), None, fused),
         data=DataFacts(given.name, len(given), given.sha256), versions=versions(),
     )  # fmt: skip
-
-
-class _Judge:
-    """A metric with its samples and targets."""
-
-    def __init__(self, name: str, metric: Metric, given: Targets, spec: InputSpec) -> None:
-        self._name, self._metric, self._given = name, metric, given
-        self._x, self._targets, self._shape = spec.encode(given.x), given.y, ()
-
-    def outputs(self, runner: Runner) -> Outputs:
-        """All outputs of a model: an array where there is one, else by name."""
-        names = runner.output_names
-        found = runner.named(self._x, names)
-        return found[names[0]] if len(names) == 1 else found
-
-    def compare_with(self, clean: Outputs) -> None:
-        """Takes the outputs of the base without errors for targets, where there are none."""
-        if self._targets is None:
-            self._targets = clean  # type: ignore[assignment]  # whatever outputs are, targets are then
-
-    def values(self, outputs: Outputs, where: str) -> Values:
-        """The metric's numbers, [N] or [1].
-
-        Raises:
-            DataError: When the metric fails, or gives anything else.
-        """
-        try:
-            result = np.asarray(self._metric(outputs, self._targets), np.float64)
-        except NfkitError:
-            raise
-        except Exception as error:  # it is the user's
-            raise describe_failure(self._name, error) from error
-        if result.size == 1:
-            result = result.reshape(1)
-        if result.shape not in ((1,), (len(self._given),)):
-            raise DataError(
-                f"{self._name} gives numbers of shape {list(result.shape)} for {len(self._given)} samples: give one a "
-                "sample, or one for all"
-            )
-        if not np.isfinite(result).all():
-            raise DataError(
-                f"{self._name} gives {result[~np.isfinite(result)][0]} for {where}: say in it what such outputs are "
-                "worth"
-            )
-        return result
 
 
 def _point(strength: Strength, rows: Sequence[tuple[Values, Values | None]], clean: Values) -> ScoredPoint:

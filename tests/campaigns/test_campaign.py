@@ -10,14 +10,17 @@ import pytest
 
 import nfkit
 from nfkit.access.runtime import Runner
-from nfkit.campaigns.store import TRUTH, MeasurementStore
+from nfkit.campaigns.store import MeasurementStore
+from nfkit.campaigns.tables import ANSWERS
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.injection.inject import inject
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.model import load, save
 from nfkit.reports.campaign import Campaign
+from nfkit.reports.campaign_charts import over_rates
 from nfkit.reports.reading import read_as, write
+from nfkit.workflows.campaigning import campaign_measurements, campaign_status
 
 CHIPS = (50_000, 50_001, 50_002)
 
@@ -26,7 +29,7 @@ def truth(folder):
     """Everything in a store but times, and who measured."""
     with MeasurementStore(folder) as store:
         assert store.rows("PRAGMA integrity_check") == [("ok",)]
-        rows = store.rows(f"SELECT {', '.join(TRUTH)} FROM measurements ORDER BY cell, chip")
+        rows = store.rows(f"SELECT {', '.join(ANSWERS.truth)} FROM measurements ORDER BY cell, chip")
         return rows, store.cells(), store.fingerprint, {k: v.tolist() for k, v in store.subjects().items()}
 
 
@@ -71,12 +74,12 @@ def test_measurements_are_those_of_models_with_baked_errors(whole, tiny, remedy,
     clean = Runner(model).classify(x)
     result = next(r for r in record.cells if r.cell.remedy.startswith(remedy) and r.cell.rate == 0.05)
     with MeasurementStore(folder) as store:
-        packed = list(store.packed(result.cell.key))
+        rows = list(store.samples(result.cell.key))
         counts = store.counts(result.cell.key)
     for i, chip in enumerate(CHIPS):
         scores = Runner(inject(model, sites, Chip(chip), errors, "baked"))(x)
         answers = scores.argmax(axis=1)
-        assert np.unpackbits(np.frombuffer(packed[i], np.uint8), count=100).tolist() == (answers == tiny.y).tolist()
+        assert rows[i].tolist() == (answers == tiny.y).tolist()
         assert counts["changed"][i] == int((answers != clean).sum())
         assert counts["right_to_wrong"][i] == int(((clean == tiny.y) & (answers != tiny.y)).sum())
         assert counts["wrong_to_right"][i] == int(((clean != tiny.y) & (answers == tiny.y)).sum())
@@ -275,3 +278,52 @@ def test_kill_9_loses_and_doubles_nothing(whole, plan, tmp_path):
     assert -9 in ends
     assert set(ends) <= {-9, 0}
     assert truth(tmp_path / "out") == truth(whole[0])
+
+
+METRICS = """
+import numpy as np
+
+def error(outputs, targets):
+    return np.abs(outputs - targets).mean(axis=1)
+
+def spread(outputs, targets):
+    return float(outputs.std())
+"""
+
+
+@pytest.mark.parametrize(("metric", "engine"), [("error", "joblib"), ("spread", "threads")])
+def test_a_metric_of_one_s_own_is_measured_as_score_has_it(plan, tiny, tmp_path, metric, engine):
+    """Samples without targets: outputs are compared with those of the base without errors."""
+    (tmp_path / "metrics.py").write_text(METRICS)
+    np.save(tmp_path / "x.npy", tiny.x)
+    judged = plan(
+        metric=f"{tmp_path}/metrics.py:{metric}",
+        data=str(tmp_path / "x.npy"),
+        remedies=["bare", f"neuralfuse:{tiny.fused}"],
+    )
+    record = nfkit.campaign(judged, tmp_path / "kept", engine=engine, workers=2)
+    again = campaign_status(tmp_path / "kept")
+    assert [(r.value, r.change) for r in sorted(again.cells, key=str)] == [
+        (r.value, r.change) for r in sorted(record.cells, key=str)
+    ]
+    expected = nfkit.score(tiny.fused, str(tmp_path / "x.npy"), judged["metric"], ber=[0.02, 0.05], chips=list(CHIPS))
+    for point in expected.points:
+        found = {r.cell.remedy[:4]: r for r in record.cells if r.cell.rate == point.ber}
+        assert found["bare"].value.mean == pytest.approx(point.base.mean, rel=1e-9)
+        assert found["bare"].value.ci95 == pytest.approx(point.base.ci95, rel=1e-6)
+        assert found["bare"].change.mean == pytest.approx(point.base_change.mean, rel=1e-9, abs=1e-12)
+        assert found["neur"].value.mean == pytest.approx(point.protected.mean, rel=1e-9)
+    assert "without errors" in str(record)
+    chart = over_rates(record)
+    assert [mark.y for mark in chart.series[0].marks] == [point.base.mean for point in expected.points]
+    assert campaign_measurements(tmp_path / "kept").columns[9:13] == ("images", "clean_value", "chip", "value")
+
+
+def test_another_metric_of_the_same_name_does_not_mix(plan, tiny, tmp_path):
+    (tmp_path / "metrics.py").write_text(METRICS)
+    np.save(tmp_path / "x.npy", tiny.x)
+    judged = plan(metric=f"{tmp_path}/metrics.py:error", data=str(tmp_path / "x.npy"), remedies=["bare"], rates=[0.05])
+    nfkit.campaign(judged, tmp_path / "kept", engine="threads", workers=1)
+    (tmp_path / "metrics.py").write_text(METRICS.replace("abs", "square"))
+    with pytest.raises(OptionError, match="metric was"):
+        nfkit.campaign(judged, tmp_path / "kept", engine="threads", workers=1)

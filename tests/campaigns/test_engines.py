@@ -13,7 +13,8 @@ import pytest
 
 import nfkit
 from nfkit.campaigns.engines import ENGINES, find_engine
-from nfkit.campaigns.store import TRUTH, MeasurementStore
+from nfkit.campaigns.store import MeasurementStore
+from nfkit.campaigns.tables import ANSWERS
 from nfkit.errors import AccessError, OptionError
 
 NEEDS = {"threads": "nfkit", "joblib": "joblib", "dask": "distributed"}
@@ -33,7 +34,7 @@ def require(engine):
 
 def rows(folder):
     with MeasurementStore(folder) as store:
-        return store.rows(f"SELECT {', '.join(TRUTH)} FROM measurements ORDER BY cell, chip")
+        return store.rows(f"SELECT {', '.join(ANSWERS.truth)} FROM measurements ORDER BY cell, chip")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import nfkit
-from nfkit.campaigns.exporting import COLUMNS
+from nfkit.campaigns.exporting import columns_of
+from nfkit.campaigns.tables import ANSWERS
 from nfkit.errors import OptionError
 from nfkit.workflows.campaigning import export_measurements
 
@@ -23,7 +24,7 @@ def test_csv_has_one_row_a_measurement(folder, tmp_path):
     assert export_measurements(folder, tmp_path / "all.csv") == 4
     with open(tmp_path / "all.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == columns_of(ANSWERS)
     assert [(row["rate"], row["chip"]) for row in rows] == [
         (r, c) for r in ("0.02", "0.05") for c in ("50000", "50001")
     ]

@@ -5,7 +5,8 @@ import sqlite3
 import pytest
 
 import nfkit
-from nfkit.campaigns.store import FILE, TRUTH, MeasurementStore
+from nfkit.campaigns.store import FILE, MeasurementStore
+from nfkit.campaigns.tables import ANSWERS
 from nfkit.errors import DataError, OptionError
 from nfkit.workflows.campaigning import merge_campaigns
 
@@ -22,7 +23,7 @@ def halves(plan, tmp_path):
 
 def rows(folder):
     with MeasurementStore(folder) as store:
-        return store.rows(f"SELECT {', '.join(TRUTH)} FROM measurements ORDER BY cell, chip")
+        return store.rows(f"SELECT {', '.join(ANSWERS.truth)} FROM measurements ORDER BY cell, chip")
 
 
 def test_what_is_merged_is_what_one_machine_would_have_measured(halves):

@@ -5,8 +5,8 @@ import sqlite3
 import numpy as np
 import pytest
 
-from nfkit.campaigns.kit import Measurement, Task
-from nfkit.campaigns.store import FILE, MeasurementStore, Run, store_size
+from nfkit.campaigns.kit import Answered, Scored, Task
+from nfkit.campaigns.store import FILE, MeasurementStore, Run, sample_bytes, store_size
 from nfkit.errors import DataError, OptionError, OutputError
 from nfkit.reports.campaign import Cell
 
@@ -19,7 +19,7 @@ PRINT = {"model m": "a" * 64, "level": "all"}
 @pytest.fixture
 def store(tmp_path):
     with MeasurementStore(tmp_path / "new" / "folder", create=True) as opened:
-        opened.begin(PRINT, {"m on d": CLEAN}, {CELL.key: (CELL, "m on d")}, RUN)
+        opened.begin(PRINT, {"m on d": (9, CLEAN)}, {CELL.key: (CELL, "m on d")}, RUN)
         yield opened
 
 
@@ -32,7 +32,7 @@ def test_a_measurement_is_counted_against_the_model_without_errors(store, made):
     )
     assert row == [(5, 8, 4, 2, 1, 5, 3, 1)]
     assert store.done() == {Task(CELL.key, 7)}
-    assert [np.unpackbits(np.frombuffer(p, np.uint8), count=9).tolist() for p in store.packed(CELL.key)] == [correct]
+    assert [rights.tolist() for rights in store.samples(CELL.key)] == [list(map(bool, correct))]
     assert store.cells() == {CELL.key: (CELL, "m on d")}
     assert store.subjects()["m on d"].tolist() == CLEAN.tolist()
 
@@ -63,7 +63,7 @@ def test_a_campaign_may_grow_but_not_change(store):
         store.begin({"model m": "c" * 64, "level": "basic", "model o": "new"}, {}, {}, RUN)
     assert "model o" not in store.fingerprint  # nothing of a refused plan is kept
     with pytest.raises(OptionError, match="m on d without errors answers otherwise"):
-        store.begin(PRINT, {"m on d": ~CLEAN}, {}, RUN)
+        store.begin(PRINT, {"m on d": (9, ~CLEAN)}, {}, RUN)
 
 
 def test_two_connections_see_each_other(store, made):
@@ -88,7 +88,7 @@ def test_folders_and_files_that_are_no_store_are_refused(tmp_path):
     with sqlite3.connect(later / FILE) as file:
         file.execute("PRAGMA user_version = 9")
     file.close()
-    with pytest.raises(DataError, match="is a store of version 9, this nfkit reads version 1"):
+    with pytest.raises(DataError, match="is a store of version 9, this nfkit reads version 2"):
         MeasurementStore(later)
 
 
@@ -97,11 +97,51 @@ def test_the_size_of_a_store_is_known_before_it_is_there(tmp_path, images, count
     some = np.zeros(images, np.bool_)
     packed = np.packbits(some).tobytes()
     with MeasurementStore(tmp_path, create=True) as store:
-        store.begin(PRINT, {"m on d": some}, {CELL.key: (CELL, "m on d")}, RUN)
+        store.begin(PRINT, {"m on d": (images, some)}, {CELL.key: (CELL, "m on d")}, RUN)
         with store.transaction():
             for chip in range(50_000, 50_000 + count):
-                store.add(Measurement(CELL.key, chip, packed, packed, packed, 100, 50, 0.1), 1)
-    assert store_size(count, images) == pytest.approx((tmp_path / FILE).stat().st_size, rel=0.2)
+                store.add(Answered(CELL.key, chip, 100, 50, 0.1, packed, packed, packed), 1)
+    assert store_size(count, sample_bytes(images)) == pytest.approx((tmp_path / FILE).stat().st_size, rel=0.2)
+
+
+VALUES = np.array([0.5, -1.25, 3.0])
+
+
+@pytest.fixture
+def scored(tmp_path):
+    with MeasurementStore(tmp_path / "scored", create=True) as opened:
+        opened.begin({**PRINT, "metric": "m.py:f"}, {"m on d": (3, VALUES)}, {CELL.key: (CELL, "m on d")}, RUN)
+        yield opened
+
+
+def test_values_of_a_metric_come_back_as_they_were(scored):
+    for chip in (8, 7):
+        scored.add(Scored(CELL.key, chip, 5, 3, 0.25, (VALUES * chip).astype("<f8").tobytes()), 1)
+    assert scored.rows("SELECT chip, value, faulty_cells, flipped_bits FROM scores ORDER BY chip") == [
+        (7, 5.25, 5, 3), (8, 6.0, 5, 3),
+    ]  # fmt: skip
+    assert [values.tolist() for values in scored.samples(CELL.key)] == [(VALUES * 7).tolist(), (VALUES * 8).tolist()]
+    assert scored.subjects()["m on d"].tolist() == VALUES.tolist()
+    assert (scored.images(), scored.done()) == ({"m on d": 3}, {Task(CELL.key, 7), Task(CELL.key, 8)})
+    with pytest.raises(DataError, match="differs in value, sample_values"):
+        scored.add(Scored(CELL.key, 7, 5, 3, 0.25, VALUES.tobytes()), 1)
+
+
+def test_answers_and_values_do_not_mix(scored, store):
+    with pytest.raises(OptionError, match=r"metric was m\.py:f and is none"):
+        scored.begin(PRINT, {}, {}, RUN)
+    with pytest.raises(OptionError, match=r"metric was none and is m\.py:f"):
+        store.begin({**PRINT, "metric": "m.py:f"}, {}, {}, RUN)
+
+
+def test_a_store_of_the_first_version_takes_more(store, made):
+    store.add(made(CELL.key, 7, CLEAN), 1)
+    for table in ("scores", "scored_subjects"):  # which it did not have
+        store.rows(f"DROP TABLE {table}")
+    store.rows("PRAGMA user_version = 1")
+    with MeasurementStore(store.folder) as again:
+        again.add(made(CELL.key, 8, CLEAN), 1)
+        assert again.count(CELL.key) == 2
 
 
 def test_cells_are_told_apart_by_every_attribute():

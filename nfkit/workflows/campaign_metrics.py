@@ -1,0 +1,58 @@
+"""Campaigns whose models are judged by a metric of the user's own: their data, and what they give without errors."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from nfkit.access.runtime import Runner
+from nfkit.campaigns.kit import Subject
+from nfkit.campaigns.plan import CampaignPlan
+from nfkit.campaigns.workbench import judge_of
+from nfkit.data.function import load_callable
+from nfkit.data.targets import Targets, load_targets
+from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.fusion.split import split
+from nfkit.graph.input.spec import InputSpec
+
+
+def identify(metric: str) -> str:
+    """A metric by name, and by the digest of its file where it stands in one.
+
+    Raises:
+        DataError: When it cannot be loaded.
+    """
+    load_callable(metric)
+    path = Path(metric.rpartition(":")[0]).expanduser()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
+    return f"{metric} {digest}".strip()
+
+
+def targets_of(graph: ir.Model, source: str, spec: InputSpec, plan: CampaignPlan) -> Targets:
+    """Samples and targets; without targets, the outputs of the base without errors stand for them.
+
+    Raises:
+        NfkitError: When they cannot be read, or the base does not run on them.
+    """
+    found = load_targets(source)
+    found = found if plan.samples is None else found.take(plan.samples)
+    if found.y is not None:
+        return found
+    base = split(graph)[1] if is_fused(graph) else graph
+    runner = Runner(base, level=plan.level)  # type: ignore[arg-type]
+    outputs = runner.named(spec.encode(found.x), runner.output_names)
+    single = len(runner.output_names) == 1
+    return replace(found, y=outputs[runner.output_names[0]] if single else outputs)  # type: ignore[arg-type]
+
+
+def judged(subject: Subject, runner: Runner, name: str) -> Subject:
+    """A subject with the values that its metric has without errors.
+
+    Raises:
+        DataError: When the metric fails.
+    """
+    judge = judge_of(subject)
+    return replace(subject, clean=judge.values(judge.outputs(runner), f"{name} without errors"))
