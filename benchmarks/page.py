@@ -1,20 +1,25 @@
 """`nfkit page` in a real browser: equality with the library, sizes and times, for docs/page.md.
 
-python benchmarks/page.py MODEL.nf.onnx --data FILE    needs chromium and playwright; prints a line of the table
+    python benchmarks/page.py MODEL=DATA ... --json docs/results/page.json
+
+Needs chromium and playwright. Prints a line of the table for each model.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import nfkit
 from nfkit.access.runtime import Level, Runner
@@ -23,12 +28,15 @@ from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.memory.sites import codes, fault_sites
-from nfkit.model import load
+from nfkit.model import load, sha256
+from nfkit.version import __version__
 from nfkit.workflows import inputs
 
 RATES = (0.01, 0.005)
 CHIPS = range(50_000, 50_005)
 LEVELS: tuple[Level, ...] = ("all", "basic")
+OPENED = 3
+"""Times that a page is opened, each in a browser context of its own."""
 
 COMPUTE = """async ([chip, rate]) => {
     const stop = nfkit.contents.stops.find((stop) => stop.rate === rate);
@@ -44,17 +52,22 @@ SLIDE = """async ([chip, stop]) => {
 }"""
 
 
-def open_in(browser: Any, path: Path) -> tuple[Page, float]:
+@contextmanager
+def opened(browser: Browser, path: Path) -> Iterator[tuple[Page, float]]:
     """The page once it has answered, and the seconds that it took."""
-    page = browser.new_context(offline=True).new_page()
+    context = browser.new_context(offline=True)
+    page = context.new_page()
     began = time.perf_counter()
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready=yes]", state="attached", timeout=300_000)
-    return page, time.perf_counter() - began
+    try:
+        yield page, time.perf_counter() - began
+    finally:
+        context.close()
 
 
-def compare(page: Page, path: Path, x: np.ndarray[Any, Any]) -> tuple[int, int, dict[str, int], int]:
-    """Weight bytes that differ, weight bytes compared, answers that are equal by level, answers compared."""
+def compare(page: Page, path: Path, x: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Weight bytes that differ and those compared, answers that are equal by level and those compared."""
     model = load(path)
     sites = fault_sites(model)
     models = [split(model)[1], model] if is_fused(model) else [model]
@@ -75,35 +88,66 @@ def compare(page: Page, path: Path, x: np.ndarray[Any, Any]) -> tuple[int, int, 
                     here = Runner(with_codes(graph, faulty), level=level).classify(x)
                     equal[level] += int((here == given).sum())
                 asked += len(x)
-    return differing, compared, equal, asked
+    return {"bytes_differing": differing, "bytes_compared": compared, "answers_equal": equal, "answers": asked}
+
+
+def measure(browser: Browser, path: Path, data: str, samples: int, shown: int) -> dict[str, Any]:
+    """One entry of the record: a page with many samples compared, one with a few timed."""
+    model = load(path)
+    spec = inputs.find_spec(model)
+    x = spec.encode(inputs.find_data(data, "test", spec).take(samples).x)
+    with tempfile.TemporaryDirectory() as folder:
+        large, small = Path(folder, "large.html"), Path(folder, "small.html")
+        nfkit.page(path, data, large, ber=RATES, samples=samples)
+        written = nfkit.page(path, data, small, ber=RATES, samples=shown)
+        with opened(browser, large) as (page, _):
+            found = compare(page, path, x)
+        firsts = []
+        for _ in range(OPENED):
+            with opened(browser, small) as (page, first):
+                firsts.append(round(first, 2))
+                stops = range(0, written.voltages.count, 4)
+                slides = [page.evaluate(SLIDE, [50_000 + index, stop]) / 1000 for index, stop in enumerate(stops)]
+    return {
+        "model": path.name, "sha256": sha256(path), "model_bytes": path.stat().st_size, "page_bytes": written.bytes,
+        "first_answer_s": firsts, "slides_s": [round(slide, 3) for slide in slides], **found,
+        "runtime": written.runtime,
+    }  # fmt: skip
+
+
+def line(entry: dict[str, Any]) -> str:
+    """An entry as a line of the table."""
+    equal, asked = entry["answers_equal"], entry["answers"]
+    return (
+        f"| {entry['model']} | {entry['page_bytes'] / 1e6:.1f} MB | {statistics.median(entry['first_answer_s']):.1f} s "
+        f"| {statistics.median(entry['slides_s']):.2f} s | {entry['bytes_differing']} of {entry['bytes_compared']:,} "
+        f"| {equal['all']} of {asked} | {equal['basic']} of {asked} |"
+    )
 
 
 def main() -> None:
-    """Writes two pages of a model, opens both, and prints what came out."""
+    """Measures the page of each model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("models", nargs="+", metavar="MODEL=DATA")
+    parser.add_argument("--samples", type=int, default=200, help="samples whose answers are compared")
+    parser.add_argument("--shown", type=int, default=20, help="samples of the page that is timed")
+    parser.add_argument("--json", type=Path, help="record to write")
     options = parser.parse_args()
-    model = load(options.model)
-    spec = inputs.find_spec(model)
-    x = spec.encode(inputs.find_data(options.data, "test", spec).take(options.samples).x)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
-        large, small = Path(folder, "large.html"), Path(folder, "small.html")
-        nfkit.page(options.model, options.data, large, ber=RATES, samples=options.samples)
-        written = nfkit.page(options.model, options.data, small, ber=RATES, samples=20)
+    entries = []
+    with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page, _ = open_in(browser, large)
-        differing, compared, equal, asked = compare(page, options.model, x)
-        page.close()
-        page, first = open_in(browser, small)
-        stops = range(0, written.voltages.count, 4)
-        slides = [page.evaluate(SLIDE, [50_000 + index, stop]) / 1000 for index, stop in enumerate(stops)]
+        for pair in options.models:
+            path, _, data = pair.partition("=")
+            entries.append(measure(browser, Path(path), data, options.samples, options.shown))
+            print(line(entries[-1]), flush=True)
+        version = browser.version
         browser.close()
-    print(
-        f"| {options.model.name} | {written.bytes / 1e6:.1f} MB | {first:.1f} s | {statistics.median(slides):.2f} s | "
-        f"{differing} of {compared:,} | {equal['all']} of {asked} | {equal['basic']} of {asked} |"
-    )
+    if options.json:
+        record = {
+            "benchmark": "page", "samples": options.samples, "shown": options.shown, "rates": RATES,
+            "chips": list(CHIPS), "chromium": version, "nfkit": __version__, "pages": entries,
+        }  # fmt: skip
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

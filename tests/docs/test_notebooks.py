@@ -1,5 +1,6 @@
 """The notebooks in docs/ run from their first cell to their last, and are kept as they ran."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def test_a_notebook_is_kept_as_it_ran(path):
     assert kinds <= {"stream", "execute_result", "display_data"}
     assert any("<svg" in output.get("data", {}).get("text/html", "") for cell in cells for output in cell.outputs)
     assert path.stat().st_size < 300_000
+    # Nothing of the machine that ran it, and no output that goes on and on.
+    shown = "".join(str(output.get("data", output.get("text"))) for cell in cells for output in cell.outputs)
+    assert not re.search(r"/(tmp|home|root|work|var)/", shown)
+    told = [output.text for cell in cells for output in cell.outputs if output.output_type == "stream"]
+    assert all(len(line) <= 400 for text in told for line in text.splitlines())
+    assert max((len(text.splitlines()) for text in told), default=0) <= 20
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)

@@ -8,8 +8,13 @@ import pytest
 import nfkit
 from nfkit.access.runtime import Runner
 from nfkit.faults import BitErrors, Chip
+from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.fuse import fuse
+from nfkit.graph.fusion.modes.giving import with_modes
+from nfkit.graph.fusion.modes.record import Mode, set_mode
+from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.split import split
+from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.input.discovery import find_input
 from nfkit.graph.memory.sites import codes, fault_sites
@@ -95,6 +100,41 @@ def test_base_and_protected_side_by_side(open_page, fused_page):
     assert page.locator("h1").inner_text() == "<b>bold.nf.onnx"
     assert HOSTILE in page.locator("#samples").inner_text()
     assert page.locator("img").count() == 0
+
+
+EVIDENCE = """
+<ir_version: 8, opset_import: ["" : 18]>
+generator (float[N, 2, 4, 4] image) => (float[N, 3] evidence)
+<float s = {0.015625}>
+{
+    flat = Flatten (image)
+    k_f = DequantizeLinear (k, s)
+    evidence = MatMul (flat, k_f)
+}
+"""
+
+
+def test_a_file_with_modes_runs_in_the_mode_that_it_states(open_page, convnet, parse, web_runtime, tmp_path):
+    base = convnet(18)
+    random = np.random.default_rng(3)
+    x = random.uniform(-1, 0.99, (SAMPLES, 2, 4, 4)).astype(np.float32)
+    data = nfkit.Dataset("noise", x, random.integers(0, 3, SAMPLES), classes=("cat", "owl", "dog"))
+    generator = parse(EVIDENCE, k=random.integers(-99, 100, (32, 3), np.int8))
+    answer = Answer(find_form(base, Runner(base)(x)), Trust(0.7, 0.3, 0.6, 1.5))
+    switched = with_modes(fuse(generator, base, find_input(base), {}, answer), [Mode("low", 0.05, answer.trust)])
+    told = {}
+    for mode in ("nominal", "low"):
+        made = SimpleNamespace(model=set_mode(switched, mode), x=x)
+        save(made.model, tmp_path / f"{mode}.nf.onnx")
+        nfkit.page(tmp_path / f"{mode}.nf.onnx", data, tmp_path / f"{mode}.html", ber=0.05, runtime=web_runtime)
+        page = open_page(tmp_path / f"{mode}.html")
+        known = rates(page)
+        for rate in (0.0, 0.05):
+            told[mode, rate] = agree(page, 50_000, known.index(rate), BitErrors(rate), made)
+        assert page.complaints == []
+    for rate in (0.0, 0.05):
+        assert told["nominal", rate][PROTECTED] == told["nominal", rate][BASE] == told["low", rate][BASE]
+        assert told["low", rate][PROTECTED] != told["low", rate][BASE]
 
 
 def test_the_page_may_ask_nobody(open_page, fused_page):
