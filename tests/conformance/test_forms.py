@@ -64,6 +64,7 @@ class Form:
         levels: Levels of ONNX Runtime that take the form.
         rewritten: Whether ONNX Runtime beyond level `basic` turns a product with a constant weight into MatMulNBits,
             which rounds activations besides. Masks that can be fed rule that out.
+        bits: Bits of a code in memory, where its type has more.
     """
 
     graph: str
@@ -76,6 +77,7 @@ class Form:
     runs: bool = True
     levels: tuple = LEVELS
     rewritten: bool = False
+    bits: int | None = None
 
     def build(self):
         proto = onnx.parser.parse_model(HEADER.format(opset=self.opset) + self.graph)
@@ -270,6 +272,40 @@ FORMS = {
         }""",
         {"w": drawn("int8", 4, 3)},
         x=(2, 4, 4),
+    ),
+    "palette of floats": Form(
+        """g (float[N, 4] x) => (float[N, 9] y) {
+            i = Cast <to = 7> (w)
+            t = Transpose <perm = [1, 0]> (i)
+            f = Gather (palette, t)
+            y = MatMul (x, f)
+        }""",
+        {"w": drawn("uint8", 9, 4, high=15), "palette": np.linspace(-0.3, 0.3, 16, dtype=np.float32)},
+        gradient=1e-3,
+        bits=4,
+    ),
+    "palette of codes, scaled a channel": Form(
+        """g (float[N, 4] x) => (float[N, 3] y) {
+            i = Cast <to = 6> (w)
+            q = Gather <axis = 0> (palette, i)
+            f = DequantizeLinear <axis = 1> (q, s)
+            y = MatMul (x, f)
+        }""",
+        {"w": drawn("uint8", 4, 3, high=7), "palette": np.arange(-100, 100, 25, dtype=np.int8), "s": scales(3)},
+        gradient=1e-3,
+        rewritten=True,
+        bits=3,
+    ),
+    "palette behind signed codes of all their bits": Form(
+        """g (float[N, 4] x) => (float[N, 5] y) <float s = {0.02}> {
+            i = Cast <to = 7> (w)
+            d = DequantizeLinear (palette, s)
+            f = Gather (d, i)
+            y = MatMul (x, f)
+        }""",
+        {"w": drawn("int4", 4, 5), "palette": np.arange(-64, 64, 8, dtype=np.int8)},
+        modes=("baked",),
+        gradient=1e-3,
     ),
     "weights cast and scaled": Form(
         """g (float[N, 4] x) => (float[N, 3] y) {
@@ -493,7 +529,7 @@ def test_sites_are_those_of_the_form(form):
     for name in form.weights:
         stored = codes(model, sites[name])
         assert (stored.shape, str(stored.dtype)) == (sites[name].shape, sites[name].dtype)
-        assert sites[name].bits == ir.DataType.from_numpy(stored.dtype).bitwidth
+        assert sites[name].bits == (form.bits or ir.DataType.from_numpy(stored.dtype).bitwidth)
         assert sites[name].consumers
 
 

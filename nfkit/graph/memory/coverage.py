@@ -8,7 +8,7 @@ part of its memory only. That must be said wherever faults are counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ import onnx_ir as ir
 
 from nfkit.graph.memory.flow import Reading
 from nfkit.graph.memory.inventory import QUANTISED_INSIDE, why_no_site
+from nfkit.graph.memory.palettes import palette_of
+from nfkit.graph.memory.paths import Calls
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, sites_of
 from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.operands import OPERATORS, key_of, operand, packed_in, passed_on, standard_op
@@ -112,7 +114,7 @@ def coverage(model: ir.Model | Survey, sites: Iterable[str] | None = None, *, ge
     for name, entry in survey.stored.items():
         readings = survey.readings(name)
         weights = [reading for reading in readings if _reads_weight(entry.dtype, reading)]
-        hidden = (not readings and _hidden(survey, name)) or _chooses(survey, name)
+        hidden = (not readings and _hidden(survey, name)) or any(_choosers(survey, name))
         if name not in faulted and (not (weights or hidden) or survey.is_filler(name)):
             continue
         if not generator and readings and all(_is_added(reading.node) for reading in readings):
@@ -145,11 +147,11 @@ def _hidden(survey: Survey, name: str) -> bool:
     )
 
 
-def _chooses(survey: Survey, name: str) -> bool:
-    """Whether a tensor is no weight, but says for each of more weights which of a few stored numbers it is."""
+def _choosers(survey: Survey, name: str) -> Iterator[tuple[ir.Node, Calls]]:
+    """Where a tensor that is no weight says for each of more weights which of a few stored numbers it is."""
     entry, paths = survey.stored[name], survey.flow.paths
     if entry.dtype.is_floating_point() or entry.dtype.bitwidth > 16 or entry.tensor.size < 2:
-        return False  # integers of 32 and more bits are positions
+        return  # integers of 32 and more bits are positions
     pending = list(paths.uses(entry.value))
     seen: set[tuple[int, int, int]] = set()
     while pending:
@@ -167,8 +169,7 @@ def _chooses(survey: Survey, name: str) -> bool:
             numbers = [paths.number(value, calls) for value in given]
             few = all(number is not None and number.size < entry.tensor.size for number in numbers)
             if few and any(reading.role == "weight" for reading in survey.flow.readings(node.outputs[0])):
-                return True
-    return False
+                yield node, calls
 
 
 def _weights_in(size: int, readings: list[Reading]) -> int:
@@ -179,8 +180,10 @@ def _weights_in(size: int, readings: list[Reading]) -> int:
 
 def _why(survey: Survey, name: str) -> str:
     site = next((site for site in sites_of(survey) if site.name == name), None)
-    if _chooses(survey, name):
-        return "they choose weights out of a few stored numbers, a form that nfkit does not read"
+    if choosers := list(_choosers(survey, name)):
+        palettes = [palette_of(survey.flow.paths, node, calls) for node, calls in choosers]
+        known = next((palette.obstacle for palette in palettes if palette and palette.obstacle), None)
+        return known or "they choose weights out of a few stored numbers, a form that nfkit does not read"
     if site is None:
         dtype = survey.stored[name].dtype
         if not dtype.is_floating_point() and survey.readings(name):

@@ -5,9 +5,10 @@ still the weight and no activation:
 
 1. moved, joined to others or masked (see `nfkit.graph.operators.table`), before it is dequantised or after;
 2. dequantised, by DequantizeLinear, or by Cast and arithmetic: Sub the zero point, Mul the scale;
-3. computed with in any other way (Neg, Abs, a product of two stored tensors), but for codes that an operator of another
+3. looked up: codes in a palette of a few numbers (see `nfkit.graph.memory.palettes`);
+4. computed with in any other way (Neg, Abs, a product of two stored tensors), but for codes that an operator of another
    maker reads;
-4. handed to a function, captured by a body, handed on by a body.
+5. handed to a function, captured by a body, handed on by a body.
 
 What reads it behind all that decides what it is. Of several stored tensors that meet in arithmetic or under a mask, the
 one with the most elements is the weight, codes before floats before 0 and 1; the others say how it is read: scales,
@@ -26,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from nfkit.graph.memory.palettes import palette_of
 from nfkit.graph.memory.paths import Calls, Paths
 from nfkit.graph.memory.storage import bodies, constant
 from nfkit.graph.operators.operands import (
@@ -79,6 +81,7 @@ class Reading:
         zero_point: Zero points; None where the graph has none.
         axis: Axis of several scales, counted from the end if negative.
         quantised: Bits of the codes that a quantiser in the graph makes of the values on the way; 0 where none does.
+        looked_up: Bits that a code of a palette has in memory; 0 for what is no such code.
     """
 
     node: ir.Node
@@ -88,6 +91,7 @@ class Reading:
     zero_point: npt.NDArray[Any] | None = None
     axis: int = 0
     quantised: int = 0
+    looked_up: int = 0
 
     @property
     def consumers(self) -> tuple[str, ...]:
@@ -196,6 +200,15 @@ class _Walk:
 
     def _passed(self, node: ir.Node, index: int, calls: Calls, coded: bool) -> Iterator[Reading]:
         """What a node that leaves values as they are makes of them."""
+        palette = palette_of(self._paths, node, calls)
+        if palette is not None and palette.obstacle is None:
+            if index == 0:
+                yield _end(node, index, "scale")
+                return
+            for reading in self._behind(node, calls, not palette.is_float):
+                if reading.role == "weight":  # the numbers' scale is none of the codes'
+                    yield replace(reading, scale=None, zero_point=None, axis=0, quantised=0, looked_up=palette.bits)
+            return
         chosen = passed_on(node)
         if index not in chosen:  # positions, shapes, masks, fillers
             return

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from nfkit.graph.memory.flow import label
 from nfkit.graph.memory.sites import WeightSite, sites_of
 from nfkit.graph.memory.survey import Survey
+from nfkit.graph.operators.operands import standard_op
 from nfkit.graph.operators.vendors import is_vendors
 
 _SITE_REASONS = {
@@ -81,7 +82,8 @@ def why_no_site(survey: Survey, name: str) -> str:
         if any(reading.quantised for reading in readings):
             return QUANTISED_INSIDE
         if readings and all(reading.role == "scale" for reading in readings):
-            return "quantisation scales: registers, not memory"
+            palette = any(standard_op(end.node) == "Gather" for reading in readings for end in reading.ends)
+            return f"{'a palette' if palette else 'quantisation scales'}: registers, not memory"
         if dtype.bitwidth <= 8:
             return f"codes of {dtype.name.lower()}, a floating type: faults hit integers"
         return "floats: not stored as integers"

@@ -36,8 +36,9 @@ class Survey:
         return self._readings[name]
 
     def bits(self, name: str) -> int:
-        """Bits of one element of a stored tensor, as its type or the model's own record says."""
-        return self.narrow.get(name, self.stored[name].dtype.bitwidth)
+        """Bits of one element of a stored tensor, as its type, its palette or the model's own record says."""
+        width = self.narrow.get(name, self.stored[name].dtype.bitwidth)
+        return min((width, *(reading.looked_up for reading in self.readings(name) if reading.looked_up)))
 
     def quantised_inside(self) -> list[str]:
         """Names of floating weights that the graph turns into codes, as exports of fake quantisation hold them."""

@@ -6,7 +6,9 @@ import onnx
 import pytest
 
 from nfkit.access.runtime import Runner
+from nfkit.energy.count import count
 from nfkit.errors import ModelError
+from nfkit.faults import BitErrors, Chip
 from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.memory.coverage import coverage
 from nfkit.graph.memory.inventory import inventory
@@ -97,15 +99,31 @@ def test_a_mask_of_all_ones_and_zeros_is_no_weight(parse, dtype, ones):
     assert left_out(model) == {}
 
 
+PALETTE = "i = Cast <to = 6> (w)  f = Gather (book, i)"
+SIGNS = "i = Cast <to = 9> (w)  f = Where (i, plus, minus)"
+LEFT = "numbers, which a wrong bit leaves"
+
+
 @pytest.mark.parametrize(
-    ("nodes", "arrays", "name"),
+    ("nodes", "arrays", "dtype", "reason"),
     [
-        ("i = Cast <to = 6> (w)  f = Gather (book, i)", {"book": np.linspace(-1, 1, 6, dtype=np.float32)}, "w"),
-        ("i = Cast <to = 9> (w)  f = Where (i, plus, minus)", {"plus": np.float32(1), "minus": np.float32(-1)}, "w"),
+        (PALETTE, {"book": np.linspace(-1, 1, 6)}, "uint8", f"codes of a palette of 6 {LEFT}: pad the palette to 8"),
+        (
+            PALETTE,
+            {"book": np.linspace(-1, 1, 8)},
+            "int8",
+            f"int8 codes of a palette of 8 {LEFT}: store them unsigned",
+        ),
+        (
+            SIGNS,
+            {"plus": 1, "minus": -1},
+            "uint8",
+            "they choose weights out of a few stored numbers, a form that nfkit ",
+        ),
     ],
-    ids=["palette", "signs"],
+    ids=["palette that is no power of two", "signed codes of a small palette", "signs"],
 )
-def test_what_chooses_weights_out_of_a_few_numbers_is_named(parse, nodes, arrays, name):
+def test_what_chooses_weights_out_of_a_few_numbers_is_named(parse, nodes, arrays, dtype, reason):
     model = parse(
         header()
         + f"""g (float[N, 4] x) => (float[N, 3] y) <float s = {{0.5}}> {{
@@ -114,13 +132,39 @@ def test_what_chooses_weights_out_of_a_few_numbers_is_named(parse, nodes, arrays
             v_f = DequantizeLinear (v, s)
             y = MatMul (h, v_f)
         }}""",
-        w=(np.arange(12) % 2).reshape(4, 3).astype(np.uint8),
+        w=(np.arange(12) % 2).reshape(4, 3).astype(dtype),
         v=np.arange(9, dtype=np.int8).reshape(3, 3),
-        **{key: np.asarray(value) for key, value in arrays.items()},
+        **{key: np.asarray(value, np.float32) for key, value in arrays.items()},
     )
     assert weights(model) == {"v"}
-    assert left_out(model)[name] == 12
-    assert "'w' (12, they choose weights out of a few stored numbers" in coverage(model).sentence()
+    assert left_out(model)["w"] == 12
+    assert f"'w' (12, {reason}" in coverage(model).sentence()
+
+
+def test_codes_of_a_palette_are_memory_of_the_bits_that_it_needs(parse):
+    book = np.array([-3, -1, 1, 3], np.float32)
+    model = parse(
+        header()
+        + """g (float[N, 4] x) => (float[N, 3] y) <float s = {0.5}> {
+            i = Cast <to = 7> (w)
+            f = Gather (book, i)
+            g = Mul (f, s)
+            y = MatMul (x, g)
+        }""",
+        w=(np.arange(12) % 4).reshape(4, 3).astype(np.uint8),
+        book=book,
+    )
+    (site,) = find_sites(model)
+    assert (site.name, site.role, site.bits, site.scale, site.consumers) == ("w", "weight", 2, None, ("MatMul",))
+    assert coverage(model).sentence() == "faults reach all of the 12 weights"
+    assert {entry.name: entry.reason for entry in inventory(model)}["book"] == "a palette: registers, not memory"
+    read = Chip(50_000).faults(site, BitErrors(0.5, "flip")).apply(codes(model, site))
+    assert (read != codes(model, site)).any()
+    assert set(read.ravel()) <= {0, 1, 2, 3}  # the palette has no more numbers, and ONNX Runtime would refuse others
+    np.testing.assert_array_equal(Runner(with_codes(model, {"w": read}))(X), X @ (book[read] * np.float32(0.5)))
+    counted = count(model)
+    assert (counted.weights, counted.macs, counted.layers[0].storage, counted.layers[0].bits) == (12, 12, "w", 2)
+    assert counted.uncounted == ()
 
 
 def test_a_permutation_by_stored_positions_is_none_of_that(parse):
