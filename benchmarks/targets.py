@@ -1,103 +1,154 @@
 """Models held against every target, for docs/targets.md.
 
-    python benchmarks/targets.py --samples 1000 MODEL=DATA ...    prints a line of the table for each model
-    python benchmarks/targets.py --forms MODEL=DATA ...           and for each form that protect gives it (needs torch)
+    python benchmarks/targets.py --json targets.json EARLY[,PREFIX]=DATA ...    measures, and writes record and page
+    python benchmarks/targets.py --json targets.json                            writes the page from the record
 
-The forms hold a generator that was not trained: whether runtimes compute the same does not depend on that, and of the
-accuracies only their difference means anything.
+EARLY is a protected file with early answers. Its base, the base behind PREFIX (a file whose generator changes the
+input), the answers of both ends, and EARLY itself are run in every target that is installed, and compared with ONNX
+Runtime. What the record has already is not run again. A target that reads memory which nothing was written to is caught
+by MALLOC_PERTURB_=85 in the environment (glibc).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import platform
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 import nfkit
-from nfkit.access.runtime import Runner
-from nfkit.graph.fusion.answer import Answer
-from nfkit.graph.fusion.fuse import fuse
-from nfkit.graph.fusion.scores import find_form
-from nfkit.graph.fusion.split import evidence_model
-from nfkit.graph.fusion.trust import Trust
-from nfkit.measure.early import sureness
+from nfkit.deploy.targets.known import TARGETS
+from nfkit.graph.fusion.dial import answer_of, fitted_trust
+from nfkit.graph.fusion.restage import with_answer
+from nfkit.graph.fusion.split import split
 from nfkit.model import load
+from nfkit.reports.provenance import versions
 from nfkit.reports.shipping import Checked
 from nfkit.workflows import inputs
 
-TARGETS = ("onnxruntime", "ort-format", "onnxruntime-web", "openvino", "tract", "reference")
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "targets.md"
+MARKS = ("<!-- targets -->", "<!-- end of targets -->")
 SLOW = {"reference": 100}
 """Samples that a slow target is given at most."""
-SIGNS = {"opset": "v", "softmax": "s", "batch": "b", "branch": "f"}
-"""What had to change, by a letter."""
+FITTED_AT = 0.002
+"""Bit error rate whose fitted trust the answers of both ends have: one at which both ends count."""
+CHANGES = {
+    "opset": "version of the operators", "softmax": "Softmax spelt out", "batch": "batch of 1",
+    "padding": "padding spelt out", "branch": "two files",
+}  # fmt: skip
+"""What had to change, in words."""
 
 
-def cell(checked: Checked) -> str:
-    """A target's entry: share of equal answers, accuracy against ONNX Runtime's, and what had to change."""
-    if checked.refused:
-        return "refused"
-    if checked.failure:
-        return "fails"
-    changes = "".join(sorted(SIGNS[finding.kind] for finding in checked.findings))
-    if checked.parity is None:
-        return f"not run {changes}".strip()
-    text = f"{100 * checked.parity.equal / checked.parity.samples:.1f}"
-    if checked.parity.here is not None and checked.parity.there is not None:
-        text += f" ({100 * (checked.parity.there - checked.parity.here):+.1f})"
-    return f"{text} {changes}".strip()
-
-
-def forms(base: ir.Model, data: nfkit.Dataset) -> dict[str, ir.Model]:
-    """A base behind an untrained generator: by itself, with answers of both ends, and with half of them early."""
-    import torch
-
-    from nfkit.learn.export import export_generator
-    from nfkit.models.generators import build
-
-    spec = inputs.find_spec(base)
-    x = spec.encode(data.take(256).x)
-    scores = Runner(base)(x)
-    form = find_form(base, scores)
-    torch.manual_seed(0)
-    generator = build("hint-16", spec.image_shape[0], spec.image_shape[1:], form.classes)
-    made = export_generator(
-        generator, spec.image_shape, opset=base.opset_imports[""], batch=spec.batch, calibration=spec.normalise(x)
+def forms(early: ir.Model, prefix: ir.Model | None) -> Iterator[tuple[str, ir.Model]]:
+    """The forms of a protected model, by name."""
+    yield "base", split(early)[1]
+    if prefix is not None:
+        yield "prefix", prefix
+    yield (
+        "both ends",
+        with_answer(early, replace(answer_of(early), trust=fitted_trust(early, FITTED_AT), threshold=None)),
     )
-    both = fuse(made, base, spec, {}, Answer(form, Trust()))
-    evidence = evidence_model(both)
-    assert evidence is not None
-    # Within the widest gap near the median: how a runtime rounds must not decide who is sure.
-    sure = np.sort(sureness(Runner(evidence)(x), Trust()))[len(x) // 3 : 2 * len(x) // 3]
-    widest = int(np.diff(sure).argmax())
-    half = float(sure[widest : widest + 2].mean())
+    yield "early answers", early
+
+
+def measure(file: str, samples: int, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A row for every form of a file and every target that is not known."""
+    paths, _, source = file.partition("=")
+    early, *prefix = (load(path) for path in paths.split(","))
+    data = inputs.find_data(source, "test", inputs.find_spec(early))
+    have = {(entry["file"], entry["form"], entry["target"]) for entry in known}
+    for form, model in forms(early, prefix[0] if prefix else None):
+        for target in TARGETS:
+            at = {"file": Path(paths.split(",")[0]).name, "form": form, "target": target}
+            if tuple(at.values()) not in have:
+                (checked,) = nfkit.check(model, [target], data, samples=min(samples, SLOW.get(target, samples))).checked
+                yield at | row(checked)
+
+
+def row(checked: Checked) -> dict[str, Any]:
+    """What came out, as plain values."""
+    facts: dict[str, Any] = {"state": checked.state, "changes": [str(finding) for finding in checked.findings]}
+    facts["kinds"] = [finding.kind for finding in checked.findings]
+    if checked.parity is None:
+        return {**facts, "note": checked.failure or checked.note}
+    at = checked.parity
     return {
-        "prefix": fuse(made, base, spec, {}),
-        "both ends": both,
-        "early": fuse(made, base, spec, {}, Answer(form, Trust(), half)),
-    }
+        **facts, "runtime": at.runtime, "samples": at.samples, "equal": at.equal, "difference": at.difference,
+        "accuracy": at.there, "accuracy_in_onnx_runtime": at.here,
+    }  # fmt: skip
+
+
+def table(record: dict[str, Any]) -> list[str]:
+    """The table of the page, a line for every form of every file."""
+    lines = ["| file | form | " + " | ".join(f"`{name}`" for name in record["targets"]) + " | had to change |"]
+    lines.append("|---" * (len(record["targets"]) + 3) + "|")
+    rows = record["rows"]
+    for file, form in dict.fromkeys((r["file"], r["form"]) for r in rows):
+        mine = {r["target"]: r for r in rows if (r["file"], r["form"]) == (file, form)}
+        changed = [f"`{name}`: {', '.join(CHANGES[k] for k in r['kinds'])}" for name, r in mine.items() if r["kinds"]]
+        cells = [_cell(mine[name]) for name in record["targets"]]
+        lines.append(
+            f"| {file.removesuffix('.nf.onnx')} | {form} | {' | '.join(cells)} | {'; '.join(changed) or '–'} |"
+        )
+    return lines
+
+
+def _cell(facts: dict[str, Any]) -> str:
+    """Share of equal answers, and what that does to the accuracy; or why there is none."""
+    if "equal" not in facts:
+        return facts["state"] if facts["state"] in ("refused", "fails") else "not installed"
+    equal = f"{100 * facts['equal'] / facts['samples']:.1f}"
+    return f"{equal} ({100 * (facts['accuracy'] - facts['accuracy_in_onnx_runtime']):+.1f})"
+
+
+def page(record: dict[str, Any], text: str) -> str:
+    """The page with the record's table."""
+    before, _, rest = text.partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    return before + "\n".join([MARKS[0], *table(record), MARKS[1]]) + after
+
+
+def processor() -> dict[str, Any]:
+    """What the answers of runtimes depend on."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    flags = next((line.partition(":")[2].split() for line in info.splitlines() if line.startswith("flags")), [])
+    return {"machine": platform.machine(), "vnni": any(flag in flags for flag in ("avx512_vnni", "avx_vnni"))}
 
 
 def main() -> None:
-    """Checks every model on every target."""
+    """Measures what is given, and writes record and page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--forms", action="store_true")
-    parser.add_argument("models", nargs="+", metavar="MODEL=DATA")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE")
+    parser.add_argument("files", nargs="*", metavar="EARLY[,PREFIX]=DATA")
     options = parser.parse_args()
-    print(f"| file | {' | '.join(TARGETS)} |\n|---|{'---|' * len(TARGETS)}", flush=True)
-    for text in options.models:
-        path, _, source = text.partition("=")
-        base = load(path)
-        data = inputs.find_data(source, "test", inputs.find_spec(base))
-        for form, model in {"": base, **(forms(base, data) if options.forms else {})}.items():
-            cells = []
-            for name in TARGETS:
-                samples = min(options.samples, SLOW.get(name, options.samples))
-                (checked,) = nfkit.check(model, [name], data, samples=samples).checked
-                cells.append(cell(checked))
-            print(f"| {f'{Path(path).name}, {form}'.removesuffix(', ')} | {' | '.join(cells)} |", flush=True)
+    words = [",".join(map(_name, word.split(","))) for word in options.files]
+    command = ["--samples", str(options.samples), "--json", options.json.name, *words]
+    rows = json.loads(options.json.read_text(encoding="utf-8"))["rows"] if options.json.exists() else []
+    for found in (entry for file in options.files for entry in measure(file, options.samples, rows)):
+        rows.append(found)
+        print(found["file"], found["form"], found["target"], _cell(found), flush=True)
+        record = {
+            "schema": "nfkit.speed/1", "benchmark": "targets", "targets": list(TARGETS), "processor": processor(),
+            "environment": {name: os.environ[name] for name in ("MALLOC_PERTURB_",) if name in os.environ},
+            "versions": versions(), "rows": rows, "command": shlex.join(["python", "benchmarks/targets.py", *command]),
+        }  # fmt: skip
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    record = json.loads(options.json.read_text(encoding="utf-8"))
+    PAGE.write_text(page(record, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    print("\n".join(table(record)))
+
+
+def _name(path: str) -> str:
+    """Names of files in place of their paths, which are those of one machine."""
+    return "=".join(Path(part).name for part in path.split("="))
 
 
 if __name__ == "__main__":
