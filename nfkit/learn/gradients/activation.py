@@ -19,6 +19,11 @@ op("LeakyRelu")(lambda x, *, alpha=0.01: F.leaky_relu(x, alpha))
 op("Elu")(lambda x, *, alpha=1.0: F.elu(x, alpha))
 op("Celu")(lambda x, *, alpha=1.0: F.celu(x, alpha))
 op("ThresholdedRelu")(lambda x, *, alpha=1.0: torch.where(x > alpha, x, torch.zeros_like(x)))
+op("Shrink")(
+    lambda x, *, bias=0.0, lambd=0.5: torch.where(
+        x < -lambd, x + bias, torch.where(x > lambd, x - bias, torch.zeros_like(x))
+    )
+)
 op("Swish")(lambda x, *, alpha=1.0: x * torch.sigmoid(alpha * x))
 op("HardSigmoid")(lambda x, *, alpha=0.2, beta=0.5: torch.clamp(alpha * x + beta, 0, 1))
 op("Gelu")(lambda x, *, approximate="none": F.gelu(x, approximate=approximate))

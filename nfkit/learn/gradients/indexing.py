@@ -1,4 +1,4 @@
-"""Operators that pick or place elements by index: Slice, Gather, GatherElements, ScatterElements."""
+"""Operators that pick or place elements by index: Slice, Gather, GatherElements, GatherND, ScatterElements."""
 
 from __future__ import annotations
 
@@ -83,3 +83,13 @@ def scatter_elements(x: Tensor, indices: Tensor, updates: Tensor, *, axis: int =
     if reduction not in _REDUCTIONS:
         raise UnsupportedError(f"ScatterElements: reduction {reduction} is not supported")
     return x.scatter_reduce(axis, places, updates.to(x.dtype), _REDUCTIONS[reduction])
+
+
+@op("GatherND")
+def gather_nd(x: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
+    """Slices by rows of indices, which count from the end where they are negative."""
+    if batch_dims:
+        rows = zip(x.flatten(0, batch_dims - 1), indices.flatten(0, batch_dims - 1), strict=True)
+        picked = torch.stack([gather_nd(part, chosen) for part, chosen in rows])
+        return picked.reshape(*x.shape[:batch_dims], *picked.shape[1:])
+    return x[tuple(indices.long().movedim(-1, 0))]

@@ -98,3 +98,19 @@ def dropout(
     if training_mode is not None and bool(training_mode) and (ratio is None or float(ratio) != 0):
         raise UnsupportedError("Dropout: training_mode is not supported")
     return x, torch.ones_like(x, dtype=torch.bool)
+
+
+@op("RMSNormalization", since=23)
+def rms_normalization(
+    x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> Tensor:
+    """Division by the root of the mean square over all axes from `axis` on."""
+    axes = tuple(range(axis % x.ndim, x.ndim))
+    return x * torch.rsqrt(x.square().mean(axes, keepdim=True) + epsilon) * scale.to(x.dtype)
+
+
+@op("LpNormalization")
+def lp_normalization(x: Tensor, *, axis: int = -1, p: int = 2) -> Tensor:
+    """Division by the norm along an axis; 0 where all are."""
+    norm = torch.linalg.vector_norm(x, ord=p, dim=axis, keepdim=True)
+    return torch.where(norm > 0, x / torch.where(norm > 0, norm, torch.ones_like(norm)), torch.zeros_like(x))
