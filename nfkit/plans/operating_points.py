@@ -40,6 +40,11 @@ class Strength:
         """Bit error rate, errors of the kind per cell."""
         return self.errors.rate
 
+    def leaving(self, errors: BitErrors) -> Strength:
+        """The same voltage, where a remedy leaves other errors than the memory has."""
+        left = errors.rate / self.rate if self.rate else 1.0
+        return replace(self, errors=errors, flips=left * self.flips)
+
     @property
     def voltage(self) -> Voltage | None:
         """The operating point, for a record."""

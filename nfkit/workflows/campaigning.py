@@ -231,7 +231,7 @@ def _cells(
             left.check_sites([site.name for site in sites])
             for layout in map(parse_layout, plan.layouts):
                 for rate, volts in _strengths(plan, graph, left):
-                    at = left.at(rate)
+                    at = remedy.errors(errors.at(rate))
                     # One memory tells whether layout, kind and rate go together, before hours of others.
                     Chip(plan.first_chip, layout).faults(min(sites, key=lambda site: site.count), at)
                     named = str(layout)

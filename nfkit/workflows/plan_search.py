@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -241,6 +241,7 @@ class PlanSearch:
     def _ladder(self, remedy: Remedy, added: float = 0.0) -> tuple[Rung, ...]:
         scale = inputs.scale_of(self.graph, remedy.errors(self.errors), self.curve)
         rungs = ladder(scale, lambda strength: added + _energy(strength))
+        rungs = tuple(replace(r, strength=r.strength.leaving(remedy.errors(r.strength.errors))) for r in rungs)
         known = self.choosing.bench.layout.highest_rate  # measured cells end at some voltage
         return tuple(rung for rung in rungs if rung.strength.rate <= known)
 

@@ -1,5 +1,6 @@
 """A whole campaign: its numbers, made otherwise; and that it goes on wherever it was ended."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from nfkit.faults import BitErrors, Chip
 from nfkit.graph.injection.inject import inject
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.model import load, save
+from nfkit.remedies.base import Remedy
+from nfkit.remedies.registry import REMEDIES
 from nfkit.reports.campaign import Campaign
 from nfkit.reports.campaign_charts import over_rates
 from nfkit.reports.reading import read_as, write
@@ -327,3 +330,26 @@ def test_another_metric_of_the_same_name_does_not_mix(plan, tiny, tmp_path):
     (tmp_path / "metrics.py").write_text(METRICS.replace("abs", "square"))
     with pytest.raises(OptionError, match="metric was"):
         nfkit.campaign(judged, tmp_path / "kept", engine="threads", workers=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spare(Remedy):
+    """A remedy that leaves a tenth of the errors, as one of a user might."""
+
+    name = "spare"
+    sentence = "spare cells stand in for nine of ten faulty ones"
+
+    def errors(self, errors):
+        return dataclasses.replace(errors, rate=0.1 * errors.rate)
+
+
+def test_a_remedy_may_leave_fewer_errors(plan, tmp_path, monkeypatch):
+    monkeypatch.setitem(REMEDIES, "spare", lambda _: Spare())
+    both = nfkit.campaign(
+        plan(remedies=["bare", "spare"], rates=[0.05]), tmp_path / "both", engine="threads", workers=1
+    )
+    less = nfkit.campaign(plan(remedies=["bare"], rates=[0.005]), tmp_path / "less", engine="threads", workers=1)
+    found = {result.cell.remedy: result for result in both.cells}
+    (expected,) = less.cells
+    assert (found["spare"].faulty_cells, found["spare"].accuracy) == (expected.faulty_cells, expected.accuracy)
+    assert found["bare"].faulty_cells > 5 * found["spare"].faulty_cells > 0

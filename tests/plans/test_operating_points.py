@@ -87,3 +87,10 @@ def test_no_voltage_makes_robust_cells_cheaper():
         "energy/access: 50 % of the cells that are read stay at the nominal voltage; decoders, level shifters and the "
         "second supply are not counted"
     )
+
+
+def test_a_remedy_that_leaves_fewer_errors_leaves_the_voltage():
+    strength = Scale(STUCK, 0.5, STUTZ).at_rate(0.008)
+    left = strength.leaving(BitErrors(0.002))
+    assert (left.rate, left.flips, left.point) == (0.002, pytest.approx(0.001), strength.point)
+    assert Scale(STUCK, 0.5, STUTZ).at_rate(0.0).leaving(STUCK).flips == 0
