@@ -73,8 +73,7 @@ def _(record: EnergyCount) -> tuple[Picture, ...]:
 
 @pictures_of.register
 def _(record: Campaign) -> tuple[Picture, ...]:
-    found = campaign_charts.over_rates(record)
-    return () if found is None else (found,)
+    return campaign_charts.over_rates(record)
 
 
 @pictures_of.register

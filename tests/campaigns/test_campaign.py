@@ -317,7 +317,7 @@ def test_a_metric_of_one_s_own_is_measured_as_score_has_it(plan, tiny, tmp_path,
         assert found["bare"].change.mean == pytest.approx(point.base_change.mean, rel=1e-9, abs=1e-12)
         assert found["neur"].value.mean == pytest.approx(point.protected.mean, rel=1e-9)
     assert "without errors" in str(record)
-    chart = over_rates(record)
+    (chart,) = over_rates(record)
     assert [mark.y for mark in chart.series[0].marks] == [point.base.mean for point in expected.points]
     assert campaign_measurements(tmp_path / "kept").columns[9:13] == ("images", "clean_value", "chip", "value")
 

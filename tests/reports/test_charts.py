@@ -184,6 +184,10 @@ def test_a_campaign_has_a_series_for_what_was_varied():
         spread = None if accuracy is None else Spread(accuracy, 0.1, (accuracy - 0.1, accuracy + 0.1))
         return CellResult(cell=cell, chips=5, images=100, clean=0.9, accuracy=spread)
 
+    def again(results, layout, kind):
+        replace = msgspec.structs.replace
+        return [replace(r, cell=replace(r.cell, layout=layout, kind=kind)) for r in results]
+
     cells = [result(r, b, a) for r in ("bare", "ecc") for b, a in ((0.001, 0.8), (0.01, 0.6), (0.02, None))]
     chart = chart_of(Campaign(folder="f", cells=tuple(cells)))
     assert [s.name for s in chart.series] == ["bare", "ecc"]
@@ -194,6 +198,16 @@ def test_a_campaign_has_a_series_for_what_was_varied():
         "f: 35 measurements in 7 cells; at a bit error rate of 1 % most accurate gray (70.0 %), "
         "least accurate ecc (60.0 %)"
     )
+    both = [
+        c
+        for layout in ("iid", "array")
+        for kind in ("stuck", "flip")
+        for c in again([r for r in cells if r.accuracy][:4], layout, kind)
+    ]
+    charts = pictures_of(Campaign(folder="f", cells=tuple(both)))
+    assert [c.title.partition(": ")[2] for c in charts] == ["stuck, iid", "flip, iid", "stuck, array", "flip, array"]
+    assert {tuple((s.name, s.role) for s in c.series) for c in charts} == {(("bare", "base"), ("ecc", "protected"))}
+    assert [len(s.marks) for c in charts for s in c.series] == [2] * 8
     many = Campaign(folder="f", cells=tuple(result(f"r{i}", 0.01, 0.5) for i in range(8)))
     assert "3 further series" in chart_of(many).caption
     assert chart_of(Campaign(folder="f", cells=(result("bare", 0.01, None),))) is None
