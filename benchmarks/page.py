@@ -143,8 +143,11 @@ def main() -> None:
         version = browser.version
         browser.close()
     if options.json:
+        pairs = " ".join(f"{entry['model']}=DATA" for entry in entries)
+        command = f"python benchmarks/page.py {pairs} --json {options.json.name}"
         record = {
-            "benchmark": "page", "samples": options.samples, "shown": options.shown, "rates": RATES,
+            "schema": "nfkit.speed/1", "benchmark": "page", "command": command, "samples": options.samples,
+            "shown": options.shown, "rates": RATES,
             "chips": list(CHIPS), "chromium": version, "nfkit": __version__, "pages": entries,
         }  # fmt: skip
         options.json.write_text(json.dumps(record, indent=1) + "\n")

@@ -86,8 +86,11 @@ def main() -> None:
         version = browser.version
         browser.close()
     if arguments.json:
+        pages = " ".join(path.name for path in arguments.pages)
+        command = f"python benchmarks/screenshots.py {pages} -o {arguments.output.name} --json {arguments.json.name}"
         record = {
-            "benchmark": "screenshots", "opened": OPENED, "chromium": version, "nfkit": __version__, "pages": entries
+            "schema": "nfkit.speed/1", "benchmark": "screenshots", "command": command, "opened": OPENED,
+            "chromium": version, "nfkit": __version__, "pages": entries,
         }  # fmt: skip
         arguments.json.write_text(json.dumps(record, indent=1) + "\n")
 
