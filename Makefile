@@ -40,7 +40,7 @@ clean:
 # The stamps stand for what pip did, which make cannot see.
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[train,images,parquet,plot,remote,grpc,report,joblib,dask]' pytest hypothesis pytest-xdist
+	$(PIP) -e '.[train,images,parquet,plot,remote,grpc,report,joblib,dask,ray]' pytest hypothesis pytest-xdist
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed

@@ -41,11 +41,12 @@ class Work:
     TITLE: ClassVar[str] = "Work"
     engine: Annotated[
         str,
-        typer.Option("--engine", metavar="threads|joblib|dask", help="Threads of this process, processes, a cluster."),
+        typer.Option("--engine", metavar="threads|joblib|dask|ray", help="Threads here, processes, clusters."),
     ] = "threads"
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="How many; one a core by default.")] = None
     scheduler: Annotated[
-        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a dask scheduler; else workers of its own.")
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Of a cluster of dask or Ray; else of this machine."),
     ] = None
     until: Annotated[
         str | None, typer.Option("--until", metavar="SHARE", help="Half width at which a cell ends, such as 1%.")

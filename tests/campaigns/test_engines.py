@@ -17,7 +17,7 @@ from nfkit.campaigns.store import MeasurementStore
 from nfkit.campaigns.tables import ANSWERS
 from nfkit.errors import AccessError, OptionError
 
-NEEDS = {"threads": "nfkit", "joblib": "joblib", "dask": "distributed"}
+NEEDS = {"threads": "nfkit", "joblib": "joblib", "dask": "distributed", "ray": "ray"}
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +127,22 @@ def test_a_scheduler_of_dask_that_dies_ends_in_a_sentence_and_loses_nothing(want
     assert set(expected) <= set(rows(tmp_path))
 
 
+def test_two_workers_of_ray_of_which_one_dies_measure_the_same(wanted, expected, tmp_path):
+    require("ray")
+    killed = []
+
+    def kill(progress):
+        if progress.stage == "measuring" and progress.done == 3 and not killed:
+            raylets = [pid for pid, line in family(os.getpid(), parent=True) if "raylet" in line]
+            workers = [pid for raylet in raylets for pid, line in family(raylet, parent=True) if "_measure" in line]
+            killed.append(workers[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    nfkit.campaign(wanted, tmp_path, engine="ray", workers=2, on_progress=kill)
+    assert killed
+    assert rows(tmp_path) == expected
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_error_of_a_measurement_comes_as_it_was(engine, tiny, tmp_path):
     """A pattern of columns that the reference layout does not know, found by a worker alone."""
@@ -180,9 +196,9 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_is_done(engine, wanted, expected, tm
 
 
 def test_engines_that_make_no_sense_are_refused():
-    with pytest.raises(OptionError, match="unknown engine 'ray': choose one of threads, joblib, dask"):
-        find_engine("ray")
-    with pytest.raises(OptionError, match="belongs to the engine dask, not to joblib"):
+    with pytest.raises(OptionError, match="unknown engine 'spark': choose one of threads, joblib, dask, ray"):
+        find_engine("spark")
+    with pytest.raises(OptionError, match="belongs to the engines dask and ray, not to joblib"):
         find_engine("joblib", scheduler="tcp://host:8786")
     with pytest.raises(OptionError, match="0 workers"):
         find_engine("threads", 0)

@@ -28,10 +28,17 @@ def _dask(workers: int | None, scheduler: str | None) -> Engine:
     return DaskCluster(workers, scheduler)
 
 
+def _ray(workers: int | None, scheduler: str | None) -> Engine:
+    from nfkit.campaigns.engines.ray_cluster import RayCluster
+
+    return RayCluster(workers, scheduler)
+
+
 ENGINES: dict[str, Callable[[int | None, str | None], Engine]] = {
     "threads": lambda workers, scheduler: InProcess(workers),
     "joblib": _joblib,
     "dask": _dask,
+    "ray": _ray,
 }
 """What makes each engine of a number of workers and an address; the first is the default."""
 
@@ -42,15 +49,15 @@ def find_engine(name: str, workers: int | None = None, scheduler: str | None = N
     Args:
         name: A name of `ENGINES`.
         workers: How many workers; one a core by default.
-        scheduler: Address of a dask scheduler; its own workers by default.
+        scheduler: Address of a cluster of dask or Ray; workers of this machine by default.
 
     Raises:
         OptionError: When there is none of that name, it takes no address, or its library is not installed.
     """
     if name not in ENGINES:
         raise OptionError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
-    if scheduler is not None and name != "dask":
-        raise OptionError(f"a scheduler's address belongs to the engine dask, not to {name}")
+    if scheduler is not None and name not in ("dask", "ray"):
+        raise OptionError(f"a scheduler's address belongs to the engines dask and ray, not to {name}")
     if workers is not None and workers < 1:
         raise OptionError(f"{workers} workers measure nothing: give at least 1")
     return ENGINES[name](workers, scheduler)
