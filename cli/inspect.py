@@ -104,11 +104,12 @@ def _show(record: dict[str, Any]) -> None:
     if "error" in taken:
         print(f"input: {taken['error']}")
     else:
-        known = taken["low"] is not None
-        span = f"{min(taken['low']):g} to {max(taken['high']):g}" if known else "unknown (give --range or --mean/--std)"
+        span = "the graph does not say it: give --range or --mean and --std"
+        if taken["low"] is not None:
+            span = f"{min(taken['low']):g} to {max(taken['high']):g} ({taken['source']})"
         shape = f"{taken['dtype']} {taken['layout']} {list(taken['shape'])}"
         print(f"input '{taken['name']}': {shape}, batch {taken['batch']}")
-        print(f"valid range: {span} ({taken['source']})")
+        print(f"valid range: {span}")
     sites = record["sites"]
     stored, bits = sum(s["count"] for s in sites), sum(s["count"] * s["bits"] for s in sites)
     print(f"weight sites: {len(sites)}, {stored} codes, {bits} bits")

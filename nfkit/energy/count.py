@@ -69,6 +69,15 @@ class Count:
         bits = sum(self.array.weight_reads(layer) * layer.bits for layer in self.layers)
         return bits / self.array.word_bits
 
+    @property
+    def gap(self) -> str | None:
+        """What is in no sum, in a sentence; None for an exact count."""
+        if not self.uncounted:
+            return None
+        first, more = self.uncounted[0], len(self.uncounted) - 1
+        rest = f", and {more} more" if more else ""
+        return f"energy leaves out what could not be counted in the {first.part}: {first}{rest} (nfkit energy lists it)"
+
     def to_dict(self, *, layers: bool = True) -> dict[str, Any]:
         """The count for a record.
 

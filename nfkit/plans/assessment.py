@@ -100,6 +100,8 @@ class Assessor:
             alone = Alone("evidence", float(measured.generator.mean()), measured.generator)
         verdict = self._judge(measured, points, strengths, alone, tuple(further))
         more = [f"energy: {costs}"] if isinstance(costs, ModelError) else []
+        if counted is not None:
+            more += [gap for gap in (counted.base.gap, counted.generator.gap) if gap]
         if inexact := count_inexact(self._bench.base, self._bench.sites, self._scale.errors):
             more.append(
                 f"{inexact} codes have no word in {self._scale.errors.storage} and are held as the nearest one, also "

@@ -207,11 +207,18 @@ class Protection(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         """What to run."""
         return self.evaluation.verdict
 
+    def _size(self) -> str:
+        """Parameters as `nfkit energy` counts them, and as they were trained, where normalisations are folded since."""
+        energy = self.evaluation.energy
+        if energy is None or energy.added.parameters == self.parameters:
+            return f"{self.parameters:,} parameters"
+        return f"{energy.added.parameters:,} parameters ({self.parameters:,} while it was trained)"
+
     def overview(self) -> Overview:
         """The evaluation's overview, or that of the plan where there is one, headed by what was made."""
         measured = self.evaluation.overview()
         made = (
-            f"{self.output}: {self.generator} with {self.parameters:,} parameters, {self.macs / 1e6:.2f} M MACs, "
+            f"{self.output}: {self.generator} with {self._size()}, {self.macs / 1e6:.2f} M MACs, "
             f"{self.precision}; trained for {self.training.seconds / 60:.1f} minutes"
             + (", ended early" if self.interrupted else "")
         )

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from nfkit.access.runtime import Level
 from nfkit.data import Dataset
-from nfkit.energy import Curve
+from nfkit.energy import Curve, count
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import BitErrors, Layout
 from nfkit.graph.input.spec import InputSpec
@@ -176,7 +176,9 @@ def plan_on_halves(
     )
     if seconds >= WORTH_SAYING:
         on_stage(f"looking for the least energy: about {duration(seconds)}")
-    doubts = near_perfect(choosing.bench.data.name, choosing.bench.clean_base)
+    doubts = [doubt.sentence for doubt in near_perfect(choosing.bench.data.name, choosing.bench.clean_base)]
+    if gap := count(choosing.bench.base).gap:
+        doubts.append(gap)
     search = PlanSearch(graph, errors, curve, choosing, confirming, max_loss, display, confidence, known)
     options = search.all_of(means)
     if means.per_site:
@@ -196,7 +198,7 @@ def plan_on_halves(
         choosing=_part(choosing), confirming=_part(confirming), grid=grid(curve),
         curve=Scale(errors, 1.0, curve).facts, kind=errors.kind, set_share=errors.set_share, layout=str(layout),
         seed=seed, latency=None if times is None else {"1": times.to_dict()}, model=provenance.model,
-        data=provenance.data, versions=provenance.versions, warnings=(*warnings, *(doubt.sentence for doubt in doubts)),
+        data=provenance.data, versions=provenance.versions, warnings=(*warnings, *doubts),
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Layers, operations and parameters of graphs, against counts made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -302,7 +304,16 @@ def test_branches_are_named(parse):
         """,
         w=np.ones((8, 4), np.float32),
     )
-    assert [str(entry) for entry in count(model).uncounted] == ["If 'fork': its branches are not counted"]
+    counted = count(model)
+    assert [str(entry) for entry in counted.uncounted] == ["If 'fork': its branches are not counted"]
+    assert str(counted.gap) == (
+        "energy leaves out what could not be counted in the base: If 'fork': its branches are not counted "
+        "(nfkit energy lists it)"
+    )
+    assert replace(counted, uncounted=counted.uncounted * 3).gap.endswith(
+        "are not counted, and 2 more (nfkit energy lists it)"
+    )
+    assert replace(counted, uncounted=()).gap is None
 
 
 def test_functions_are_named(parse):

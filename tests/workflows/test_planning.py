@@ -415,3 +415,18 @@ def test_a_plan_ends_where_the_measured_cells_end(tiny, tmp_path):
     known = read_measured_chip(tmp_path).order.size / (64 * 32)
     rates = [rung.strength.rate for rung in ladder(Scale(BitErrors(0.0), 0.5, load_curve("stutz-2021")), lambda _: 1.0)]
     assert on(record, "bare").ber == max(rate for rate in rates if rate <= known) < max(rates)
+
+
+def test_a_plan_says_what_its_energy_leaves_out(parse, tiny):
+    text = TINY.replace(
+        "w_f = DequantizeLinear (w, s_w)\n    scores = MatMul (v, w_f)", "scores = local.Dense (v, w, s_w)"
+    )
+    dense = """<domain: "local", opset_import: ["" : 18]>
+    Dense (x, q, s) => (y) { f = DequantizeLinear (q, s)  y = MatMul (x, f) }"""
+    base = parse(text.replace('["" : 18]', '["" : 18, "local" : 1]', 1) + dense, w=codes(tiny.base, tiny.site))
+    left_out = (
+        "energy leaves out what could not be counted in the base: Dense 'scores': the bodies of functions are not "
+    )
+    record = nfkit.plan(base, tiny.data, 1.0, chips=2)
+    assert [warning for warning in record.warnings if warning.startswith(left_out)] == list(record.warnings)[-1:]
+    assert nfkit.plan(tiny.base, tiny.data, 1.0, chips=2).warnings == ()
