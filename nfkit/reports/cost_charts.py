@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 
 from nfkit.pictures.bars import Bars
 from nfkit.pictures.heat import Heat
+from nfkit.reports.campaign import Campaign
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.inspection import Covered, EnergyCount, Inspection
-from nfkit.reports.vulnerability import Vulnerability
+from nfkit.reports.vulnerability import Vulnerability, place_of
 
 
 class _Times(msgspec.Struct, frozen=True):
@@ -109,14 +111,33 @@ def _count(value: Any) -> float:
 
 def where_it_hurts(record: Vulnerability) -> Heat:
     """Accuracy that errors in one bit of one weight site cost, the highest bit first and the worst site first."""
-    order = sorted(range(len(record.sites)), key=lambda i: -max((v for v in record.grid()[i] if v == v), default=0.0))
-    grid = record.grid()
+    return _where(record.sites, record.bits, record.grid(), record.rate)
+
+
+def where_it_hurts_so_far(record: Campaign) -> Heat | None:
+    """The same of a vulnerability map's folder, which may still be measured; None of any other campaign."""
+    places = [place_of(result.cell.remedy) for result in record.cells]
+    rates = {result.cell.rate for result in record.cells}
+    if not places or None in places or len(rates) > 1:
+        return None
+    known = {
+        place: math.nan if result.loss is None else result.loss.mean
+        for place, result in zip(places, record.cells, strict=True)
+        if place is not None
+    }
+    sites, bits = tuple(dict.fromkeys(site for site, _ in known)), 1 + max(bit for _, bit in known)
+    grid = tuple(tuple(known.get((site, bit), math.nan) for bit in range(bits)) for site in sites)
+    return _where(sites, bits, grid, rates.pop())
+
+
+def _where(sites: tuple[str, ...], bits: int, grid: tuple[tuple[float, ...], ...], rate: float) -> Heat:
+    order = sorted(range(len(sites)), key=lambda i: -max((v for v in grid[i] if v == v), default=0.0))
     return Heat(
         "Where it hurts",
-        f"Points of accuracy lost by errors in {100 * record.rate:.3g} % of the cells of one bit position of one site, "
+        f"Points of accuracy lost by errors in {100 * rate:.3g} % of the cells of one bit position of one site, "
         "while all others hold what was written; the site that loses most first.",
         "bit", "site",
-        tuple(record.sites[i] for i in order),
+        tuple(sites[i] for i in order),
         tuple(tuple(round(100 * loss, 1) for loss in reversed(grid[i])) for i in order),
-        tuple(str(bit) for bit in reversed(range(record.bits))),
+        tuple(str(bit) for bit in reversed(range(bits))),
     )  # fmt: skip

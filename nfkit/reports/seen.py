@@ -73,7 +73,8 @@ def _(record: EnergyCount) -> tuple[Picture, ...]:
 
 @pictures_of.register
 def _(record: Campaign) -> tuple[Picture, ...]:
-    return campaign_charts.over_rates(record)
+    found = cost_charts.where_it_hurts_so_far(record)
+    return campaign_charts.over_rates(record) if found is None else (found,)
 
 
 @pictures_of.register

@@ -4,12 +4,13 @@ import msgspec
 
 from nfkit.pictures.charts import Chart
 from nfkit.pictures.heat import Heat
+from nfkit.reports.campaign import Campaign, Cell, CellResult
 from nfkit.reports.figures import Spread
 from nfkit.reports.protection import CourseMark, HeldOut, Training
 from nfkit.reports.provenance import DataFacts, ModelFacts
 from nfkit.reports.seen import pictures_of
 from nfkit.reports.training_charts import held_out, loss
-from nfkit.reports.vulnerability import BitLoss, Vulnerability
+from nfkit.reports.vulnerability import BitLoss, Vulnerability, only_in
 
 DATA = DataFacts(name="d", n=4, sha256="0")
 
@@ -32,6 +33,19 @@ def test_a_vulnerability_is_a_grid_with_the_worst_site_first():
 
 def training(course):
     return Training({}, DATA, 9, "float32", HeldOut(0.5, 0.4), course=course)
+
+
+def test_the_folder_of_a_map_is_drawn_as_the_map():
+    def result(site, bit, loss):
+        cell = Cell("m", "d", only_in(site, bit), "stuck", 0.5, "iid", "as-stored", 0.05)
+        return CellResult(cell=cell, chips=2, images=10, clean=0.9, accuracy=Spread(0.9 - loss), loss=Spread(loss))
+
+    cells = (result("a", 0, 0.0), result("a", 1, 0.1), result("b", 0, 0.02))
+    (grid,) = pictures_of(Campaign(folder="f", cells=cells))
+    assert grid.columns() == ("site \\ bit", "1", "0")
+    assert grid.rows() == (("a", "10", "0"), ("b", "", "2"))
+    bare = msgspec.structs.replace(cells[0], cell=msgspec.structs.replace(cells[0].cell, remedy="bare"))
+    assert not isinstance(pictures_of(Campaign(folder="f", cells=(*cells, bare)))[0], Heat)
 
 
 def test_a_course_is_a_line_a_phase_and_accuracies_where_they_were_measured():
