@@ -3,6 +3,8 @@
     python benchmarks/restricted.py resnet20.onnx ai85.onnx --surrogate resnet20.onnx --surrogate resnet8.onnx \
         --data train.npz --trust-data half_a.npz --test-data half_b.npz -o runs --json restricted.json
 
+    python benchmarks/restricted.py --page        writes the tables of docs/access.md from the record
+
 Each model is the black box in turn. One row trains by its own gradients (relaxed access), others through the first, or
 all, of the surrogates that are not the box itself; once as published, where the base alone answers, and once with
 evidence at the output. `--ways none --answers both` has evidence and no transform. Rows are kept as records in the
@@ -14,7 +16,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 from pathlib import Path
+from typing import Any
+
+import speed
 
 import nfkit
 from nfkit.model import sha256
@@ -30,10 +36,23 @@ WAYS = {
     "all": "transform through all others",
 }
 
+BOXES = {
+    "resnet20": "ResNet-20", "ai85": "ai85nascifarnet", "mlperf_tiny_resnet8": "ResNet-8", "resnet18": "ResNet-18",
+}  # fmt: skip
+COLUMNS = (
+    ("own gradients", "own", "base"), ("one other", "one", "base"), ("all others", "all", "base"),
+    ("imitation", "imitation", "base"), ("evidence alone", "none", "both"),
+    ("own gradients, and evidence", "own", "both"), ("all others, and evidence", "all", "both"),
+    ("imitation, and evidence", "imitation", "both"),
+)  # fmt: skip
+
 
 def main() -> None:
     """Trains what is missing, and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    if sys.argv[1:] == ["--page"]:
+        write_page()
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("boxes", type=Path, nargs="+")
     parser.add_argument("--surrogate", type=Path, action="append", required=True)
     parser.add_argument("--data", required=True)
@@ -94,6 +113,54 @@ def row(path: Path, rate: float) -> dict[str, object]:
         "generator alone": None if alone is None else round(100 * alone.accuracy, 1),
         "steps": record.training.steps,
     }  # fmt: skip
+
+
+def write_page() -> None:
+    """Writes the tables of docs/access.md from the record."""
+    page = speed.DOCS / "access.md"
+    rows = json.loads((speed.DOCS / "results" / "restricted.json").read_text())["results"]
+    for name, lines in (("restricted", perturbed(rows)), ("evidence", with_evidence(rows))):
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        before, _, rest = page.read_text().partition(begin)
+        page.write_text(before + "\n".join([begin, "", *lines, "", end]) + rest.partition(end)[2])
+
+
+def perturbed(rows: list[dict[str, Any]]) -> list[str]:
+    """Perturbed accuracies, a row a box and rate, a column a way; in bold the best of a row."""
+    names = [name for name, _, _ in COLUMNS]
+    lines = [f"| black box | errors | base | {' | '.join(names)} |", "|---|---|---|" + "---|" * len(names)]
+    for box, rate in itertools.product(BOXES, (0.01, 0.002)):
+        own = [row for row in rows if row["black box"].startswith(box) and row["rate"] == rate]
+        found: list[list[float] | None] = [own[0]["PA"]]
+        for _, way, answer in COLUMNS:
+            (figure,) = [r["PA (NF)"] for r in own if (r["way"], r["who answers"]) == (WAYS[way], answer)] or [None]
+            found.append(figure)
+        best = max(figure[0] for figure in found if figure is not None)
+        cells = ["" if f is None else said(f) if f[0] < best else f"**{said(f)}**" for f in found]
+        lines.append(f"| {BOXES[box]} | {100 * rate:g} % | {' | '.join(cells)} |")
+    return lines
+
+
+def with_evidence(rows: list[dict[str, Any]]) -> list[str]:
+    """What the answer of both ends costs without errors, and what the generator does alone."""
+    lines = [
+        "| black box | errors | trained by | base, clean | protected, clean | protected, faulty | generator alone |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|"]
+    ways = {WAYS[way]: name.removesuffix(", and evidence") for name, way, answer in COLUMNS if answer == "both"}
+    for box, rate, way in itertools.product(BOXES, (0.01, 0.002), ways):
+        for r in rows:
+            if r["black box"].startswith(box) and (r["rate"], r["way"], r["who answers"]) == (rate, way, "both"):
+                lines.append(
+                    f"| {BOXES[box]} | {100 * rate:g} % | {ways[way]} | {r['CA']} | {r['CA (NF)']} | "
+                    f"{said(r['PA (NF)'])} | {r['generator alone']} |"
+                )
+    return lines
+
+
+def said(figure: list[float]) -> str:
+    """Mean and standard deviation over chips."""
+    return f"{figure[0]} ± {figure[1]}"
 
 
 def rate_of(path: Path) -> float:
