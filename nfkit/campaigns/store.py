@@ -75,7 +75,8 @@ class MeasurementStore:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"cannot keep measurements in '{folder}' ({error}): choose another folder") from error
+            why = getattr(error, "strerror", None) or error
+            raise OutputError(f"cannot keep measurements in '{folder}' ({why}): choose another folder") from error
         try:
             self._open()
         except BaseException:

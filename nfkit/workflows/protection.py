@@ -14,6 +14,7 @@ from nfkit.access.base import GraphBase
 from nfkit.access.runtime import Level
 from nfkit.errors import OptionError
 from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.bench import RowCallback
 from nfkit.model import ModelLike, check_output, default_output, sha256
 from nfkit.models.generators import HINTS
@@ -165,6 +166,7 @@ def protect(
     check_confidence(confidence)
     base = inputs.find_model(model)
     refuse_protected(base)
+    fault_sites(base)  # a model that stores nothing to fault is refused before anything is promised
     path = _find_output(model, output)
     check_output(path, model, force)
     check_writable(checkpoint_of(path))

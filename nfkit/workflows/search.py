@@ -18,6 +18,7 @@ from nfkit.access.runtime import Level
 from nfkit.data import Dataset
 from nfkit.errors import OptionError, OutputError
 from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.sites import fault_sites
 from nfkit.model import sha256
 from nfkit.outputs import write_atomically
 from nfkit.plans.candidates import find_candidates
@@ -25,7 +26,7 @@ from nfkit.plans.front import mark_front
 from nfkit.plans.operating_points import Scale
 from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
 from nfkit.progress import OnProgress, silent
-from nfkit.remedies.neuralfuse import require_torch
+from nfkit.remedies.neuralfuse import refuse_protected, require_torch
 from nfkit.reports import reading
 from nfkit.reports.protection import Protection
 from nfkit.reports.search import Found, Search
@@ -116,6 +117,8 @@ def search(
         energy_budget = BUDGET if energy_budget is None else energy_budget
     source = inputs.as_path(model, "the model of a search")
     graph = inputs.find_model(source)
+    refuse_protected(graph)
+    fault_sites(graph)  # as `protect`, before anything is promised
     memory, form, training = divide(settings)
     known, scale = spec or inputs.find_spec(graph, **form), memory.scale(graph)
     (strength, *_), _ = inputs.find_strengths(scale, ber, vdd)

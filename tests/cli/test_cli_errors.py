@@ -156,6 +156,7 @@ CASES = {
     "choice of a generator for a protected model": (["protect", "fused.nf.onnx", *DATA], "protected already"),
     "search, widths that are no numbers": (["search", *BASE, *DATA, "-o", "found", "--widths", "a"], "--widths 'a'"),
     "search for a protected model": (["search", "fused.nf.onnx", *DATA, "-o", "found"], "protected already"),
+    "search for a float model": (["search", "float.onnx", *DATA, "-o", "found"], "stores no weights as integers"),
     "search, budget below every width": (
         ["search", *BASE, *DATA, "-o", "found", "--widths", "8", "--energy-budget", "0.1%"],
         "raise --energy-budget, or give smaller --widths",
@@ -177,7 +178,6 @@ CASES = {
 
 # Refused only once the generator has been chosen, which is told before.
 AFTER_A_STAGE = {
-    "float model to protect",
     "operator without a gradient",
     "unknown generator precision",
 }
