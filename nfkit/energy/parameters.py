@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from nfkit.energy.layers import Part
-from nfkit.graph.memory.flow import CODES, Reading
+from nfkit.graph.memory.flow import Reading
+from nfkit.graph.memory.ranks import CODES
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY
 from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.operands import facts_of

@@ -29,7 +29,9 @@ import onnx_ir as ir
 
 from nfkit.graph.memory.palettes import palette_of
 from nfkit.graph.memory.paths import Calls, Paths
-from nfkit.graph.memory.storage import bodies, constant
+from nfkit.graph.memory.ranks import CODES, rank
+from nfkit.graph.memory.spelt_scales import broadcast_axis, product
+from nfkit.graph.memory.storage import bodies
 from nfkit.graph.operators.operands import (
     code_role,
     facts_of,
@@ -45,19 +47,6 @@ from nfkit.graph.operators.vendors import is_vendors
 
 ReadAs = Literal["weight", "bias", "constant", "zero_point", "scale"]
 """What a tensor is read as, in the order in which a tensor that is several counts."""
-
-CODES = (
-    ir.DataType.INT2,
-    ir.DataType.UINT2,
-    ir.DataType.INT4,
-    ir.DataType.UINT4,
-    ir.DataType.INT8,
-    ir.DataType.UINT8,
-    ir.DataType.INT16,
-    ir.DataType.UINT16,
-    ir.DataType.INT32,
-)
-"""Types of integers that quantised weights, biases and zero points are stored in."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +215,7 @@ class _Walk:
         op = standard_op(node)
         others = [v for i, v in enumerate(node.inputs) if i != index and v is not None]
         role = value_role(node, index)
-        prevails = self._prevails(others, calls) or self._is_product(node.inputs[index], calls)
+        prevails = self._prevails(others, calls) or self._isproduct(node.inputs[index], calls)
         if op == "Sub" and index == 1 and prevails and not self._prevails(others, calls, strictly=True):
             prevails = False  # of two alike the one that is taken off is the zero point
         if role != "weight" and not prevails:
@@ -250,9 +239,9 @@ class _Walk:
             return reading
         number = self._paths.number(others[0], calls)
         if op in ("Mul", "Div"):
-            scale = _product(number, reading.scale, inverse=op == "Div")
+            scale = product(number, reading.scale, inverse=op == "Div")
             # What is taken off behind a scale is no code.
-            return replace(reading, scale=scale, zero_point=None, axis=_broadcast_axis(scale))
+            return replace(reading, scale=scale, zero_point=None, axis=broadcast_axis(scale))
         if reading.zero_point is not None or number is None or not np.all(number == np.rint(number)):
             return reading
         turned = op == "Sub" and index == 1  # z - w: the same zero point, and a negative scale
@@ -269,12 +258,12 @@ class _Walk:
 
     def _prevails(self, others: list[ir.Value], calls: Calls, *, strictly: bool = False) -> bool:
         """Whether this tensor is the weight where it meets other constants, which then say how it is read."""
-        ranks = [_rank(root) for other in others for root in self._paths.roots(other, calls) if root is not self._start]
+        ranks = [rank(root) for other in others for root in self._paths.roots(other, calls) if root is not self._start]
         if not ranks:
             return True
         return self._own_rank > max(ranks) if strictly else self._own_rank >= max(ranks)
 
-    def _is_product(self, value: ir.Value | None, calls: Calls) -> bool:
+    def _isproduct(self, value: ir.Value | None, calls: Calls) -> bool:
         """Whether a constant is a product of stored matrices: weights of low rank, however few elements these have."""
         pending, seen = [(value, calls)], set()
         while pending:
@@ -291,7 +280,7 @@ class _Walk:
 
     @cached_property
     def _own_rank(self) -> tuple[int, int]:
-        return _rank(self._start)
+        return rank(self._start)
 
 
 def label(node: ir.Node) -> str:
@@ -330,48 +319,3 @@ def _joined(
     role: ReadAs = next((r for r in ("weight", "bias") if r in roles), "constant")
     ends = tuple(end for reading in found for end in reading.ends)
     return Reading(node, role, ends, scale, zero_point, axis, max(reading.quantised for reading in found))
-
-
-def _rank(root: ir.Value) -> tuple[int, int]:
-    """How much speaks for a stored tensor being the weight: its elements, and what they are."""
-    tensor = root.const_value if root.producer() is None else None
-    content = constant(root) if tensor is None else None
-    count = tensor.size if tensor is not None else (0 if content is None else content.size)
-    dtype = root.dtype or (tensor.dtype if tensor is not None else None)
-    if dtype is None:
-        return count, 0
-    if dtype in CODES:
-        numbers = tensor.numpy() if tensor is not None else content
-        return count, 1 if numbers is not None and _is_mask(numbers) else 2
-    return count, 1 if dtype.is_floating_point() else 0
-
-
-def _is_mask(codes: npt.NDArray[Any]) -> bool:
-    """Whether all are 0 or 1, or 0 or all ones, as a bitwise And wants them."""
-    if not codes.size:
-        return False
-    ones = int(np.iinfo(codes.dtype).max) if codes.dtype.kind == "u" else -1
-    numbers = codes.astype(np.int64)
-    return any(bool(np.isin(numbers, (0, one)).all()) for one in (1, ones))
-
-
-def _product(
-    number: npt.NDArray[Any] | None, behind: npt.NDArray[Any] | None, *, inverse: bool
-) -> npt.NDArray[Any] | None:
-    """The scale of a multiplication and what is multiplied by behind it; None where it is not one number an axis."""
-    if number is None:
-        return behind
-    with np.errstate(divide="ignore"):
-        factor = np.asarray(1 / number.astype(np.float64)) if inverse else number
-    if sum(extent > 1 for extent in factor.shape) > 1:  # a mask, or blocks
-        return behind
-    if behind is None:
-        return factor
-    return np.asarray(factor * behind) if 1 in (factor.size, behind.size) else None
-
-
-def _broadcast_axis(scale: npt.NDArray[Any] | None) -> int:
-    """Where scales that a Mul broadcasts vary, counted from the last axis."""
-    if scale is None:
-        return 0
-    return next((i - scale.ndim for i, extent in enumerate(scale.shape) if extent > 1), 0)
