@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nfkit.faults import BitErrors
     from nfkit.plans.energy_analysis import Economy
 
+_NAMED = 5
+"""How many layers that cannot be counted are named, unless all are asked for."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -121,9 +124,14 @@ def _show(path: Path, result: Economy, layers: bool, errors: BitErrors) -> None:
         print(
             f"weights are stored as floats, counted at {base.float_bits} bits: for an int8 device give --weight-bits 8"
         )
-    for count in (base, *(saving.generator for saving in result.savings)):
-        for entry in count.uncounted:
-            print(f"not counted: {entry}")
+    uncounted = [
+        entry for count in (base, *(saving.generator for saving in result.savings)) for entry in count.uncounted
+    ]
+    named = uncounted if layers else uncounted[:_NAMED]
+    for entry in named:
+        print(f"not counted: {entry}")
+    if more := len(uncounted) - len(named):
+        print(f"not counted: {more} more; --layers and --json name them")
     counted = f", whose rate counts {result.curve.meaning}" if result.curve.meaning else ""
     print(f"{result.point}, by the curve {result.curve.name}{counted}")
     if errors.rate:

@@ -19,11 +19,9 @@ from nfkit.graph.memory.inventory import QUANTISED_INSIDE, why_no_site
 from nfkit.graph.memory.palettes import palette_of
 from nfkit.graph.memory.paths import Calls
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, sites_of
-from nfkit.graph.memory.survey import Survey
+from nfkit.graph.memory.survey import LOOK_UPS, Survey, reads_weight
 from nfkit.graph.operators.operands import OPERATORS, key_of, operand, packed_in, passed_on, standard_op
 from nfkit.graph.operators.vendors import is_vendors
-
-_LOOKED_UP = ("Gather", "GatherElements", "GatherND")
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def coverage(model: ir.Model | Survey, sites: Iterable[str] | None = None, *, ge
     reached, left_out = 0, []
     for name, entry in survey.stored.items():
         readings = survey.readings(name)
-        weights = [reading for reading in readings if _reads_weight(entry.dtype, reading)]
+        weights = [reading for reading in readings if reads_weight(entry.dtype, reading)]
         hidden = (not readings and _hidden(survey, name)) or any(_choosers(survey, name))
         if name not in faulted and (not (weights or hidden) or survey.is_filler(name)):
             continue
@@ -125,14 +123,6 @@ def coverage(model: ir.Model | Survey, sites: Iterable[str] | None = None, *, ge
         else:
             left_out.append(LeftOut(name, count, _why(survey, name)))
     return Coverage(reached, tuple(sorted(left_out, key=lambda entry: -entry.count)))
-
-
-def _reads_weight(dtype: ir.DataType, reading: Reading) -> bool:
-    """Whether a layer reads its weights from it; numbers of the graph's own are looked up, too, and are none."""
-    if reading.role != "weight":
-        return False
-    quantisable = dtype.is_floating_point() or dtype.bitwidth <= 16
-    return quantisable or any(end.role == "weight" and end.node.op_type not in _LOOKED_UP for end in reading.ends)
 
 
 def _hidden(survey: Survey, name: str) -> bool:
@@ -164,7 +154,7 @@ def _choosers(survey: Survey, name: str) -> Iterator[tuple[ir.Node, Calls]]:
         follows = index in chosen if chosen else standard_op(node) in ("Cast", "Equal", "Greater", "Less", "Not")
         if follows:
             pending += [use for output in node.outputs for use in paths.uses(output, calls)]
-        elif standard_op(node) in (*_LOOKED_UP, "Where"):
+        elif standard_op(node) in (*LOOK_UPS, "Where"):
             given = [value for i in chosen if (value := operand(node, i)) is not None]
             numbers = [paths.number(value, calls) for value in given]
             few = all(number is not None and number.size < entry.tensor.size for number in numbers)

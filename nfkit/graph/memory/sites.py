@@ -29,7 +29,7 @@ from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.ranks import CODES
 from nfkit.graph.memory.scales import refuse_scales
 from nfkit.graph.memory.storage import Stored, find_stored
-from nfkit.graph.memory.survey import Survey
+from nfkit.graph.memory.survey import Survey, reads_weight
 from nfkit.graph.operators.operands import Role as Role
 
 ROLE_KEY = "nfkit.role"
@@ -169,7 +169,7 @@ def _without_integers(model: ir.Model, survey: Survey) -> str:
     others = [
         (name, entry.dtype)
         for name, entry in survey.stored.items()
-        if entry.dtype not in _FLOATS and any(reading.role == "weight" for reading in survey.readings(name))
+        if entry.dtype not in _FLOATS and any(reads_weight(entry.dtype, reading) for reading in survey.readings(name))
     ]
     if not others:
         return (

@@ -8,6 +8,8 @@ from nfkit.graph.memory.bits import recorded_bits
 from nfkit.graph.memory.flow import Flow, Reading
 from nfkit.graph.memory.storage import stored_tensors
 
+LOOK_UPS = ("Gather", "GatherElements", "GatherND")
+
 
 class Survey:
     """Everything that a model stores and what reads it, found once.
@@ -53,3 +55,11 @@ class Survey:
         """Whether a tensor holds nothing but floating zeros, which weights are put into."""
         entry = self.stored[name]
         return entry.dtype.is_floating_point() and not entry.array().any()
+
+
+def reads_weight(dtype: ir.DataType, reading: Reading) -> bool:
+    """Whether a layer reads its weights from it; numbers of the graph's own are looked up, too, and are none."""
+    if reading.role != "weight":
+        return False
+    quantisable = dtype.is_floating_point() or dtype.bitwidth <= 16
+    return quantisable or any(end.role == "weight" and end.node.op_type not in LOOK_UPS for end in reading.ends)

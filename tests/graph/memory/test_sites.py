@@ -236,6 +236,26 @@ def test_float_model_has_no_bits_to_fault(parse):
         fault_sites(model)
 
 
+def test_positions_that_a_graph_looks_up_are_no_weights_of_a_float_model(parse):
+    model = parse(
+        HEADER
+        + """net (float[N, 2] x) => (float[N, 2] y)
+        <float[2, 2] w = {1, 2, 3, 4}, int64[2] lengths = {5, 7}, int64[1] zero = {0}, int64[1] one = {1}> {
+            p = MatMul (x, w)
+            shape = Shape (x)
+            first = Slice (shape, zero, one)
+            which = Sub (first, first)
+            rows = Gather (lengths, which)
+            f = Cast <to = 1> (rows)
+            y = Add (p, f)
+        }"""
+    )
+    with pytest.raises(ModelError) as caught:
+        fault_sites(model)
+    assert "int64" not in str(caught.value)
+    assert "nfkit quantize" in str(caught.value)
+
+
 def test_part_follows_the_metadata_of_the_readers(parse):
     model = parse(
         HEADER
