@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "vulnerability": "Map where bit errors hurt: accuracy lost by errors in one bit of one weight site alone, for "
         "all of them.",
         "campaign": "Measure many models, remedies, errors and chips by a plan; the word run may be left out.",
+        "maps": "Show fault maps that were measured: how many cells fail at each voltage, and how they crowd.",
     },
     "Change a model": {
         "quantize": "Quantise a float model: weights to 8 or fewer bits, activations to 8, with accuracy before and "

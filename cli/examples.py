@@ -9,6 +9,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "protect": ("nfkit protect model.onnx", "nfkit protect model.onnx --data train.npz --max-loss 1% --minutes 20"),
     "evaluate": ("nfkit evaluate --ber 0.01", "nfkit evaluate model.onnx --data test.npz --ber 1%,0.5% --chips 20"),
+    "maps": ("nfkit maps measured/", "nfkit maps measured/ --block 1024 --json maps.json"),
     "campaign": ("nfkit campaign init model.onnx > plan.toml", "nfkit campaign plan.toml -o results --until 1%"),
     "vulnerability": (
         "nfkit vulnerability model.onnx --data test.npz --ber 5% --samples 500",

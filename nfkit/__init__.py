@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from nfkit.workflows.canaries import check_health as check_health
     from nfkit.workflows.canaries import make_canary as make_canary
     from nfkit.workflows.evaluation import evaluate as evaluate
+    from nfkit.workflows.fault_maps import describe_maps as describe_maps
     from nfkit.workflows.page import page as page
     from nfkit.workflows.planning import plan as plan
     from nfkit.workflows.protection import protect as protect
@@ -83,6 +84,7 @@ _HOMES = {
     "split": "nfkit.graph.fusion.split:split",
     # measuring
     "evaluate": "nfkit.workflows.evaluation:evaluate",
+    "describe_maps": "nfkit.workflows.fault_maps:describe_maps",
     "score": "nfkit.workflows.scoring:score",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
     "campaign": "nfkit.workflows.campaigning:campaign",

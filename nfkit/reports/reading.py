@@ -21,6 +21,7 @@ from nfkit.reports.campaign import Campaign
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.fronted import Fronted
 from nfkit.reports.inspection import EnergyCount, Inspection
+from nfkit.reports.maps import Maps
 from nfkit.reports.modes import Modes
 from nfkit.reports.page import Page
 from nfkit.reports.plan import Plan
@@ -58,6 +59,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.split/1": Split,
     "nfkit.tune/1": Tune,
     "nfkit.score/1": Scored,
+    "nfkit.maps/1": Maps,
     "nfkit.evaluate-base/1": Answered,
     "nfkit.protect-answers/1": Fronted,
 }

@@ -6,6 +6,7 @@ worker was doing is done by another. nfkit is needed in the same version on all 
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ class RayCluster:
         if self._address is None:
             where["include_dashboard"] = False
         try:
-            ray.init(**where, logging_level="ERROR", log_to_driver=False)
+            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise AccessError(f"no Ray cluster at '{self._address or 'this machine'}' ({said[:200]})") from error

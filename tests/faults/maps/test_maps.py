@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from nfkit.errors import DataError
+import nfkit
+from nfkit.errors import DataError, OptionError
+from nfkit.faults import parse_layout
 from nfkit.faults.layouts.clustered import fit_shape
 from nfkit.faults.maps import read_measured_chip
 
@@ -154,3 +156,37 @@ def test_voltages_that_were_not_measured_are_refused(tmp_path):
     write_stuck_at(tmp_path, random_maps())
     with pytest.raises(DataError, match=r"was not measured at 0\.7 V, but at 0\.6, 0\.55, 0\.5 V"):
         read_measured_chip(tmp_path).rate_at(0.7)
+
+
+def test_maps_are_described_by_voltage(tmp_path):
+    """Eight banks of 16 cells, of which one holds all that fails first."""
+    random = np.random.default_rng(3)
+    crowded = np.zeros((8, 16), int)
+    crowded[2, :6] = 1
+    spread = crowded.copy()
+    spread[0, random.permutation(16)[:3]] = 2
+    write_stuck_at(tmp_path, {0.6: crowded, 0.5: spread})
+    found = nfkit.describe_maps(tmp_path, block=16)
+    above, below = found.steps
+    assert (above.volts, above.faulty_cells, above.ber, above.ones) == (0.6, 6, 6 / 128, 0.0)
+    assert (below.faulty_cells, below.ones, below.clean_blocks) == (9, pytest.approx(3 / 9), 6 / 8)
+    counts = np.array([3, 0, 6, 0, 0, 0, 0, 0])
+    assert below.dispersion == pytest.approx(counts.var(ddof=1) / counts.mean())
+    assert below.shape == pytest.approx(fit_shape(counts))
+    assert found.layout == f"cluster:16:{fit_shape(counts):.2g}"
+    assert found.digest == read_measured_chip(tmp_path).digest
+    assert f"--memory-layout {found.layout}" in str(found)
+    assert str(parse_layout(found.layout)) == found.layout
+
+
+def test_maps_without_blocks_or_crowds_say_so(tmp_path):
+    write_stuck_at(tmp_path, {0.6: np.zeros((4, 4), int), 0.5: np.eye(4, dtype=int)})
+    by_row = nfkit.describe_maps(tmp_path, block=4)
+    assert by_row.layout is None  # one in each row: less crowded than by chance
+    assert (by_row.steps[0].faulty_cells, by_row.steps[0].dispersion) == (0, None)
+    assert "no more than by chance" in str(by_row)
+    assert nfkit.describe_maps(tmp_path).steps[1].by_block is None
+    with pytest.raises(OptionError, match="blocks of 0 cells"):
+        nfkit.describe_maps(tmp_path, block=0)
+    with pytest.raises(DataError, match="is no folder of fault maps"):
+        nfkit.describe_maps(tmp_path / "none")
