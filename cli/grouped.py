@@ -82,10 +82,10 @@ def parse_shares(option: str, texts: list[str] | None) -> list[float] | None:
     if not texts:
         return None
     parts = [part.strip() for text in texts for part in text.split(",")]
-    return [parse_share(option, part) for part in parts]
+    return [parse_share(option, part, several=True) for part in parts]
 
 
-def parse_share(option: str, text: str) -> float:
+def parse_share(option: str, text: str, *, several: bool = False) -> float:
     """A share, given as `2%` or `0.02`.
 
     Raises:
@@ -95,4 +95,5 @@ def parse_share(option: str, text: str) -> float:
     try:
         return float(f"{number}e-2") if percent else float(number)  # 0.1 % is 0.001, not 0.1 / 100
     except ValueError:
-        raise OptionError(f"{option} {text!r}: give a share such as 0.01 or 1%; several with commas between") from None
+        more = "; several with commas between" if several else ""
+        raise OptionError(f"{option} {text!r}: give a share such as 0.01 or 1%{more}") from None

@@ -44,7 +44,7 @@ def load_function(source: str, split: Split, wanted: ImageShape | None = None) -
             data, one_of_two = from_object(source, result, split, wanted)
         except NfkitError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise describe_failure(source, error) from error
     return data.changed(whole=not takes_split and not one_of_two)
 
@@ -58,7 +58,7 @@ def call(source: str, split: Split) -> Any:
     with _function(source) as function:
         try:
             return function(split=split) if _takes_split(function) else function()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise describe_failure(source, error) from error
 
 
@@ -74,7 +74,7 @@ def load_callable(source: str) -> Callable[..., Any]:
         return function
 
 
-def describe_failure(source: str, error: Exception) -> DataError:
+def describe_failure(source: str, error: BaseException) -> DataError:
     """A failure in a user's function, with its place there."""
     return DataError(f"{source} failed with {_describe(error)}; mend it there.")
 
@@ -92,7 +92,7 @@ def _find(where: str, name: str, source: str) -> Callable[..., Any]:
         module = _import_file(Path(where).expanduser()) if where.endswith(".py") else importlib.import_module(where)
     except NfkitError:
         raise
-    except Exception as error:  # The module is the user's; importing it may raise anything.
+    except (Exception, SystemExit) as error:  # The module is the user's; importing it may raise anything, or exit.
         raise DataError(
             f"Cannot import {where} for {source}: {_describe(error)}; "
             "run from the folder that holds the module, or install it."
@@ -127,10 +127,11 @@ def _takes_split(function: Callable[..., Any]) -> bool:
     return "split" in parameters and parameters["split"].kind is not inspect.Parameter.POSITIONAL_ONLY
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     """Type, text and place of an error: the command line shows no traceback, and this is the user's code."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"
+    said = f": {error}" if str(error) else ""
+    return f"{type(error).__name__}{said} ({frame.filename}, line {frame.lineno})"
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class Judge:
             result = np.asarray(self._metric(outputs, self._targets), np.float64)
         except NfkitError:
             raise
-        except Exception as error:  # it is the user's
+        except (Exception, SystemExit) as error:  # it is the user's
             raise describe_failure(self._name, error) from error
         if result.size == 1:
             result = result.reshape(1)

@@ -63,6 +63,8 @@ def test_function_that_returns_a_dataset(here: Path) -> None:
         ("other = 1\n", "has no function get"),
         ("get = 1\n", "has no function get"),
         ("def get():\n    raise KeyError('lost')\n", r"failed with KeyError: 'lost' \(.*\.py, line 3\)"),
+        ("import sys\nsys.exit(3)\n", r"Cannot import .*SystemExit: 3 \(.*\.py, line 3\)"),
+        ("def get():\n    raise SystemExit\n", r"failed with SystemExit \(.*\.py, line 3\)"),
         ("def get():\n    return 1\n", r"returned a int; return \(x, y\)"),
         ("def get():\n    return [[1], [1, 2]], [0]\n", "makes no array"),
         ("def get():\n    return np.zeros((2, 2)), np.zeros(2)\n", "y is float64"),

@@ -154,7 +154,8 @@ def _with_range(
             raise OptionError("give either --range or --mean and --std, not both")
         channels = spec.image_shape[0]
         if len(mean) not in (1, channels) or len(std) not in (1, channels) or min(std) <= 0:
-            raise OptionError(f"mean and std take 1 or {channels} numbers, std above 0")
+            many = "1 number" if channels == 1 else f"1 or {channels} numbers"
+            raise OptionError(f"mean and std take {many} each, std above 0")
         m, s = np.broadcast_arrays(np.array(mean), np.array(std))
         if not np.abs([m / s, (1 - m) / s]).max() <= _LARGEST:
             raise OptionError("--mean and --std leave no range that float32 can hold: give those of the training")

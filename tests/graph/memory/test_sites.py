@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nfkit.errors import ModelError
+from nfkit.graph.memory.coverage import coverage
 from nfkit.graph.memory.sites import codes, fault_sites, find_sites
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18, "com.microsoft" : 1]>\n'
@@ -272,6 +273,26 @@ def test_part_follows_the_metadata_of_the_readers(parse):
     assert {s.name: s.part for s in find_sites(model)} == {"v": "generator", "w": "base"}
     assert [s.name for s in fault_sites(model)] == ["w"]
     assert [s.name for s in fault_sites(model, generator=True)] == ["v", "w"]
+
+
+def test_a_tensor_that_base_and_generator_share_is_memory_of_the_base(parse):
+    model = parse(
+        HEADER
+        + """g (float[N, 2] x) => (float[N, 2] y) <int8[2, 2] w = {1, -2, 3, -4}, float s = {0.5}> {
+            f = DequantizeLinear (w, s)
+            a = MatMul (x, f)
+            h = DequantizeLinear (w, s)
+            y = MatMul (a, h)
+        }"""
+    )
+    for node in list(model.graph)[:2]:
+        node.metadata_props["nfkit.role"] = "generator"
+    assert {s.name: s.part for s in find_sites(model)} == {"w": "base"}
+    assert [s.name for s in fault_sites(model)] == ["w"]
+    assert (coverage(model).reached, coverage(model).weights) == (4, 4)
+    for node in model.graph:
+        node.metadata_props["nfkit.role"] = "generator"
+    assert (coverage(model).weights, coverage(model, generator=True).weights) == (0, 4)
 
 
 def test_finding_sites_leaves_the_model_as_it_was(convnet, serialised):
