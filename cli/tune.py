@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nfkit.cli import options
+from nfkit.cli.grouped import parse_share
 
 
 def tune(
@@ -17,7 +18,7 @@ def tune(
         float | None, typer.Option("--caution", help="Of a hint: more leaves more to the base; above 0.")
     ] = None,
     at: Annotated[
-        float | None,
+        str | None,
         typer.Option("--at", metavar="BER", help="Trust as it was fitted for a bit error rate; 0: nominal."),
     ] = None,
     trust: Annotated[
@@ -59,7 +60,8 @@ def tune(
     given = {"weight": trust, "doubt": doubt, "sharpness": sharpness, "temperature": temperature}
     numbers = {name: number for name, number in given.items() if number is not None}
     if numbers or at is not None or threshold is not None:
-        changed, changes = dial(changed, numbers, at=at, threshold=threshold)
+        rate = None if at is None else parse_share("--at", at)
+        changed, changes = dial(changed, numbers, at=rate, threshold=threshold)
         moved |= changes
     told = ", ".join(f"{name} {ends['after']:g} in place of {ends['before']:g}" for name, ends in moved.items())
     switched: Switch | None = None

@@ -60,6 +60,8 @@ def build(
         raise OptionError(f"There is no generator {name!r}: choose one of {', '.join(GENERATORS)}.")
     if channels < 1:
         raise OptionError(f"A generator needs images of at least one channel, got {channels}.")
+    if classes is not None and classes < 1:
+        raise OptionError(f"A generator tells at least one class, got {classes}.")
 
     if hint:
         from nfkit.models.generators.hint import Hint

@@ -23,6 +23,7 @@ from nfkit.errors import NfkitError, OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, parse_layout
 from nfkit.faults.codes import find_storage_code
 from nfkit.remedies.registry import parse_remedy
+from nfkit.rim.text import as_utf8
 
 _PLAN = {field.name: field for field in msgspec.structs.fields(CampaignPlan)}
 _MODEL = {field.name: field for field in msgspec.structs.fields(ModelEntry)}
@@ -45,7 +46,7 @@ def read_plan(path: Path, changes: Mapping[str, Any] | None = None) -> CampaignP
     except OSError as error:
         raise OptionError(f"cannot read the plan '{path}': {error.strerror}") from error
     try:
-        plain = msgspec.toml.decode(content)
+        plain = msgspec.toml.decode(as_utf8(content))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"'{path}' is no TOML: {error}") from error
     return check_plan({**plain, **(changes or {})}, f"'{path}'")

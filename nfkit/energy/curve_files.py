@@ -25,6 +25,7 @@ from pathlib import Path
 
 from nfkit.energy.voltage import Curve, CurvePoint
 from nfkit.errors import DataError, OptionError
+from nfkit.rim.text import as_utf8
 
 CURVES: tuple[str, ...] = ("neuralfuse", "stutz-2021")
 """Curves that come with nfkit."""
@@ -54,7 +55,7 @@ def load_curve(name: str) -> Curve:
     if not path.is_file():
         raise OptionError(f"no voltage curve '{name}': choose {', '.join(CURVES)}, or give the path of a CSV file")
     try:
-        return parse_curve(path.read_text(encoding="utf-8"), path.stem)
+        return parse_curve(as_utf8(path.read_bytes()).decode("utf-8"), path.stem)
     except UnicodeDecodeError:
         raise DataError(f"'{path}' is no text, so no voltage curve: give a CSV file") from None
 

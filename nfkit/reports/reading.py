@@ -35,6 +35,7 @@ from nfkit.reports.shipping import Check, Export
 from nfkit.reports.verification import Verification
 from nfkit.reports.vulnerability import Vulnerability
 from nfkit.reports.written import Fold, Injection, Split, Tune
+from nfkit.rim.text import as_utf8
 
 R = TypeVar("R", bound=Readable)
 
@@ -111,7 +112,7 @@ def decode(content: bytes, name: str) -> Readable:
         DataError: As `read`.
     """
     try:
-        plain = _loads(content)
+        plain = _loads(as_utf8(content))  # the shell of Windows writes UTF-16 where output is sent to a file
     except (ValueError, RecursionError):
         raise DataError(f"{name} is no JSON: give a file that nfkit wrote with --json") from None
     schema = plain.get("schema") if isinstance(plain, dict) else None

@@ -263,6 +263,11 @@ def test_no_channels():
         build("conv-s", 0)
 
 
+def test_no_classes():
+    with pytest.raises(OptionError, match="at least one class, got 0"):
+        build("hint-8", 3, (32, 32), 0)
+
+
 def test_listing_generators_does_not_import_torch():
     code = "import sys, nfkit.models.generators; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
