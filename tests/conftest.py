@@ -58,6 +58,33 @@ convnet (float[N, 2, 4, 4] image) => (float[N, 3] scores)
 }
 """
 
+# A block with a way around it, whose sum has codes of its own: what reaches the sum is two values.
+BLOCK = """
+<ir_version: 8, opset_import: ["" : 18]>
+block (float[SIZE, 2, 4, 4] image) => (float[SIZE, 3] scores)
+<float s = {0.03125}, int8 z = {0}, float s_w = {0.015625}>
+{
+    q0 = QuantizeLinear (image, s, z)
+    f0 = DequantizeLinear (q0, s, z)
+    w1 = DequantizeLinear (first, s_w, z)
+    c1 = Conv <pads = [1, 1, 1, 1]> (f0, w1)
+    r1 = Relu (c1)
+    q1 = QuantizeLinear (r1, s, z)
+    f1 = DequantizeLinear (q1, s, z)
+    w2 = DequantizeLinear (second, s_w, z)
+    c2 = Conv <pads = [1, 1, 1, 1]> (f1, w2)
+    q2 = QuantizeLinear (c2, s, z)
+    f2 = DequantizeLinear (q2, s, z)
+    sum = Add (f1, f2)
+    q3 = QuantizeLinear (sum, s, z)
+    f3 = DequantizeLinear (q3, s, z)
+    p = GlobalAveragePool (f3)
+    f = Flatten (p)
+    w3 = DequantizeLinear (third, s_w, z)
+    scores = MatMul (f, w3)
+}
+"""
+
 
 @pytest.fixture(scope="session")
 def parse():
@@ -71,6 +98,19 @@ def parse():
         proto.graph.initializer.extend(onnx.numpy_helper.from_array(a, name) for name, a in tensors.items())
         onnx.checker.check_model(proto)
         return ir.from_proto(proto)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def blocks(parse):
+    """blocks(batch="N"): three weight sites, and a way around the second."""
+
+    def build(batch="N"):
+        random = np.random.default_rng(0)
+        shapes = {"first": (4, 2, 3, 3), "second": (4, 4, 3, 3), "third": (4, 3)}
+        drawn = {name: random.integers(-90, 91, shape, np.int8) for name, shape in shapes.items()}
+        return parse(BLOCK.replace("SIZE", batch), **drawn)
 
     return build
 

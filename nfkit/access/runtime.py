@@ -140,18 +140,32 @@ class Runner:
         """
         return dict(zip(names, self._run(x, list(names), batch, {}), strict=True))
 
+    def resume(self, values: Mapping[str, npt.NDArray[Any]], *, batch: int = 128) -> npt.NDArray[Any]:
+        """The first output for every sample of a model that takes several values of each.
+
+        Args:
+            values: All inputs by name, [N, ...] each.
+            batch: Samples to run at once.
+
+        Raises:
+            ModelError: When ONNX Runtime fails on them.
+        """
+        return self._run(values, None, batch, {})[0]
+
     def _run(
-        self, x: npt.NDArray[Any], names: list[str] | None, batch: int, extra: Mapping[str, npt.NDArray[Any]]
-    ) -> list[npt.NDArray[Any]]:
+        self, x: npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]], names: list[str] | None, batch: int,
+        extra: Mapping[str, npt.NDArray[Any]],
+    ) -> list[npt.NDArray[Any]]:  # fmt: skip
         step = self.fixed_batch or batch
+        given = x if isinstance(x, Mapping) else {self._input.name: x}
         outputs: list[list[npt.NDArray[Any]]] = []
-        for start in range(0, len(x), step):
-            part = x[start : start + step]
-            used = len(part)
+        for start in range(0, len(next(iter(given.values()))), step):
+            parts = {name: value[start : start + step] for name, value in given.items()}
+            used = len(next(iter(parts.values())))
             if self.fixed_batch and used < step:
-                part = np.concatenate([part, np.repeat(part[-1:], step - used, axis=0)])
+                parts = {n: np.concatenate([p, np.repeat(p[-1:], step - used, axis=0)]) for n, p in parts.items()}
             try:
-                results = self._session.run(names, {self._input.name: part, **extra})
+                results = self._session.run(names, {**parts, **extra})
             except Exception as error:
                 raise ModelError(f"ONNX Runtime {ort.__version__} fails on the data: {_sentence(error)}") from error
             outputs.append([result[:used] for result in results[: None if names else 1]])

@@ -44,3 +44,10 @@ def test_ablations_leave_out_what_they_name(tmp_path):
     assert (whole["variant"], without["variant"]) == ("all of it", left_out)
     assert whole["steps"] == without["steps"] > 0
     assert whole["PA"] == without["PA"]  # the same base, chips and samples
+
+
+def test_a_map_with_shortcuts_is_that_of_the_whole_model(tmp_path):
+    """The benchmark itself ends where an answer differs."""
+    whole, *together = quick("shortcuts", tmp_path)
+    assert whole["whole / cut"] > 0
+    assert [row["what"] for row in together] == ["1 chips a session", "2 chips a session"]
