@@ -32,7 +32,7 @@ class Looking:
     kind: options.Kind = "stuck"
     chip: Annotated[int, typer.Option("--chip", min=0, help="Seed of the chip that has the errors.")] = 50_000
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many of the first samples to run.")] = 300
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the map of scores.")] = 0
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the map of scores.")] = 0
 
 
 @grouped

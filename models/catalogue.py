@@ -74,6 +74,8 @@ def build(
         OptionError: When there is no such model, it has no such choice, or a generator is asked for without torch.
     """
     key = name.lower()
+    if not 0 <= (seed or 0) < 2**63:
+        raise OptionError(f"--seed {seed}: give a whole number from 0 to 2^63 - 1")
     if key in BASES:
         return build_base(
             key, shape or (3, 32, 32), 10 if classes is None else classes, seed=seed or 0, quantised=quantised

@@ -10,6 +10,9 @@ from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Iid, Layout
 from nfkit.models.generators import is_hint
 
+_LARGEST_SEED = 2**63 - 1
+"""That torch takes."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -79,6 +82,8 @@ class TrainConfig:
         for name, minimum in least.items():
             if getattr(self, name) < minimum:
                 raise OptionError(f"--{name} {getattr(self, name)}: give a whole number from {minimum} on")
+        if self.seed > _LARGEST_SEED:
+            raise OptionError(f"--seed {self.seed}: give a whole number from 0 to 2^63 - 1")
         if not 1 <= self.passes <= self.copies:
             raise OptionError(
                 f"passes {self.passes}: each sample is seen by 1 to {self.copies} (--copies) of the copies"

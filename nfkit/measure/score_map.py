@@ -32,8 +32,10 @@ def map_scores(answers: Sequence[Answers], seed: int) -> ScoreMap:
         seed: Seed of the map.
 
     Raises:
-        OptionError: When scikit-learn is missing.
+        OptionError: When scikit-learn is missing, or knows no such seed.
     """
+    if not 0 <= seed < 2**32:
+        raise OptionError(f"--seed {seed} of a map of scores: give a whole number from 0 to 2^32 - 1")
     if find_spec("sklearn") is None:
         raise OptionError("a map of scores needs scikit-learn: pip install 'nfkit[report]'")
     from sklearn.decomposition import PCA

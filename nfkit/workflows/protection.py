@@ -205,6 +205,11 @@ def protect(
     else:
         scale, reason = inputs.scale_of(base, config.errors, memory.curve, extrapolate=memory.extrapolate), ""
         mirror = config.mirror
+    if config.shift >= min(known.image_shape[1:]):
+        _, height, width = known.image_shape
+        raise OptionError(
+            f"--shift {config.shift}: that moves images of {height} x {width} out of sight: give fewer pixels"
+        )
     refuse_unprotectable(base, generator_precision, gradients=not (config.looks_only or surrogates or distil))
     taken = data_for_training(
         base, model, data, test, known, config.seed, labels=labels, allow_low_accuracy=allow_low_accuracy, level=level

@@ -118,6 +118,18 @@ CASES = {
     "no epochs": (["protect", *BASE, *DATA, *ABSENT, "--epochs", "0"], "give a number above 0"),
     "epochs below zero": (["protect", *BASE, *DATA, *ABSENT, "--epochs=-1"], "give a number above 0"),
     "no copies": (["protect", *BASE, *DATA, *ABSENT, "--copies", "0"], "whole number from"),
+    "shift beyond the image": (
+        ["protect", *BASE, *DATA, *BRIEF, "--shift", "28"],
+        "--shift 28: that moves images of 28 x 28 out of sight",
+    ),
+    "seed beyond torch": (
+        ["protect", *BASE, *DATA, *ABSENT, "--seed", str(2**63)],
+        "give a whole number from 0 to 2^63",
+    ),
+    "seed of random weights": (
+        ["models", "export", "hint-8", "--seed", str(2**63), "-o", "o.onnx"],
+        "give a whole number from 0 to 2^63 - 1",
+    ),
     "seed below zero": (["protect", *BASE, *DATA, *ABSENT, "--seed=-1"], "--seed -1: give a whole number from 0 on"),
     "nothing to protect against": (["protect", *BASE, *DATA, "--ber", "0"], "0 has no errors to protect against"),
     "nothing to protect against, by voltage": (
@@ -178,6 +190,7 @@ CASES = {
 
 # Refused only once the generator has been chosen, which is told before.
 AFTER_A_STAGE = {
+    "shift beyond the image",
     "operator without a gradient",
     "unknown generator precision",
 }

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -493,3 +494,21 @@ def test_weights_that_the_input_masks_are_read_all_the_same(parse):
     )
     layer = only(model)
     assert (layer.bits, layer.storage, layer.weights, layer.positions) == (8, "w", 12, 1)
+
+
+def test_a_layer_of_several_memories_has_the_name_of_the_largest_and_the_bits_of_the_widest(parse):
+    model = parse(
+        """
+        <ir_version: 10, opset_import: ["" : 21]>
+        joined (float[N, 4] x) => (float[N, 4] y) <float s = {0.5}> {
+            a = DequantizeLinear (narrow, s)
+            b = DequantizeLinear (wide, s)
+            w = Concat <axis = 1> (a, b)
+            y = MatMul (x, w)
+        }
+        """,
+        narrow=np.ones((4, 3), ml_dtypes.int4),
+        wide=np.ones((4, 1), np.int8),
+    )
+    layer = only(model)
+    assert (layer.storage, layer.bits, layer.held, layer.weights) == ("narrow", 8, 16, 16)

@@ -141,6 +141,30 @@ def test_what_chooses_weights_out_of_a_few_numbers_is_named(parse, nodes, arrays
     assert f"'w' (12, {reason}" in coverage(model).sentence()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "numbers", "bits"),
+    [("uint8", 16, 4), ("uint8", 11, None), ("int4", 8, 4), ("int4", 7, None)],
+    ids=["full", "not full", "signed, counted from the end", "signed, beyond the end"],
+)
+def test_each_code_of_a_palette_stands_for_a_number(parse, dtype, numbers, bits):
+    kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    model = parse(
+        header()
+        + """g (float[N, 4] x) => (float[N, 6] y) <float s = {0.5}> {
+            i = Cast <to = 7> (w)
+            f = Gather (book, i)
+            h = MatMul (x, f)
+            g = DequantizeLinear (v, s)
+            y = MatMul (h, g)
+        }""",
+        w=(np.arange(24) % 2).reshape(4, 6).astype(kind),
+        v=np.arange(36, dtype=np.int8).reshape(6, 6),
+        book=np.linspace(-1, 1, numbers, dtype=np.float32),
+    )
+    found = {site.name: site.bits for site in find_sites(model) if site.role == "weight"}
+    assert found == {"v": 8} | ({} if bits is None else {"w": bits})
+
+
 def test_codes_of_a_palette_are_memory_of_the_bits_that_it_needs(parse):
     book = np.array([-3, -1, 1, 3], np.float32)
     model = parse(
