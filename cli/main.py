@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -41,9 +42,36 @@ def nfkit(
 
 def main() -> None:
     """Runs the program; what the user can mend is one sentence, anything else a traceback."""
+    together = {"TORCHELASTIC_RUN_ID", "WORLD_SIZE"} <= os.environ.keys()  # as torchrun starts it
     try:
         with printing():
-            app()
+            if together:
+                _run_once()
+            else:
+                app()
     except NfkitError as error:
         note(f"nfkit: {error}")
+        if together:
+            _leave(1)
         sys.exit(1)
+
+
+def _run_once() -> None:
+    """Started several times: one process does what was asked, the others help it train."""
+    from nfkit.workflows.company import company
+
+    code: object = 0
+    try:
+        with company() as leads:
+            if leads:
+                app()
+    except SystemExit as end:
+        code = end.code
+    _leave(code if isinstance(code, int) else int(code is not None))
+
+
+def _leave(code: int) -> None:
+    """Ends the process at once: threads of torch's process group may abort an interpreter that ends at its leisure."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

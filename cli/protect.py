@@ -175,7 +175,7 @@ def protect(
     of the file together, for the least energy; half of the test data chooses, the other half confirms.
 
     Ctrl-C ends the training early and still gives a valid file. A run that was killed goes on when the same command
-    is given again.
+    is given again. Started by torchrun, several processes train one generator.
     """
     from nfkit.access.address import is_address
     from nfkit.cli import console

@@ -99,6 +99,7 @@ def eopm_gradient(
     clean_share: float = 1.0,
     loss: SampleLoss | None = None,
     answer: Callable[[Tensor, Tensor], Tensor] | None = None,
+    mine: Callable[[int], bool] = lambda term: True,
 ) -> tuple[Tensor, float]:
     """Loss and its gradient at F(x), for all copies of the model.
 
@@ -118,6 +119,8 @@ def eopm_gradient(
         loss: (scores [N, classes], labels [N]) -> sum over the samples; cross entropy by default.
         answer: (scores of the base [n, classes], indices of their samples [n]) -> what the loss is taken of, [n,
             classes]; the scores themselves by default. Whatever else it depends on gets its gradient, too.
+        mine: Which terms of the sum are wanted: 0 is the clean model's, i + 1 that of the i-th copy, whose weights are
+            needed only then. All by default.
 
     Returns:
         (gradient of the loss with respect to F(x), loss).
@@ -129,7 +132,8 @@ def eopm_gradient(
     parts = (torch.arange(seen, device=y.device) % len(y)).tensor_split(len(copies))
     first = everything[: max(1, round(clean_share * len(y)))]
     terms: list[tuple[Environment | None, Tensor, float]] = [(None, first, 1.0 / len(first))]
-    terms += [(copy, part, weight / seen) for copy, part in zip(copies, parts, strict=True) if len(part)]
+    terms += [(copy, part, weight / seen) for copy, part in zip(copies, parts, strict=True)]
+    terms = [term for index, term in enumerate(terms) if len(term[1]) and mine(index)]
     total = 0.0
     for weights, part, share in terms:
         images = leaf[part].contiguous(memory_format=torch.channels_last)  # indexing forgets the layout
@@ -138,5 +142,4 @@ def eopm_gradient(
         value = share * (loss or cross_entropy)(answered, y[part])
         value.backward()  # type: ignore[no-untyped-call]
         total += value.item()
-    assert leaf.grad is not None
-    return leaf.grad, total
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad, total

@@ -25,13 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from nfkit.learn.answer import FusedAnswer
-from nfkit.learn.objective import (
-    SampleLoss,
-    bounded_cross_entropy,
-    cross_entropy,
-    eopm_gradient,
-    protect,
-)
+from nfkit.learn.crew import Crew
+from nfkit.learn.driving import Pull, Terms, pull
+from nfkit.learn.objective import protect
 from nfkit.learn.optimiser import Group, under_batch_norm
 from nfkit.learn.subject import Subject
 from nfkit.models.generators.base import Generator
@@ -82,6 +78,7 @@ class Losses(nn.Module):
         weight: Weight of the perturbed copies against the clean model, lambda.
         amplitude: Largest value of a class pattern, in units of the input's half range.
         both: Whether base and generator answer together, which is then what EOPM trains for.
+        crew: Processes that divide the frozen models' share of each step among themselves.
     """
 
     def __init__(
@@ -96,14 +93,15 @@ class Losses(nn.Module):
         weight: float,
         amplitude: float,
         both: bool = False,
+        crew: Crew | None = None,
     ) -> None:
         super().__init__()
         self.generator, self.subjects = generator, list(subjects)
         self.answer = FusedAnswer() if both else None
         self.by_model: dict[str, float] = {}
-        self.per_step, self.passes, self.weight, self.amplitude = per_step, passes, weight, amplitude
+        self.amplitude, self.crew = amplitude, crew
         # The clean model's term weighs little: few samples are enough, unless the published loop is asked for.
-        self.clean_share = min(1.0, passes * _CLEAN_SHARE)
+        self.terms = Terms(per_step, passes, weight, min(1.0, passes * _CLEAN_SHARE))
         self.pattern = nn.Parameter(torch.zeros(classes, *image_shape))
         self.head = nn.Linear(max(1, generator.bottleneck_channels), classes)
 
@@ -183,29 +181,28 @@ class Losses(nn.Module):
         alone = _EVIDENCE_WEIGHT * nn.functional.cross_entropy(evidence.float(), y)
         # Where a hint is wrong the base errs with confidence; a few such samples must not outweigh all others.
         protected = torch.clamp(x + residual.float(), -1.0, 1.0)
-        return self._through_models(protected, y, step, bounded_cross_entropy, alone, evidence)
+        return self._through_models(protected, y, step, bounded=True, extra=alone, evidence=evidence)
 
     def _through_models(
         self,
         protected: Tensor,
         y: Tensor,
         step: int,
-        kind: SampleLoss = cross_entropy,
+        bounded: bool = False,
         extra: Tensor | None = None,
         evidence: Tensor | None = None,
     ) -> float:
         """Gradients of the EOPM loss at F(x), at the evidence where both ends answer, and of an extra term."""
-        subject = self.subjects[step % len(self.subjects)]
-        fresh = (subject.copies.training(step * self.per_step + i) for i in range(self.per_step))
-        combine, seen, together = self.answer, None, None
-        if combine is not None and evidence is not None:
+        subject, seen = self.subjects[step % len(self.subjects)], None
+        if self.answer is not None and evidence is not None:
             # The base's graph is left after each copy: what they all leave here goes back from here at once.
-            leaf = seen = evidence.detach().float().requires_grad_()
-            together = lambda scores, part: combine(scores, leaf[part])  # noqa: E731
-        gradient, loss = eopm_gradient(
-            subject.frozen, subject.entry, protected, y, fresh, self.weight, self.passes, self.clean_share, kind,
-            together,
-        )  # fmt: skip
+            seen = evidence.detach().float().requires_grad_()
+        asked = Pull(step, protected, y, bounded, seen, None if seen is None else self.answer)
+        if self.crew is None:
+            gradient, loss = pull(subject, self.terms, asked)
+        else:
+            with self.crew.asked(asked):
+                gradient, loss = pull(subject, self.terms, asked, self.crew)
         self.by_model[subject.name] = 0.9 * self.by_model.get(subject.name, loss) + 0.1 * loss
         ends: list[tuple[Tensor, Tensor]] = [(protected, gradient)]
         if extra is not None:

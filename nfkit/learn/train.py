@@ -20,12 +20,14 @@ from nfkit.graph.memory.sites import WeightSite
 from nfkit.learn.batches import Batches
 from nfkit.learn.checkpoint import Checkpoint, Mark
 from nfkit.learn.config import TrainConfig
+from nfkit.learn.crew import Driven, present
+from nfkit.learn.driving import Setup
 from nfkit.learn.judge import AskingJudge, Judge, LookingJudge
 from nfkit.learn.looking import Looking
 from nfkit.learn.memory import keep_freed_memory
 from nfkit.learn.optimiser import Optimiser
 from nfkit.learn.phases import Losses
-from nfkit.learn.subject import SURROGATE_FACTOR, Subject, Surrogates, make_subject
+from nfkit.learn.subject import SURROGATE_FACTOR, Surrogates
 from nfkit.models.generators import build
 from nfkit.models.generators.base import Generator
 from nfkit.progress import Progress as Stage
@@ -133,7 +135,8 @@ def train(
     dtype = _choose_dtype(config.precision, device)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    subjects = _find_subjects(model, sites, spec, config, surrogates, dtype, device)
+    driven = _find_driven(model, sites, spec, config, surrogates, dtype)
+    subjects, crew = [each.subject(device) for each in driven], present()
     channels, height, width = spec.image_shape
     generator = build(
         config.generator, channels, (height, width), classes, config.amplitude, config.caution, config.answer == "both"
@@ -152,8 +155,10 @@ def train(
         losses = Losses(
             generator, subjects, spec.image_shape,
             classes=classes, per_step=config.copies, passes=config.passes, weight=config.weight,
-            amplitude=config.amplitude, both=config.answer == "both",
+            amplitude=config.amplitude, both=config.answer == "both", crew=crew if crew and crew.together else None,
         ).to(device)  # fmt: skip
+        if losses.crew:
+            losses.crew.send(Setup(driven, losses.terms))
         phases = losses.schedule(config.warm_start)
         if surrogates is None:
             judge = Judge(generator, subjects[0], spec, held_out, losses.answer)
@@ -233,25 +238,24 @@ def _by_model(losses: Losses | Looking) -> dict[str, float]:
     return {name: loss for name, loss in losses.by_model.items() if name != _ITSELF}
 
 
-def _find_subjects(
+def _find_driven(
     model: ir.Model | None,
     sites: list[WeightSite],
     spec: InputSpec,
     config: TrainConfig,
     surrogates: Surrogates | None,
     dtype: torch.dtype,
-    device: torch.device,
-) -> list[Subject]:
+) -> list[Driven]:
     """What is driven: nothing where the generator only looks, else the model, or what stands in for it."""
     if config.looks_only:
         return []
     if surrogates is None:
         assert model is not None, "without a model to read there is nothing to drive"
-        return [make_subject(_ITSELF, model, sites, spec, config.errors, config, dtype, device)]
+        return [Driven(_ITSELF, model, sites, spec, config.errors, config, dtype)]
     # Which sites or bits of the base are robust says nothing of those of others.
     stronger = config.errors.at(min(SURROGATE_FACTOR * config.errors.rate, MAX_RATE))
     errors = replace(stronger, protected_sites=())
-    return [make_subject(s.name, s.model, s.sites, s.spec, errors, config, dtype, device) for s in surrogates.models]
+    return [Driven(s.name, s.model, s.sites, s.spec, errors, config, dtype) for s in surrogates.models]
 
 
 def _rate(part: float) -> float:

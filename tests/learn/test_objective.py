@@ -8,6 +8,7 @@ from torch import nn
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
+from nfkit.learn.crew import Share
 from nfkit.learn.gradients.frozen import FrozenGraph
 from nfkit.learn.objective import ModelInput, bounded_cross_entropy, eopm_gradient, protect
 
@@ -105,6 +106,19 @@ def test_copies_may_be_drawn_one_by_one(setting):
     listed = eopm_gradient(frozen, entry, protected, labels, copies, 5.0)
     assert torch.equal(drawn[0], listed[0])
     assert drawn[1] == listed[1]
+
+
+def test_processes_that_divide_the_terms_find_the_whole_gradient_and_need_only_their_own_copies(setting):
+    frozen, entry, protected, labels, copies = setting
+    expected, expected_loss = eopm_gradient(frozen, entry, protected, labels, copies, 5.0)
+    parts = []
+    for rank in range(5):  # one more than there are terms
+        mine = Share(rank, 5).has
+        own = [copy if mine(1 + i) else {} for i, copy in enumerate(copies)]
+        parts.append(eopm_gradient(frozen, entry, protected, labels, own, 5.0, mine=mine))
+    torch.testing.assert_close(sum(g for g, _ in parts), expected, rtol=1e-5, atol=1e-7)
+    assert sum(loss for _, loss in parts) == pytest.approx(expected_loss, rel=1e-6)
+    assert [bool(g.any()) for g, _ in parts] == [True, True, True, True, False]
 
 
 def test_the_graph_of_the_protected_images_is_not_entered(setting):
