@@ -11,7 +11,7 @@ from nfkit.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-OF_BENCHMARKS = {"--quick", "--cluster", "--kills"}
+OF_OTHERS = {"--quick", "--cluster", "--kills", "--nproc-per-node"}  # of benchmarks, and of torchrun
 
 
 def options(command) -> set[str]:
@@ -20,7 +20,7 @@ def options(command) -> set[str]:
     return found.union(*(options(inner) for inner in getattr(command, "commands", {}).values()))
 
 
-KNOWN = options(get_command(app)).union(*(options(load(name)) for name in SUMMARIES)) | {"--help"} | OF_BENCHMARKS
+KNOWN = options(get_command(app)).union(*(options(load(name)) for name in SUMMARIES)) | {"--help"} | OF_OTHERS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
