@@ -23,6 +23,11 @@ from nfkit.graph.memory.survey import LOOK_UPS, Survey, reads_weight
 from nfkit.graph.operators.operands import OPERATORS, key_of, operand, packed_in, passed_on, standard_op
 from nfkit.graph.operators.vendors import is_vendors
 
+_MADE_OF_CODES = (
+    "Cast", "Equal", "Greater", "Less", "Not", "Add", "Sub", "Mul", "Div", "Mod", "BitShift", "BitwiseAnd", "BitwiseOr",
+)  # fmt: skip
+"""What is done with codes, such as several that share a byte, before they choose weights."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -140,8 +145,9 @@ def _hidden(survey: Survey, name: str) -> bool:
 def _choosers(survey: Survey, name: str) -> Iterator[tuple[ir.Node, Calls]]:
     """Where a tensor that is no weight says for each of more weights which of a few stored numbers it is."""
     entry, paths = survey.stored[name], survey.flow.paths
-    if entry.dtype.is_floating_point() or entry.dtype.bitwidth > 16 or entry.tensor.size < 2:
-        return  # integers of 32 and more bits are positions
+    if entry.dtype.is_floating_point() or entry.dtype == ir.DataType.STRING or entry.tensor.size < 2:
+        return
+    wide = entry.dtype.bitwidth > 16  # positions, unless they choose single numbers
     pending = list(paths.uses(entry.value))
     seen: set[tuple[int, int, int]] = set()
     while pending:
@@ -151,13 +157,14 @@ def _choosers(survey: Survey, name: str) -> Iterator[tuple[ir.Node, Calls]]:
             continue
         seen.add(key)
         chosen = passed_on(node)
-        follows = index in chosen if chosen else standard_op(node) in ("Cast", "Equal", "Greater", "Less", "Not")
+        follows = index in chosen if chosen else standard_op(node) in _MADE_OF_CODES
         if follows:
             pending += [use for output in node.outputs for use in paths.uses(output, calls)]
         elif standard_op(node) in (*LOOK_UPS, "Where"):
             given = [value for i in chosen if (value := operand(node, i)) is not None]
             numbers = [paths.number(value, calls) for value in given]
             few = all(number is not None and number.size < entry.tensor.size for number in numbers)
+            few = few and (not wide or all(number is not None and number.ndim == 1 for number in numbers))
             if few and any(reading.role == "weight" for reading in survey.flow.readings(node.outputs[0])):
                 yield node, calls
 
@@ -171,6 +178,9 @@ def _weights_in(size: int, readings: list[Reading]) -> int:
 def _why(survey: Survey, name: str) -> str:
     site = next((site for site in sites_of(survey) if site.name == name), None)
     if choosers := list(_choosers(survey, name)):
+        dtype = survey.stored[name].dtype
+        if dtype.bitwidth > 16:
+            return f"{dtype.name.lower()} codes that choose weights out of a few stored numbers: store them in 8 bits"
         palettes = [palette_of(survey.flow.paths, node, calls) for node, calls in choosers]
         known = next((palette.obstacle for palette in palettes if palette and palette.obstacle), None)
         return known or "they choose weights out of a few stored numbers, a form that nfkit does not read"

@@ -191,8 +191,8 @@ class _Walk:
         """What a node that leaves values as they are makes of them."""
         palette = palette_of(self._paths, node, calls)
         if palette is not None and palette.obstacle is None:
-            if index == 0:
-                yield _end(node, index, "scale")
+            if index == 0:  # no weight, since what says which number it is stands for it
+                yield _end(node, index, "constant")
                 return
             for reading in self._behind(node, calls, not palette.is_float):
                 if reading.role == "weight":  # the numbers' scale is none of the codes'

@@ -82,8 +82,10 @@ def why_no_site(survey: Survey, name: str) -> str:
         if any(reading.quantised for reading in readings):
             return QUANTISED_INSIDE
         if readings and all(reading.role == "scale" for reading in readings):
-            palette = any(standard_op(end.node) == "Gather" for reading in readings for end in reading.ends)
-            return f"{'a palette' if palette else 'quantisation scales'}: registers, not memory"
+            return "quantisation scales: registers, not memory"
+        ends = [end for reading in readings for end in reading.ends if reading.role == "constant"]
+        if any(standard_op(end.node) == "Gather" and end.index == 0 for end in ends):
+            return "a palette: registers, not memory"
         if dtype.bitwidth <= 8:
             return f"codes of {dtype.name.lower()}, a floating type: faults hit integers"
         return "floats: not stored as integers"

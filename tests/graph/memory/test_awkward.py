@@ -12,7 +12,9 @@ from nfkit.faults import BitErrors, Chip
 from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.memory.coverage import coverage
 from nfkit.graph.memory.inventory import inventory
+from nfkit.graph.memory.scales import odd_scales
 from nfkit.graph.memory.sites import codes, fault_sites, find_sites
+from nfkit.graph.memory.survey import Survey
 from nfkit.graph.quantised.fold import fold
 
 W = np.arange(-6, 6, dtype=np.int8).reshape(4, 3)
@@ -100,6 +102,11 @@ def test_a_mask_of_all_ones_and_zeros_is_no_weight(parse, dtype, ones):
 
 
 PALETTE = "i = Cast <to = 6> (w)  f = Gather (book, i)"
+PACKED = (
+    'four = Constant <value = uint8[1] {4}> ()  i = BitShift <direction = "RIGHT"> (w, four)  '
+    "j = Cast <to = 7> (i)  f = Gather (book, j)"
+)
+POSITIONS = "f = Gather (book, w)"
 SIGNS = "i = Cast <to = 9> (w)  f = Where (i, plus, minus)"
 LEFT = "numbers, which a wrong bit leaves"
 
@@ -114,6 +121,8 @@ LEFT = "numbers, which a wrong bit leaves"
             "int8",
             f"int8 codes of a palette of 8 {LEFT}: store them unsigned",
         ),
+        (PACKED, {"book": np.linspace(-1, 1, 4)}, "uint8", "they choose weights out of a few stored numbers, a form "),
+        (POSITIONS, {"book": np.linspace(-1, 1, 4)}, "int64", "int64 codes that choose weights out of a few stored "),
         (
             SIGNS,
             {"plus": 1, "minus": -1},
@@ -121,7 +130,7 @@ LEFT = "numbers, which a wrong bit leaves"
             "they choose weights out of a few stored numbers, a form that nfkit ",
         ),
     ],
-    ids=["palette that is no power of two", "signed codes of a small palette", "signs"],
+    ids=["palette that is no power of two", "signed codes of a small palette", "packed", "positions", "signs"],
 )
 def test_what_chooses_weights_out_of_a_few_numbers_is_named(parse, nodes, arrays, dtype, reason):
     model = parse(
@@ -166,7 +175,7 @@ def test_each_code_of_a_palette_stands_for_a_number(parse, dtype, numbers, bits)
 
 
 def test_codes_of_a_palette_are_memory_of_the_bits_that_it_needs(parse):
-    book = np.array([-3, -1, 1, 3], np.float32)
+    book = np.array([-3, -1, 0, 3], np.float32)  # where 0 is no scale to warn of
     model = parse(
         header()
         + """g (float[N, 4] x) => (float[N, 3] y) <float s = {0.5}> {
@@ -189,6 +198,7 @@ def test_codes_of_a_palette_are_memory_of_the_bits_that_it_needs(parse):
     counted = count(model)
     assert (counted.weights, counted.macs, counted.layers[0].storage, counted.layers[0].bits) == (12, 12, "w", 2)
     assert counted.uncounted == ()
+    assert odd_scales(Survey(model)) == []
 
 
 def test_a_permutation_by_stored_positions_is_none_of_that(parse):
