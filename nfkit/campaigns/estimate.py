@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from nfkit.campaigns.kit import Kit, Task
 from nfkit.campaigns.results import tally_chips
+from nfkit.campaigns.sizing import sample_bytes, store_size
 from nfkit.campaigns.stopping import StopRule
-from nfkit.campaigns.store import MeasurementStore, sample_bytes, store_size
+from nfkit.campaigns.store import MeasurementStore
 from nfkit.progress import duration
 
 PILOT_CHIPS = 4

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +18,12 @@ import msgspec
 import numpy.typing as npt
 
 from nfkit.campaigns.kit import Measurement, Task
-from nfkit.campaigns.tables import ANSWERS, METRIC, SCHEMA, SCORES, TABLES, Kept, row_of, samples_of, subject_row
+from nfkit.campaigns.tables import ANSWERS, METRIC, SCHEMA, SCORES, TABLES, Kept, Run, row_of, samples_of, subject_row
 from nfkit.errors import DataError, OptionError, OutputError
 from nfkit.reports.campaign import Cell
 
 FILE = "measurements.sqlite"
 _PATIENCE = 60.0  # seconds that another process may hold the file
-_EMPTY = 41_000  # bytes of a store without a measurement
-_ROW = 80  # bytes of a row and its entry in the index, besides its samples
-_UNFILLED = 1.1  # pages that rows do not fill
-
-
-@dataclass(frozen=True)
-class Run:
-    """Who measured.
-
-    Attributes:
-        begun: When, in UTC.
-        machine: Name and processor of the machine that drove it.
-        engine: Who worked.
-        versions: Versions of nfkit and what numbers depend on.
-    """
-
-    begun: str
-    machine: str
-    engine: str
-    versions: Mapping[str, str]
 
 
 def is_store(folder: Path) -> bool:
@@ -299,21 +278,6 @@ class MeasurementStore:
                 f"'{self.path}' takes or gives no measurements ({error}): it belongs on a local disk with room, and is "
                 "written by nfkit alone"
             ) from error
-
-
-def store_size(measurements: int, samples: int) -> int:
-    """Bytes of a store, about, to which all its log has gone.
-
-    Args:
-        measurements: How many it holds.
-        samples: Bytes that stand for the samples of each.
-    """
-    return round(_EMPTY + measurements * (_ROW + samples * _UNFILLED))
-
-
-def sample_bytes(images: int, values: int = 0) -> int:
-    """Bytes that stand for the samples of a measurement: three bits each, or a metric's values."""
-    return 8 * values if values else 3 * -(-images // 8)
 
 
 def _among(cell: str, chips: Sequence[int] | None) -> tuple[str, tuple[Any, ...]]:

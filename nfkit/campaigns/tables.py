@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,23 @@ CREATE TABLE IF NOT EXISTS scores (
     PRIMARY KEY (cell, chip)
 );
 """
+
+
+@dataclass(frozen=True)
+class Run:
+    """Who measured.
+
+    Attributes:
+        begun: When, in UTC.
+        machine: Name and processor of the machine that drove it.
+        engine: Who worked.
+        versions: Versions of nfkit and what numbers depend on.
+    """
+
+    begun: str
+    machine: str
+    engine: str
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)

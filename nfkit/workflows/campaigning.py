@@ -27,8 +27,8 @@ from nfkit.campaigns.reading import check_loaded, check_plan, read_plan
 from nfkit.campaigns.results import metric_name, read_campaign, summarise
 from nfkit.campaigns.running import run
 from nfkit.campaigns.stopping import StopRule
-from nfkit.campaigns.store import MeasurementStore, Run
-from nfkit.campaigns.tables import METRIC
+from nfkit.campaigns.store import MeasurementStore
+from nfkit.campaigns.tables import METRIC, Run
 from nfkit.data import Dataset
 from nfkit.data.targets import Targets
 from nfkit.errors import ModelError

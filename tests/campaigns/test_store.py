@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from nfkit.campaigns.kit import Answered, Scored, Task
-from nfkit.campaigns.store import FILE, MeasurementStore, Run, sample_bytes, store_size
+from nfkit.campaigns.sizing import sample_bytes, store_size
+from nfkit.campaigns.store import FILE, MeasurementStore
+from nfkit.campaigns.tables import Run
 from nfkit.errors import DataError, OptionError, OutputError
 from nfkit.reports.campaign import Cell
 
