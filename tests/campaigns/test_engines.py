@@ -17,6 +17,8 @@ from nfkit.campaigns.store import MeasurementStore
 from nfkit.campaigns.tables import ANSWERS
 from nfkit.errors import AccessError, OptionError
 
+WORKERS = ("ray::_measure", "ray::IDLE")
+"""What processes of Ray call themselves that work, or wait for work; others keep the machine going."""
 NEEDS = {"threads": "nfkit", "joblib": "joblib", "dask": "distributed", "ray": "ray"}
 
 
@@ -134,7 +136,9 @@ def test_two_workers_of_ray_of_which_one_dies_measure_the_same(wanted, expected,
     def kill(progress):
         if progress.stage == "measuring" and progress.done == 3 and not killed:
             raylets = [pid for pid, line in family(os.getpid(), parent=True) if "raylet" in line]
-            workers = [pid for raylet in raylets for pid, line in family(raylet, parent=True) if "_measure" in line]
+            workers = [
+                pid for raylet in raylets for pid, line in family(raylet, parent=True) if line.startswith(WORKERS)
+            ]
             killed.append(workers[0])
             os.kill(killed[0], signal.SIGKILL)
 
