@@ -30,6 +30,7 @@ from nfkit.campaigns.reading import check_plan
 from nfkit.campaigns.store import MeasurementStore
 from nfkit.campaigns.workbench import Workbench
 from nfkit.data import Dataset
+from nfkit.errors import OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Chip
 from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.input.discovery import find_input
@@ -38,7 +39,7 @@ from nfkit.measure.bench import read_codes
 from nfkit.model import load
 from nfkit.models import bases
 from nfkit.models.zoo import path as zoo_path
-from nfkit.workflows.campaigning import describe_run, prepare
+from nfkit.workflows.campaigning import Prepared, describe_run, prepare
 
 
 def main() -> None:
@@ -51,7 +52,12 @@ def main() -> None:
     small = load(zoo_path("resnet8-fashion-mnist"))
     large = bases.build("resnet18", (3, 8, 8) if options.quick else (3, 32, 32))
     results = [parts("resnet8, 77 k weights", small, images), parts("resnet18, 11 M weights", large, images)]
-    results += [row for name in ENGINES for row in engine(name, tasks, (1, 2))]
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = prepare(check_plan(campaign_kill.prepare(Path(folder))))
+        results += [row for name in ENGINES if present(name) for row in engine(name, "tiny", tiny, tasks, (1, 2))]
+    real = prepare(check_plan({"models": str(zoo_path("resnet8-fashion-mnist")), "samples": images * 2}))
+    few = max(4, tasks // 4)
+    results += [row for name in ENGINES if present(name) for row in engine(name, "resnet8", real, few, (1, 2))]
     speed.report("campaign", {"images": images, "tasks": tasks}, results, options.json)
 
 
@@ -83,35 +89,41 @@ def campaign_kit(model: Any, spec: Any, data: Dataset) -> Kit:
     return Kit({"model": Subject(model, data, spec, data.y)}, {"cell": job}, "all")
 
 
-def engine(name: str, tasks: int, workers: tuple[int, ...]) -> list[dict[str, Any]]:
+def present(name: str) -> bool:
+    """Whether the library of an engine is installed."""
+    try:
+        find_engine(name, 1)
+    except OptionError:
+        return False
+    return True
+
+
+def engine(name: str, model: str, ready: Prepared, tasks: int, workers: tuple[int, ...]) -> list[dict[str, Any]]:
     """What an engine adds to a measurement."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        plan = check_plan(campaign_kill.prepare(Path(folder)))
-        ready = prepare(plan)
-        cell = next(iter(ready.kit.jobs))
-        for count in workers:
-            team_of = find_engine(name, count)
-            inside = 0.0
-            with MeasurementStore(Path(folder, f"{name}{count}"), create=True) as store:
-                number = store.begin(ready.fingerprint, ready.clean, ready.cells, describe_run(team_of))
-                begun = time.perf_counter()
-                with team_of.open(ready.kit) as team:
-                    for made in team.measure([Task(cell, chip) for chip in EVALUATION_CHIPS[-2 * count :]]):
-                        store.add(made, number)
-                    started = time.perf_counter() - begun
-                    wall, driver = time.perf_counter(), time.process_time()
-                    for made in team.measure([Task(cell, chip) for chip in EVALUATION_CHIPS[:tasks]]):
-                        store.add(made, number)
-                        inside += made.seconds
-                    driver, wall = time.process_time() - driver, time.perf_counter() - wall
-            rows.append(
-                {
-                    "engine": name, "workers": count, "start s": started, "wall ms": 1e3 * wall / tasks,
-                    "inside ms": 1e3 * inside / tasks, "driver ms": 1e3 * driver / tasks,
-                    "kit KB": len(pickle.dumps(ready.kit, protocol=5)) / 1e3,
-                }
-            )  # fmt: skip
+    cell = next(iter(ready.kit.jobs))
+    for count in workers:
+        team_of = find_engine(name, count)
+        inside = 0.0
+        with tempfile.TemporaryDirectory() as folder, MeasurementStore(Path(folder), create=True) as store:
+            number = store.begin(ready.fingerprint, ready.clean, ready.cells, describe_run(team_of))
+            begun = time.perf_counter()
+            with team_of.open(ready.kit) as team:
+                for made in team.measure([Task(cell, chip) for chip in EVALUATION_CHIPS[-2 * count :]]):
+                    store.add(made, number)
+                started = time.perf_counter() - begun
+                wall, driver = time.perf_counter(), time.process_time()
+                for made in team.measure([Task(cell, chip) for chip in EVALUATION_CHIPS[:tasks]]):
+                    store.add(made, number)
+                    inside += made.seconds
+                driver, wall = time.process_time() - driver, time.perf_counter() - wall
+        rows.append(
+            {
+                "engine": name, "network": model, "workers": count, "start s": started, "wall ms": 1e3 * wall / tasks,
+                "inside ms": 1e3 * inside / tasks, "driver ms": 1e3 * driver / tasks,
+                "kit KB": len(pickle.dumps(ready.kit, protocol=5)) / 1e3,
+            }
+        )  # fmt: skip
     return rows
 
 
