@@ -21,7 +21,7 @@ from torch import Tensor
 
 import nfkit
 from nfkit.faults import BitErrors, parse_layout
-from nfkit.learn import driving, phases
+from nfkit.learn import eopm_step, phases
 from nfkit.learn.config import TrainConfig
 from nfkit.learn.optimiser import Group
 from nfkit.learn.phases import Losses, Phase
@@ -50,7 +50,7 @@ def without(name: str) -> Any:
 VARIANTS: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "all of it": ({}, []),
     "no caution (shares mixed as they are)": ({"caution": 1.0}, []),
-    "plain cross entropy": ({}, [patch.object(driving, "bounded_cross_entropy", driving.cross_entropy)]),
+    "plain cross entropy": ({}, [patch.object(eopm_step, "bounded_cross_entropy", eopm_step.cross_entropy)]),
     "Adam in place of Muon": ({}, [patch.object(Losses, "_fast_groups", by_adam)]),
     "clean model sees every sample": ({}, [patch.object(phases, "_CLEAN_SHARE", 1.0)]),
     "one copy a step": ({"copies": 1}, []),

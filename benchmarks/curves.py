@@ -69,7 +69,7 @@ def table(record: Campaign) -> list[str]:
                     worst = found[remedy, layout, kind, 0.01].accuracy
                     assert worst is not None
                     assert worst.worst is not None
-                    cells = [f"{said(result)}" for result in row]
+                    cells = [said(result) for result in row]
                     lines.append(f"| {kind} | {remedy} | {layout} | {' | '.join(cells)} | {100 * worst.worst:.1f} |")
     return lines
 

@@ -58,11 +58,11 @@ def main() -> None:
 
 def _run_once() -> None:
     """Started several times: one process does what was asked, the others help it train."""
-    from nfkit.workflows.company import company
+    from nfkit.workflows.torchrun import divided
 
     code: object = 0
     try:
-        with company() as leads:
+        with divided() as leads:
             if leads:
                 app()
     except SystemExit as end:

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from nfkit.learn.answer import FusedAnswer
-from nfkit.learn.crew import Crew
-from nfkit.learn.driving import Pull, Terms, pull
+from nfkit.learn.distributed import ProcessGroup
+from nfkit.learn.eopm_step import Pull, Terms, pull
 from nfkit.learn.objective import protect
 from nfkit.learn.optimiser import Group, under_batch_norm
 from nfkit.learn.subject import Subject
@@ -78,7 +78,7 @@ class Losses(nn.Module):
         weight: Weight of the perturbed copies against the clean model, lambda.
         amplitude: Largest value of a class pattern, in units of the input's half range.
         both: Whether base and generator answer together, which is then what EOPM trains for.
-        crew: Processes that divide the frozen models' share of each step among themselves.
+        group: Processes that divide the frozen models' share of each step among themselves.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class Losses(nn.Module):
         weight: float,
         amplitude: float,
         both: bool = False,
-        crew: Crew | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         self.generator, self.subjects = generator, list(subjects)
         self.answer = FusedAnswer() if both else None
         self.by_model: dict[str, float] = {}
-        self.amplitude, self.crew = amplitude, crew
+        self.amplitude, self.group = amplitude, group
         # The clean model's term weighs little: few samples are enough, unless the published loop is asked for.
         self.terms = Terms(per_step, passes, weight, min(1.0, passes * _CLEAN_SHARE))
         self.pattern = nn.Parameter(torch.zeros(classes, *image_shape))
@@ -198,11 +198,11 @@ class Losses(nn.Module):
             # The base's graph is left after each copy: what they all leave here goes back from here at once.
             seen = evidence.detach().float().requires_grad_()
         asked = Pull(step, protected, y, bounded, seen, None if seen is None else self.answer)
-        if self.crew is None:
+        if self.group is None:
             gradient, loss = pull(subject, self.terms, asked)
         else:
-            with self.crew.asked(asked):
-                gradient, loss = pull(subject, self.terms, asked, self.crew)
+            with self.group.asked(asked):
+                gradient, loss = pull(subject, self.terms, asked, self.group)
         self.by_model[subject.name] = 0.9 * self.by_model.get(subject.name, loss) + 0.1 * loss
         ends: list[tuple[Tensor, Tensor]] = [(protected, gradient)]
         if extra is not None:

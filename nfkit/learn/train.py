@@ -20,8 +20,8 @@ from nfkit.graph.memory.sites import WeightSite
 from nfkit.learn.batches import Batches
 from nfkit.learn.checkpoint import Checkpoint, Mark
 from nfkit.learn.config import TrainConfig
-from nfkit.learn.crew import Driven, present
-from nfkit.learn.driving import Setup
+from nfkit.learn.distributed import Driven, present
+from nfkit.learn.eopm_step import Setup
 from nfkit.learn.judge import AskingJudge, Judge, LookingJudge
 from nfkit.learn.looking import Looking
 from nfkit.learn.memory import keep_freed_memory
@@ -136,7 +136,7 @@ def train(
     keep_freed_memory()
     torch.manual_seed(config.seed)
     driven = _find_driven(model, sites, spec, config, surrogates, dtype)
-    subjects, crew = [each.subject(device) for each in driven], present()
+    subjects, group = [each.subject(device) for each in driven], present()
     channels, height, width = spec.image_shape
     generator = build(
         config.generator, channels, (height, width), classes, config.amplitude, config.caution, config.answer == "both"
@@ -155,10 +155,10 @@ def train(
         losses = Losses(
             generator, subjects, spec.image_shape,
             classes=classes, per_step=config.copies, passes=config.passes, weight=config.weight,
-            amplitude=config.amplitude, both=config.answer == "both", crew=crew if crew and crew.together else None,
+            amplitude=config.amplitude, both=config.answer == "both", group=group if group and group.together else None,
         ).to(device)  # fmt: skip
-        if losses.crew:
-            losses.crew.send(Setup(driven, losses.terms))
+        if losses.group:
+            losses.group.send(Setup(driven, losses.terms))
         phases = losses.schedule(config.warm_start)
         if surrogates is None:
             judge = Judge(generator, subjects[0], spec, held_out, losses.answer)

@@ -74,7 +74,7 @@ def campaign(
             refused. Models, remedies, errors and chips may be added to it.
         engine: Who works: `threads` (of this process), `joblib` (processes), or `dask` (a cluster).
         workers: How many; one a core by default.
-        scheduler: Address of a dask scheduler; workers on this machine by default.
+        scheduler: Address of a cluster of dask or Ray; workers on this machine by default.
         only_estimate: Whether to end after the pilot, having said what the plan takes.
         on_stage: Called with sentences on what was found and on what it will take.
         on_progress: Told how far it is.
@@ -86,19 +86,19 @@ def campaign(
         NfkitError: When something does not fit; the message says what, and what to do.
     """
     wanted = _read(plan)
-    crew = find_engine(engine, workers, scheduler) if isinstance(engine, str) else engine
+    chosen = find_engine(engine, workers, scheduler) if isinstance(engine, str) else engine
     on_progress(Progress("reading models and data", 0, 1))
     ready = prepare(wanted, on_stage)
     rule = StopRule.of(wanted)
     with MeasurementStore(Path(folder), create=True) as store:
-        number = store.begin(ready.fingerprint, ready.clean, ready.cells, describe_run(crew))
+        number = store.begin(ready.fingerprint, ready.clean, ready.cells, describe_run(chosen))
 
         def say(takes: Estimate) -> None:
             for sentence in takes.sentences():
                 on_stage(sentence)
 
         takes = run(
-            store, ready.kit, rule, wanted.seeds, crew, number,
+            store, ready.kit, rule, wanted.seeds, chosen, number,
             only_estimate=only_estimate, on_estimate=say, on_progress=on_progress,
         )  # fmt: skip
         return Campaign(

@@ -187,11 +187,11 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_is_done(engine, wanted, expected, tm
         [sys.executable, "-c", textwrap.dedent(INTERRUPTED), repr(many), str(tmp_path), engine],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    for _ in range(12):
-        process.stdout.readline()
+    begun = [process.stdout.readline() for _ in range(12)]
+    assert all(begun), process.communicate()[1]  # it has not ended by itself
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the workers, too
-    out, err = process.communicate(timeout=60)
-    assert out.splitlines()[-1] == "interrupted"
+    out, err = process.communicate(timeout=120)
+    assert out.splitlines()[-1:] == ["interrupted"], err
     assert "Traceback" not in err
     assert process.returncode == 0
     # No worker is left; what has ended has no command line any more.

@@ -8,7 +8,7 @@ from torch import nn
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
-from nfkit.learn.crew import Share
+from nfkit.learn.distributed import Share
 from nfkit.learn.gradients.frozen import FrozenGraph
 from nfkit.learn.objective import ModelInput, bounded_cross_entropy, eopm_gradient, protect
 

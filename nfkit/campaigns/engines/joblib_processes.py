@@ -7,14 +7,17 @@ done yet is given to a new one.
 from __future__ import annotations
 
 import pickle
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from nfkit.campaigns.engines.in_process import as_done
 from nfkit.campaigns.kit import Kit, Measurement, Task
 from nfkit.campaigns.workbench import Workbench
 from nfkit.errors import AccessError, OptionError
@@ -44,15 +47,10 @@ class JoblibProcesses:
     @contextmanager
     def open(self, kit: Kit) -> Iterator[_Processes]:
         """See `Engine.open`."""
-        from joblib.externals.loky import get_reusable_executor
-
         with tempfile.TemporaryDirectory(prefix="nfkit.") as folder:
             path = Path(folder, "kit")
             path.write_bytes(pickle.dumps(kit, protocol=5))
-            try:
-                yield _Processes(str(path), self.workers)
-            finally:
-                get_reusable_executor(self.workers).shutdown(kill_workers=True)
+            yield _Processes(str(path), self.workers)
 
 
 class _Processes:
@@ -75,16 +73,34 @@ class _Processes:
 
     def _until_broken(self, tasks: list[Task]) -> Iterator[Measurement]:
         """Measurements up to the end, or to that of one of the processes."""
-        from joblib import Parallel, delayed, parallel_config
-        from joblib.externals.loky import BrokenProcessPool
+        # The pool itself: joblib.Parallel starts a second one when it is interrupted, which then wants to be ended.
+        from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = Parallel(
-                n_jobs=self._workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
-            )  # fmt: skip
-            results: Iterator[Measurement] = pool(delayed(_measure)(self._kit, task) for task in tasks)
-        with suppress(BrokenProcessPool):
-            yield from results
+        pool = ProcessPoolExecutor(self._workers)
+
+        def submit(task: Task) -> Future[Measurement]:
+            with _out_of_earshot():
+                future: Future[Measurement] = pool.submit(_measure, self._kit, task)
+            return future
+
+        try:
+            with suppress(BrokenProcessPool):
+                yield from as_done(tasks, submit, 2 * self._workers)
+        finally:
+            pool.shutdown(kill_workers=True)
+
+
+@contextmanager
+def _out_of_earshot() -> Iterator[None]:
+    """Processes that start here never hear the Ctrl-C of the terminal: who started them ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,8 @@ from nfkit.parallel import cores, pin
 
 _RETRIES = 3
 """Workers that a measurement may end before it is given up."""
+_STARTS = 3
+"""Attempts to start Ray on this machine."""
 
 
 class RayCluster:
@@ -50,25 +52,55 @@ class RayCluster:
         """See `Engine.open`.
 
         Raises:
-            AccessError: When no cluster answers at the address, or it has no processors.
+            AccessError: When no cluster answers at the address, it has no processors, or none starts here.
         """
         import ray
 
-        where: dict[str, Any] = {"address": self._address} if self._address else {"num_cpus": self.workers}
-        if self._address is None:
-            where["include_dashboard"] = False
         try:
-            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise AccessError(f"no Ray cluster at '{self._address or 'this machine'}' ({said[:200]})") from error
-        try:
+            self._connect()
             self.workers = int(ray.cluster_resources().get("CPU", 0))
             if not self.workers:
                 raise AccessError(f"the Ray cluster at '{self._address}' has no processors: start some workers first")
             yield _Cluster(ray.put(kit), self.workers)
         finally:
             ray.shutdown()
+
+    def _connect(self) -> None:
+        import ray
+
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        if self._address is not None:
+            try:
+                ray.init(self._address, **quiet)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise AccessError(
+                    f"no Ray cluster answers at '{self._address}' ({_said(error)}): start one there with `ray start "
+                    "--head`, or leave --scheduler out for workers on this machine"
+                ) from error
+            return
+        for _ in range(_STARTS):
+            failed = self._start(quiet)
+            if failed is None:
+                return
+        raise AccessError(
+            f"Ray did not start on this machine in {_STARTS} attempts ({_said(failed)}): the machine may be too busy; "
+            "use --engine joblib, or name a cluster that runs with --scheduler"
+        ) from failed
+
+    def _start(self, quiet: dict[str, Any]) -> Exception | None:
+        """Starts workers on this machine; gives back what went wrong, which on a busy machine another try may mend."""
+        import ray
+
+        try:
+            ray.init(num_cpus=self.workers, include_dashboard=False, **quiet)
+        except Exception as error:  # Ray waits 30 seconds for its own processes, and raises no narrower one then
+            ray.shutdown()
+            return error
+        return None
+
+
+def _said(error: Exception | None) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 class _Cluster:

@@ -33,7 +33,7 @@ from nfkit.learn.subject import Subject, make_subject
 from nfkit.model import load, to_bytes
 
 _PATIENCE = timedelta(days=30)  # the others wait while the first one plans and measures
-_crews: list[Crew] = []
+_groups: list[ProcessGroup] = []
 
 
 class Share(NamedTuple):
@@ -91,7 +91,7 @@ class Driven:
         self.__dict__.update({**state, "model": load(onnx.load_from_string(state["model"]))})
 
 
-class Crew:
+class ProcessGroup:
     """The processes of a run.
 
     Attributes:
@@ -155,19 +155,19 @@ class Crew:
 
         The group is not taken down: that is left to the end of the process.
         """
-        _crews.remove(self)
+        _groups.remove(self)
         if self.together:
             if self.leads:
                 self.send(None)
             dist.barrier()  # who goes while another still reads from it ends that one
 
 
-def present() -> Crew | None:
+def present() -> ProcessGroup | None:
     """The processes that this one works with; None where it works alone."""
-    return _crews[0] if _crews else None
+    return _groups[0] if _groups else None
 
 
-def join() -> Crew | None:
+def join() -> ProcessGroup | None:
     """Meets the processes that torchrun started beside this one; None where it did not, or only one."""
     known = os.environ
     if int(known.get("WORLD_SIZE", "1")) < 2 or not {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= known.keys():
@@ -175,5 +175,5 @@ def join() -> Crew | None:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(known.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     dist.init_process_group("gloo", timeout=_PATIENCE)
-    _crews.append(Crew(Share(dist.get_rank(), dist.get_world_size())))
-    return _crews[0]
+    _groups.append(ProcessGroup(Share(dist.get_rank(), dist.get_world_size())))
+    return _groups[0]

@@ -19,20 +19,20 @@ PROGRAM = """
 import os, sys
 from pathlib import Path
 from nfkit.cli.main import main
-from nfkit.learn import driving
-steps, pull = Path(f"rank{os.environ['RANK']}"), driving.pull
+from nfkit.learn import eopm_step
+steps, pull = Path(f"rank{os.environ['RANK']}"), eopm_step.pull
 steps.write_text("")
 def pull_and_count(*given):
     steps.write_text(steps.read_text() + ".")
     return pull(*given)
-driving.pull = pull_and_count
+eopm_step.pull = pull_and_count
 main()
 """
 
 
 @pytest.fixture(scope="module")
 def folder(blocks, tmp_path_factory):
-    folder, random = tmp_path_factory.mktemp("company"), np.random.default_rng(3)
+    folder, random = tmp_path_factory.mktemp("torchrun"), np.random.default_rng(3)
     model = blocks()
     save(model, folder / "model.onnx")
     spec = find_input(model, value_range=(-4, 4), layout="NCHW")

@@ -7,22 +7,22 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def company() -> Iterator[bool]:
+def divided() -> Iterator[bool]:
     """Says within whether this process is the one that does what was asked; the others have helped it by then.
 
     Raises:
         AccessError: When the one that others help ended before it told them.
     """
-    from nfkit.learn.crew import join
-    from nfkit.learn.driving import take_part
+    from nfkit.learn.distributed import join
+    from nfkit.learn.eopm_step import take_part
 
-    crew = join()
+    group = join()
     try:
-        if crew is not None and not crew.leads:
-            take_part(crew)
+        if group is not None and not group.leads:
+            take_part(group)
             yield False
         else:
             yield True
     finally:
-        if crew is not None:
-            crew.end()
+        if group is not None:
+            group.end()

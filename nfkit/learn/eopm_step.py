@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nfkit.learn.answer import FusedAnswer
-from nfkit.learn.crew import Crew, Driven, Share
+from nfkit.learn.distributed import Driven, ProcessGroup, Share
 from nfkit.learn.objective import bounded_cross_entropy, cross_entropy, eopm_gradient
 from nfkit.learn.subject import Subject
 
@@ -72,19 +72,19 @@ class Setup:
     terms: Terms
 
 
-def pull(subject: Subject, terms: Terms, asked: Pull, crew: Crew | None = None) -> tuple[Tensor, float]:
+def pull(subject: Subject, terms: Terms, asked: Pull, group: ProcessGroup | None = None) -> tuple[Tensor, float]:
     """Loss and its gradient at F(x), at the evidence and at the numbers of the answer.
 
     Args:
         subject: The frozen model.
         terms: The terms of the loss.
         asked: What is asked.
-        crew: The processes that divide the terms among themselves; each calls this with the same.
+        group: The processes that divide the terms among themselves; each calls this with the same.
 
     Returns:
         (gradient at F(x), [N, C, H, W], loss).
     """
-    share = Share() if crew is None else crew.share
+    share = Share() if group is None else group.share
     first = asked.step * terms.copies
     # The chips of another process are not drawn.
     fresh = (subject.copies.training(first + i) if share.has(1 + i) else {} for i in range(terms.copies))
@@ -95,18 +95,18 @@ def pull(subject: Subject, terms: Terms, asked: Pull, crew: Crew | None = None) 
         subject.frozen, subject.entry, asked.protected, asked.y, fresh, terms.weight, terms.passes, terms.clean_share,
         bounded_cross_entropy if asked.bounded else cross_entropy, together, share.has,
     )  # fmt: skip
-    if crew is None:
+    if group is None:
         return gradient, loss
     total = torch.tensor(loss, dtype=torch.float64)
     sides = [] if together is None or combine is None or evidence is None else [evidence, *combine.parameters()]
     for side in sides:
         if side.grad is None:
             side.grad = torch.zeros_like(side)
-    crew.add([gradient, total, *(side.grad for side in sides if side.grad is not None)])
+    group.add([gradient, total, *(side.grad for side in sides if side.grad is not None)])
     return gradient, float(total)
 
 
-def take_part(crew: Crew) -> None:
+def take_part(group: ProcessGroup) -> None:
     """Takes its share of every step of every run, until the first process says that there are no more.
 
     Raises:
@@ -114,8 +114,8 @@ def take_part(crew: Crew) -> None:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     subjects, setup = list[Subject](), None
-    while (message := crew.receive()) is not None:
+    while (message := group.receive()) is not None:
         if isinstance(message, Setup):
             setup, subjects = message, [driven.subject(device) for driven in message.driven]
         elif setup is not None:
-            pull(subjects[message.step % len(subjects)], setup.terms, message.to(device), crew)
+            pull(subjects[message.step % len(subjects)], setup.terms, message.to(device), group)
