@@ -106,6 +106,10 @@ def energy(
         _show(model, result, compared.layers, errors)
 
 
+def _layers(count: int) -> str:
+    return "1 layer differs" if count == 1 else f"{count} layers differ"
+
+
 def _show(path: Path, result: Economy, layers: bool, errors: BitErrors) -> None:
     from nfkit.cli.console import print_table
 
@@ -116,7 +120,7 @@ def _show(path: Path, result: Economy, layers: bool, errors: BitErrors) -> None:
     if different := result.differences():
         print(
             f"preset {result.other.preset} gives {result.other.accesses:,.10g} accesses, {result.other.macs:,} MACs: "
-            f"{len(different)} layers differ, such as {different[0]['name']}"
+            f"{_layers(len(different))}, such as {different[0]['name']}"
         )
     if result.coverage is not None:
         print(result.coverage.sentence())
@@ -132,6 +136,8 @@ def _show(path: Path, result: Economy, layers: bool, errors: BitErrors) -> None:
         print(f"not counted: {entry}")
     if more := len(uncounted) - len(named):
         print(f"not counted: {more} more; --layers and --json name them")
+    for choice in base.choices:
+        print(choice)
     counted = f", whose rate counts {result.curve.meaning}" if result.curve.meaning else ""
     print(f"{result.point}, by the curve {result.curve.name}{counted}")
     if errors.rate:

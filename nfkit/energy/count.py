@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import onnx_ir as ir
 
+from nfkit.energy.branches import Choice, dearest
 from nfkit.energy.layers import Layer, Part, Uncounted
 from nfkit.energy.parameters import count_parameters
 from nfkit.energy.read import Preset, read_layers
@@ -30,6 +31,7 @@ class Count:
         array: The accelerator.
         preset: The conventions.
         float_bits: Bits of the floating weights, where some are counted as stored; None where none are.
+        choices: Ifs whose branches depend on data, and which of them is counted.
     """
 
     layers: tuple[Layer, ...]
@@ -38,6 +40,7 @@ class Count:
     array: SystolicArray
     preset: Preset
     float_bits: int | None = None
+    choices: tuple[Choice, ...] = ()
 
     @property
     def weights(self) -> int:
@@ -92,6 +95,7 @@ class Count:
             "accesses": self.accesses,
             "float_weight_bits": self.float_bits,
             "uncounted": [entry.to_dict() for entry in self.uncounted],
+            "choices": [choice.to_dict() for choice in self.choices],
         }
         if layers:
             record["layers"] = [self._row(layer) for layer in self.layers]
@@ -143,15 +147,18 @@ def count(
         raise OptionError(f"weights of {weight_bits} bits do not exist: give a number from 1 on")
     survey = Survey(model)
     layers, uncounted = read_layers(model, preset=preset, weight_bits=weight_bits, part=part, survey=survey)
+    array = array or SystolicArray()
+    layers, choices = dearest(layers, array)
     used = [layer.bits for layer in layers if layer.is_float]
     as_stored = weight_bits is None and preset == "true"
     return Count(
         tuple(layers),
         tuple(uncounted),
         count_parameters(model, survey=survey),
-        array or SystolicArray(),
+        array,
         preset,
         max(used) if used and as_stored else None,
+        tuple(choices),
     )
 
 
@@ -183,6 +190,7 @@ def count_fused(
             whole,
             layers=tuple(layer for layer in whole.layers if layer.part == part),
             uncounted=tuple(entry for entry in whole.uncounted if entry.part == part),
+            choices=tuple(choice for choice in whole.choices if choice.part == part),
             parameters=count_parameters(model, part, survey=survey),
         )
 

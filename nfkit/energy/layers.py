@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Part = Literal["base", "generator"]
+Branch = tuple[str, str]
+"""Name of an If, and which of its branches."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Layer:
         depth: Products that are summed for one output.
         outputs: Outputs a position, in each group.
         groups: Independent products, one after another.
-        repeats: How often the whole is done in sequence, re-reading the weights: the steps of a recurrence.
+        repeats: How often the whole is done in sequence, re-reading the weights: the steps of a recurrence, the trips
+            of a loop; 0 in a branch that is not counted (see `nfkit.energy.branches`).
         storage: Name of the initializer that holds the weights; None for a product of two activations.
         bits: Bits of one stored weight; 0 where there are none.
         part: Whether the layer belongs to the frozen base or to a generator in front of it.
         held: Weights that the memory holds, which layers may share or read in part; 0 where that is not known.
         is_float: Whether the weights are stored as floats.
+        branches: The branches of Ifs that it stands in, outermost first, each as (name of the If, branch).
         operations: Multiply-accumulate operations by the preset's rule, where that is not the product of the above.
     """
 
@@ -46,6 +50,7 @@ class Layer:
     operations: int | None = None
     held: int = 0
     is_float: bool = False
+    branches: tuple[Branch, ...] = ()
 
     @property
     def weights(self) -> int:

@@ -17,7 +17,8 @@ _LEARNED = ("weight", "bias", "constant")
 def count_parameters(model: ir.Model, part: Part | None = None, *, survey: Survey | None = None) -> int:
     """Elements of all weights, biases and constants of normalisations, of rank 1 or more.
 
-    Codes count as the numbers they stand for; scales, zero points, running statistics and shapes do not count, nor does
+    Each counts once, wherever it is stored: as an initializer, in a Constant node, in a function or in a body. Codes
+    count as the numbers they stand for; scales, zero points, running statistics and shapes do not count, nor does
     what no output depends on.
 
     Args:
@@ -29,9 +30,7 @@ def count_parameters(model: ir.Model, part: Part | None = None, *, survey: Surve
     return sum(
         entry.tensor.size
         for name, entry in survey.stored.items()
-        if entry.value.is_initializer()
-        and entry.holder is model.graph
-        and len(entry.shape) > 0
+        if len(entry.shape) > 0
         and part in (None, _part(entry.value))
         and (entry.dtype in CODES or entry.dtype.is_floating_point())
         and any(_is_learned(reading) for reading in survey.readings(name))

@@ -5,6 +5,7 @@
   added up where they overlap: the way ONNX Runtime computes it, with no multiplication by inserted zeros.
 * A recurrent layer multiplies all steps with its input weights at once, and one step after another with its recurrent
   weights, which it reads again each time.
+* Functions, branches and loops are read as the flat graph that `nfkit.energy.unrolled` makes of them.
 
 What cannot be counted is named, with the reason.
 """
@@ -12,6 +13,7 @@ What cannot be counted is named, with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Literal
 
@@ -20,6 +22,7 @@ import onnx_ir as ir
 from nfkit.energy import paper
 from nfkit.energy.layers import Layer, Part, Uncounted
 from nfkit.energy.shapes import batch_of, infer_shapes
+from nfkit.energy.unrolled import Runs, unroll
 from nfkit.energy.unruled import why_uncounted
 from nfkit.graph.memory.operands import Memories, Memory
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY
@@ -54,7 +57,10 @@ def read_layers(
     Returns:
         The layers, and the nodes that cost something but could not be counted.
     """
-    survey = survey or Survey(model)
+    unrolled = unroll(model)
+    if survey is None or unrolled.model is not model:
+        survey = Survey(unrolled.model)
+    model = unrolled.model
     paths = survey.flow.paths
     reader = _Reader(model, survey, preset, weight_bits, part)
     layers: list[Layer] = []
@@ -63,13 +69,18 @@ def read_layers(
         if not paths.is_live(node) or paths.is_constant(node.outputs[0]):
             continue  # computed never, or from weights alone: once, before any inference
         try:
-            layers += reader.read(node)
+            layers += [_run(layer, unrolled.of(node)) for layer in reader.read(node)]
         except _CannotCountError as error:
             uncounted.append(Uncounted(_label(node), node.op_type, str(error), reader.part_of(node)))
         except (IndexError, ValueError, ZeroDivisionError):  # by operands of other ranks than the operator's
             reason = "its operands have shapes that the operator does not take"
             uncounted.append(Uncounted(_label(node), node.op_type, reason, reader.part_of(node)))
     return layers, uncounted
+
+
+def _run(layer: Layer, runs: Runs) -> Layer:
+    operations = None if layer.operations is None else layer.operations * runs.trips
+    return replace(layer, repeats=layer.repeats * runs.trips, operations=operations, branches=runs.branches)
 
 
 class _Reader:

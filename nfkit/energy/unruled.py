@@ -18,7 +18,7 @@ def why_uncounted(
 ) -> str | None:
     """Why a node that no rule counts is missing from the sum; None where there is nothing to miss.
 
-    1. Branches and loops, and functions: their bodies are not looked into.
+    1. Loops that run as often as data say, and functions that cannot be inlined (see `nfkit.energy.unrolled`).
     2. Classical learners, which keep what they learned in attributes.
     3. Tables that are looked up: what is read depends on the data. Integers of more than 16 bits are shapes and axes.
     4. Operators of the standard domain that multiply by weights in ways of their own.
@@ -32,9 +32,9 @@ def why_uncounted(
     """
     facts, (domain, op) = facts_of(node), key_of(node)
     if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values()):
-        return "its branches are not counted"
+        return "how often its body runs depends on data"
     if (domain, op) in functions and domain != "nfkit":
-        return "the bodies of functions are not counted; inline them first"
+        return "its function cannot be inlined"
     if domain == "ai.onnx.ml" and op.startswith(_WEIGHTS_IN_ATTRIBUTES):
         return "it keeps its weights in attributes"
     if facts.passes == "moves" and 0 in facts.values and (memory := memories.at(node, 0)) is not None:

@@ -205,12 +205,12 @@ class Costs:
 
 def _idle(generator: Count) -> Count:
     """The cost of a generator that does not run: it is stored, and reads and computes nothing."""
-    return replace(generator, layers=(), uncounted=())
+    return replace(generator, layers=(), uncounted=(), choices=())
 
 
 def _counted(count: Count) -> Counted:
     counted = count.to_dict(layers=False)
-    return Counted(**counted | {"uncounted": tuple(counted["uncounted"])})
+    return Counted(**counted | {name: tuple(counted[name]) for name in ("uncounted", "choices")})
 
 
 def _recovery(model: ir.Model, at: float) -> float | None:

@@ -91,6 +91,7 @@ class Counted(msgspec.Struct, frozen=True):
         accesses: Words that are read from the weight memory.
         float_weight_bits: Bits of the floating weights, where some are counted as stored.
         uncounted: Operators that could not be counted, and why.
+        choices: Ifs whose branches depend on data, which of them is counted, and what the other would cost.
     """
 
     weights: int
@@ -100,6 +101,7 @@ class Counted(msgspec.Struct, frozen=True):
     accesses: float
     float_weight_bits: int | None = None
     uncounted: tuple[dict[str, Any], ...] = ()
+    choices: tuple[dict[str, Any], ...] = ()
 
 
 class EnergyFacts(msgspec.Struct, frozen=True):
