@@ -131,7 +131,7 @@ FORMS = (
         "any of these in `Constant` nodes, functions, and bodies of `If`",
         "the stored codes",
         "yes (`If`: of a constant condition)",
-        "`If` and functions are named, not counted",
+        "yes; of an open `If` the dearer branch",
     ),
     (
         "sparse initializers, and `sparse_value` of `Constant`",

@@ -26,6 +26,7 @@ from nfkit.energy.unrolled import Runs, unroll
 from nfkit.energy.unruled import why_uncounted
 from nfkit.graph.memory.operands import Memories, Memory
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY
+from nfkit.graph.memory.storage import own_name
 from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.facts import Counted, Kind
 from nfkit.graph.operators.operands import facts_of, is_transposed, key_of
@@ -267,7 +268,8 @@ def _is_convolution(node: ir.Node) -> bool:
 
 
 def _label(node: ir.Node) -> str:
-    return node.name or str(node.outputs[0].name)
+    graph = node.graph
+    return node.name or (own_name(node.outputs[0], graph) if isinstance(graph, ir.Graph) else str(node.outputs[0].name))
 
 
 def _activation(node: ir.Node) -> int:

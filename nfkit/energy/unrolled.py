@@ -23,7 +23,7 @@ from nfkit.energy.layers import Branch
 from nfkit.energy.shapes import infer_shapes
 from nfkit.errors import ModelError
 from nfkit.graph.canonical.inlining import MemoryNames, inlined, lift_constants, splice
-from nfkit.graph.memory.storage import bodies, constant
+from nfkit.graph.memory.storage import bodies, constant, own_name
 from nfkit.graph.operators.operands import integer, operand, standard_op
 
 
@@ -179,10 +179,11 @@ class _Opening:
     def _label(self, node: ir.Node) -> str:
         """A name that no other node with bodies has."""
         if node not in self._labels:
-            label, number = node.name or str(node.outputs[0].name), 1
+            name, number = node.name or own_name(node.outputs[0], self._graph), 1
+            label = name
             while label in self._labels.values():
                 number += 1
-                label = f"{node.name or node.outputs[0].name}#{number}"
+                label = f"{name}#{number}"
             self._labels[node] = label
         return self._labels[node]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from nfkit.errors import ModelError
+from nfkit.graph.memory.storage import BASE_OUTPUT as BASE_OUTPUT
 from nfkit.model import check_loaded
 
 PREFIX = "nfkit/"
@@ -18,8 +19,6 @@ JOINT = PREFIX + "protected"
 """Name of the prefix's last value, which the base reads in place of its input."""
 ANSWER_PREFIX = PREFIX + "answer/"
 """Start of the names that an answer stage brings."""
-BASE_OUTPUT = PREFIX + "base_output"
-"""Name of the base's first output where an answer stage follows it and bears the output's own name."""
 BASE_IF_NEEDED = ANSWER_PREFIX + "base_if_needed"
 """Name of the If whose else branch is the base, where early answers may spare it."""
 THRESHOLD = "threshold"

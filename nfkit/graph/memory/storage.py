@@ -11,7 +11,8 @@ by and reports speak of:
    called.
 
 Names depend on the graph alone, not on the order in which nodes are visited, except that a second memory of the same
-name gets `#2` behind it. Scalars count: whether a tensor is worth reporting is for the reader to say.
+name gets `#2` behind it. A base behind an answer stage keeps its names, though its first output then has another (see
+`own_name`). Scalars count: whether a tensor is worth reporting is for the reader to say.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError
 from nfkit.model import check_loaded
+
+BASE_OUTPUT = "nfkit/base_output"
+"""Name of a base's first output where an answer stage follows it and bears the output's own name."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,17 @@ def every_node(model: ir.Model) -> Iterator[ir.Node]:
         yield from function.all_nodes()
 
 
+def own_name(value: ir.Value, graph: ir.Graph) -> str:
+    """Name of a value in the file that its maker wrote, where nfkit gave it another.
+
+    Args:
+        value: The value.
+        graph: The main graph.
+    """
+    renamed = value.name == BASE_OUTPUT and len(graph.outputs) > 0
+    return str(graph.outputs[0].name if renamed else value.name)
+
+
 def bodies(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
     """The graphs that a control-flow node runs, by attribute."""
     for name, attribute in node.attributes.items():
@@ -166,23 +181,23 @@ def bodies(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
 
 
 def _tensors(model: ir.Model) -> Iterator[Stored]:
-    yield from _within(model.graph, "")
+    yield from _within(model.graph, "", model.graph)
     for (domain, name, overload), function in model.functions.items():
-        yield from _within(function, ".".join(part for part in (domain, name, overload) if part) + "/")
+        yield from _within(function, ".".join(part for part in (domain, name, overload) if part) + "/", model.graph)
 
 
-def _within(holder: ir.Graph | ir.Function, prefix: str) -> Iterator[Stored]:
+def _within(holder: ir.Graph | ir.Function, prefix: str, main: ir.Graph) -> Iterator[Stored]:
     if isinstance(holder, ir.Graph):
         for value in holder.initializers.values():
             yield Stored(f"{prefix}{value.name}", value, holder)
     for node in holder:
         if node.op_type == "Constant" and not node.domain and _holds_tensor(node):
-            yield Stored(f"{prefix}{node.outputs[0].name}", node.outputs[0], holder)
+            yield Stored(f"{prefix}{own_name(node.outputs[0], main)}", node.outputs[0], holder)
         for branch, graph in bodies(node):
             # A branch that nfkit put around a base is none of the base's: its memories keep the names they had.
             added = str(node.name).startswith("nfkit/")
-            within = prefix if added else f"{prefix}{node.name or node.outputs[0].name}.{branch}/"
-            yield from _within(graph, within)
+            within = prefix if added else f"{prefix}{node.name or own_name(node.outputs[0], main)}.{branch}/"
+            yield from _within(graph, within, main)
 
 
 def _holds_tensor(node: ir.Node) -> bool:

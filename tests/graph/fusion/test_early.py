@@ -9,7 +9,7 @@ import pytest
 from scipy.special import log_softmax
 
 from nfkit.access.runtime import Runner
-from nfkit.energy.count import count_fused
+from nfkit.energy.count import count, count_fused
 from nfkit.errors import ModelError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
 from nfkit.graph.fusion.answer import Answer
@@ -182,6 +182,35 @@ def test_constants_and_branches_of_the_base_keep_their_names(parse, looker, imag
     roles = ("weight", "constant", "bias")
     assert fault_sites(fused, roles=roles) == fault_sites(base, roles=roles)
     assert to_bytes(split(fused)[1]) == to_bytes(base)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.8])
+def test_memories_named_by_the_output_keep_their_names_behind_an_answer(looker, images, execute, parse, threshold):
+    """The output bears another name behind an answer stage, and an If without a name is called by its output."""
+    base = parse(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        base (float[N, 2, 4, 4] image) => (float[N, 3] scores) <float s = {0.0078125}, bool taken = {1}> {
+            flat = Flatten (image)
+            scores = If (taken) <
+                then_branch = one () => (float[N, 3] a) { w_f = DequantizeLinear (w, s)  a = MatMul (flat, w_f) },
+                else_branch = other () => (float[N, 3] b) {
+                    u = Constant <value = int8[1, 3] {10, -20, 30}> ()
+                    u_f = DequantizeLinear (u, s)
+                    b = Mul (u_f, u_f)
+                }
+            >
+        }
+        """,
+        w=np.random.default_rng(3).integers(-127, 128, (32, 3), np.int8),
+    )
+    form = find_form(base, execute(base, {"image": images})[0])
+    fused = fuse(
+        looker(), base, find_input(base, layout="NCHW", value_range=(-1, 1)), {}, Answer(form, TRUST, threshold)
+    )
+    for model in (base, fused):
+        assert [s.name for s in fault_sites(model, roles=("weight", "constant"))] == ["w", "scores.else_branch/u"]
+    assert [layer.name for layer in count_fused(fused)[0].layers] == [layer.name for layer in count(base).layers]
 
 
 def test_energy_is_counted_as_if_the_base_ran(early_of):
