@@ -23,7 +23,18 @@ def best_of(options: Sequence[Option]) -> int | None:
     return min(near, key=lambda index: (len(options[index].needs), -options[index].saving))
 
 
-def recommend(options: Sequence[Option], best: int | None, tolerance: float, times: Latency | None) -> str:
+def worth_saying(likely: Option, best: Option | None) -> bool:
+    """Whether what holds by its measured loss alone saves clearly more than what is surely within the tolerance."""
+    return likely.within and likely.saving > NEAR + (0.0 if best is None else best.saving)
+
+
+def recommend(
+    options: Sequence[Option],
+    best: int | None,
+    tolerance: float,
+    times: Latency | None,
+    likely: Option | None = None,
+) -> str:
     """What to do, in one sentence.
 
     Args:
@@ -31,10 +42,11 @@ def recommend(options: Sequence[Option], best: int | None, tolerance: float, tim
         best: Index of the one to run; None where nothing saves energy within the tolerance.
         tolerance: Largest loss of accuracy, a share.
         times: Latency of the file with the numbers of that option; None where it was not measured.
+        likely: What saves clearly more by its measured loss alone; None where nothing does.
     """
     points = f"{100 * tolerance:g} {'point' if tolerance == 0.01 else 'points'}"
     if best is None:
-        return f"stay at Vmin: nothing that was tried saves energy and loses at most {points} for sure"
+        return f"stay at Vmin: nothing that was tried saves energy and loses at most {points} for sure{_likely(likely)}"
     at = options[best]
     low, high = at.loss.ci95 or (at.loss.mean, at.loss.mean)
     worst = "" if at.accuracy.worst is None else f", its worst chip {100 * at.accuracy.worst:.1f} %"
@@ -49,7 +61,18 @@ def recommend(options: Sequence[Option], best: int | None, tolerance: float, tim
         f"run at {at.volts_over_vmin:.3f} Vmin (a bit error rate of {100 * at.ber:.2g} %): {at.sentence}{spared}; that "
         f"saves {100 * at.saving:.1f} % of the weight memory's energy, is {100 * at.accuracy.mean:.1f} %{interval} "
         f"accurate{worst}, and loses {100 * at.loss.mean:.2f} points ({100 * low:.2f} to {100 * high:.2f}) of the "
-        f"{points} tolerated{quick}{_without(options, at)}"
+        f"{points} tolerated{quick}{_without(options, at)}{_likely(likely)}"
+    )
+
+
+def _likely(option: Option | None) -> str:
+    """What fewer doubts would save, where the samples are too few to be sure of it."""
+    if option is None:
+        return ""
+    low, high = option.loss.ci95 or (option.loss.mean, option.loss.mean)
+    return (
+        f"; by the measured loss alone (--confidence 50%) {option.name} saves {100 * option.saving:.1f} % and loses "
+        f"{100 * option.loss.mean:.2f} points ({100 * low:.2f} to {100 * high:.2f}): more test images would tell"
     )
 
 

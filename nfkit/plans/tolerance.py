@@ -26,6 +26,8 @@ from nfkit.reports.figures import Interval, Spread
 
 CONFIDENCE = 0.975
 """That a loss is within the tolerance: what the upper end of a 95 % interval gives."""
+MEASURED = 0.5
+"""The confidence with which the measured loss alone decides."""
 STEERING_CHIPS = 3
 """Chips that steer the bisection."""
 STEPS_BACK = (2, 5)
@@ -58,7 +60,7 @@ def check_confidence(confidence: float) -> None:
     Raises:
         OptionError: When it is below a half, where a measured loss beyond the tolerance would do, or not below 1.
     """
-    if not 0.5 <= confidence < 1:
+    if not MEASURED <= confidence < 1:
         raise OptionError(
             f"a confidence of {confidence:g}: give a share from 50% (the measured loss decides) to below 100%"
         )

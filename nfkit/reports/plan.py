@@ -110,6 +110,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         sentence: The plan.
         tolerance: Largest loss of accuracy, as a share of the samples.
         confidence: How surely a loss had to be within it; 0.975 is the upper end of a 95 % interval, 0.5 the mean.
+        likely: What would save clearly more than the plan if the measured loss alone decided; None where nothing would.
         best: Index of the plan in `options`; None where nothing saves energy within the tolerance.
         options: What was tried, the most saving first.
         untried: What was not, each with the reason.
@@ -145,6 +146,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
     layout: str
     seed: int
     confidence: float = 0.975
+    likely: Option | None = None
     model: ModelFacts
     data: DataFacts
     versions: dict[str, str]
@@ -174,26 +176,12 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
 
     def overview(self) -> Overview:
         """One row an option."""
-        early = any(option.early for option in self.options)
+        early = any(option.early for option in (*self.options, *([self.likely] if self.likely else [])))
         columns = ["remedy", "V/Vmin", "BER", "accuracy", "worst chip", "loss", "95 % interval"]
         columns += [*(["base runs"] if early else []), "energy saved"]
-        rows = [
-            (
-                option.name,
-                f"{option.volts_over_vmin:.3f}",
-                f"{100 * option.ber:.2g} %",
-                option.accuracy.percent(),
-                "–" if option.accuracy.worst is None else f"{100 * option.accuracy.worst:.1f}",
-                f"{100 * option.loss.mean:.2f}",
-                "–"
-                if option.loss.ci95 is None
-                else "{:.2f} to {:.2f}".format(*(100 * end for end in option.loss.ci95)),
-                *([_runs(option)] if early else []),
-                f"{100 * option.saving:.1f} %",
-                option.outcome,
-            )
-            for option in self.options
-        ]
+        rows = [(*_cells(option, early=early), option.outcome) for option in self.options]
+        if self.likely is not None:
+            rows.append((*_cells(self.likely, early=early), "by its mean"))
         part = self.confirming
         title = (
             f"accuracy and loss in % (points), of the clean base {100 * part.clean.accuracy:.1f}, on "
@@ -232,6 +220,22 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
             for option in self.options
         ]
         return Table((*names, "accuracy", "worst", "loss", "loss_low", "loss_high"), tuple(rows))
+
+
+def _cells(option: Option, *, early: bool) -> tuple[str, ...]:
+    """An option in figures, as a row of the table shows it."""
+    worst, ends = option.accuracy.worst, option.loss.ci95
+    return (
+        option.name,
+        f"{option.volts_over_vmin:.3f}",
+        f"{100 * option.ber:.2g} %",
+        option.accuracy.percent(),
+        "–" if worst is None else f"{100 * worst:.1f}",
+        f"{100 * option.loss.mean:.2f}",
+        "–" if ends is None else f"{100 * ends[0]:.2f} to {100 * ends[1]:.2f}",
+        *([_runs(option)] if early else []),
+        f"{100 * option.saving:.1f} %",
+    )
 
 
 def _runs(option: Option) -> str:

@@ -26,7 +26,7 @@ from nfkit.plans.looked import BothEnds as Always
 from nfkit.plans.looked import Looked, Trusts
 from nfkit.plans.means import Means
 from nfkit.plans.operating_points import Strength
-from nfkit.plans.tolerance import CONFIDENCE, STEERING_CHIPS, Confirmed, choose, confirm, judge
+from nfkit.plans.tolerance import CONFIDENCE, MEASURED, STEERING_CHIPS, Confirmed, choose, confirm, judge
 from nfkit.progress import OnProgress, Progress
 from nfkit.remedies.answering import BothEnds, EarlyAnswers, EarlyAtVmin, GeneratorAlone
 from nfkit.remedies.bare import Bare
@@ -102,11 +102,12 @@ class PlanSearch:
     untried: list[Untried] = field(default_factory=list)
     _bare: int = 0
     _trusts: Trusts | None = None
+    _early: bool = False
 
     def all_of(self, means: Means) -> list[Option]:
         """What every remedy comes to, of the base and, where the file is fused, of that."""
         looked = self._both_look()
-        fused, early = self.choosing.bench.fused, looked is not None and self._may_answer_early()
+        fused, self._early = self.choosing.bench.fused, looked is not None and self._may_answer_early()
         files = 1 + fused + (2 if looked else 0) / len(means.remedies)
         self.display.total = round(files * len(means.remedies))
         options = [self._base(remedy) for remedy in means.remedies]
@@ -116,11 +117,21 @@ class PlanSearch:
             return options + [self._published(remedy) for remedy in means.remedies]
         self._trusts = Trusts(looked[0])
         options += [self._alone(looked), self._both(Bare(), looked)]
-        if not early:
+        if not self._early:
             return options + [self._both(remedy, looked) for remedy in means.remedies if not isinstance(remedy, Bare)]
-        nominal = self._early(Bare(), looked, at_vmin=True)
-        lower = [self._early(remedy, looked) for remedy in means.remedies]
+        nominal = self._answered_early(Bare(), looked, at_vmin=True)
+        lower = [self._answered_early(remedy, looked) for remedy in means.remedies]
         return [*options, nominal, *(option for option in lower if option.needs)]
+
+    def by_measured_loss(self) -> Option | None:
+        """Early answers at Vmin where the measured loss alone decides; None where there are none, or it did already.
+
+        All that this takes has been measured: what it saves is known at no further cost.
+        """
+        looked = self._both_look()
+        if looked is None or not self._early or self.confidence <= MEASURED:
+            return None
+        return self._answered_early(Bare(), looked, at_vmin=True, confidence=MEASURED)
 
     def with_sites(self, spec: InputSpec, level: Level) -> list[Option]:
         """The best that a nominal voltage for some sites of the base comes to."""
@@ -179,12 +190,15 @@ class PlanSearch:
         trust = self._trusts.at(rungs[confirmed.found.step].strength.errors, examiner.fitting or 1)
         return _option(whole, rungs, confirmed, trust=trust.to_dict())
 
-    def _early(self, remedy: Remedy, looked: tuple[Looked, Looked], *, at_vmin: bool = False) -> Option:
+    def _answered_early(
+        self, remedy: Remedy, looked: tuple[Looked, Looked], *, at_vmin: bool = False, confidence: float | None = None
+    ) -> Option:
+        sure = self.confidence if confidence is None else confidence
         kind, added, rungs = EarlyAtVmin if at_vmin else EarlyAnswers, self._added(), self._ladder(remedy)
         whole = _with(kind(self.graph), remedy)
         self.display.begin(whole.name)
         assert self._trusts is not None
-        choice = EarlyChoice(looked[0], self._trusts, rungs, added, self.tolerance, self.confidence)
+        choice = EarlyChoice(looked[0], self._trusts, rungs, added, self.tolerance, sure)
         path = choice.nominal() if at_vmin else choice.best()
         if path is None:
             trust = self._trusts.at(rungs[0].strength.errors, 1)
@@ -193,7 +207,7 @@ class PlanSearch:
         else:
             last = len(path.settings) - 1
             confirmed = confirm(
-                Settings(looked[1]), path.settings, path.chosen, self.tolerance, last, STEPS_BACK, self.confidence
+                Settings(looked[1]), path.settings, path.chosen, self.tolerance, last, STEPS_BACK, sure
             )  # fmt: skip
         self.display.end()
         at = path.settings[confirmed.found.step]

@@ -21,7 +21,7 @@ from nfkit.plans.ladder import grid
 from nfkit.plans.looked import Looked
 from nfkit.plans.means import find_means
 from nfkit.plans.operating_points import Scale
-from nfkit.plans.recommendation import best_of, recommend
+from nfkit.plans.recommendation import best_of, recommend, worth_saying
 from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
 from nfkit.progress import OnProgress, Progress, duration, silent
 from nfkit.reports.plan import Part, Plan
@@ -184,15 +184,17 @@ def plan_on_halves(
     if means.per_site:
         options += search.with_sites(form, level)
     options.sort(key=lambda option: (not option.within, -option.saving, len(option.needs)))
-    best = best_of(options)
+    best, likely = best_of(options), search.by_measured_loss()
+    if likely is not None and not worth_saying(likely, None if best is None else options[best]):
+        likely = None
     times = None
     if best is not None and options[best].trust is not None:
         file = as_planned(graph, options[best])
         check_planned(file, options[best], confirming)
         times = time_planned(file, confirming, level)
     return Plan(
-        sentence=recommend(options, best, max_loss, times), tolerance=max_loss,
-        confidence=confidence, best=best, options=tuple(options),
+        sentence=recommend(options, best, max_loss, times, likely), tolerance=max_loss,
+        confidence=confidence, best=best, options=tuple(options), likely=likely,
         untried=(*means.untried, *search.untried, *untrained(choosing.bench.fused, graph)),
         can=tuple(sorted(means.hardware.abilities)),
         choosing=_part(choosing), confirming=_part(confirming), grid=grid(curve),

@@ -310,6 +310,46 @@ def test_a_file_gets_the_numbers_of_an_option(tiny, looking, execute):
     assert to_bytes(split(again)[1]) == to_bytes(tiny.base)
 
 
+# One that looks at a third of the image: cheap, and right where it is sure.
+GLANCER = """
+<ir_version: 8, opset_import: ["" : 18]>
+generator (float[N, 1, 6, 6] image) => (float[N, 3] evidence)
+<float s = {0.015625}, int64[1] first = {0}, int64[1] last = {12}, int64[1] axis = {1}>
+{
+    flat = Flatten (image)
+    top = Slice (flat, first, last, axis)
+    k_f = DequantizeLinear (k, s)
+    evidence = MatMul (top, k_f)
+}
+"""
+
+
+def test_what_the_measured_loss_alone_would_save_is_said(tiny, parse, execute, halves):
+    random = np.random.default_rng(5)
+    stored = np.concatenate([random.integers(-120, 121, (12, 3)), random.integers(-30, 31, (24, 3))]).astype(np.int8)
+    base, images = parse(TINY, w=stored), tiny.spec.encode(tiny.data.x)
+    scores = execute(base, {"image": images})[0]
+    data = nfkit.Dataset("tiny", tiny.data.x, scores.argmax(1))
+    answer = Answer(find_form(base, scores), Trust())
+    fused = fuse(parse(GLANCER, k=stored[:12]), base, tiny.spec, {}, answer)
+    record = nfkit.plan(fused, data, 0.02, chips=2)
+    likely = record.likely
+    assert likely.name == "early-at-vmin:generator"
+    assert likely.loss.mean <= 0.02 < likely.loss.ci95[1]
+    assert likely.saving > (0.0 if record.best is None else record.chosen.saving) + 0.01
+    evidence = images[halves[1]].reshape(-1, 36)[:, :12] @ (stored[:12] * 0.015625)
+    sure = softmax(evidence / likely.trust["temperature"], axis=1).max(axis=1) >= likely.threshold
+    assert likely.early["share"] == pytest.approx(sure.mean(), abs=0.006)  # the threshold is one image's sureness
+    assert likely.saving == pytest.approx(1 - 1 / 3 - (1 - likely.early["share"]))
+    said = f"by the measured loss alone (--confidence 50%) early-at-vmin:generator saves {100 * likely.saving:.1f} %"
+    assert said in record.sentence
+    assert record.overview().table.rows[-1][-1] == "by its mean"
+    assert decode(encode(record), "plan") == record
+    measured = nfkit.plan(fused, data, 0.02, chips=2, confidence=0.5)
+    assert measured.likely is None
+    assert on(measured, likely.name).threshold == pytest.approx(likely.threshold, rel=1e-3)
+
+
 # One that changes the image too: the base reads half of it.
 CHANGER = """
 <ir_version: 8, opset_import: ["" : 18]>
