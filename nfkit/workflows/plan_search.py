@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -27,50 +26,17 @@ from nfkit.plans.looked import Looked, Trusts
 from nfkit.plans.means import Means
 from nfkit.plans.operating_points import Strength
 from nfkit.plans.tolerance import CONFIDENCE, MEASURED, STEERING_CHIPS, Confirmed, choose, confirm, judge
-from nfkit.progress import OnProgress, Progress
 from nfkit.remedies.answering import BothEnds, EarlyAnswers, EarlyAtVmin, GeneratorAlone
 from nfkit.remedies.bare import Bare
 from nfkit.remedies.base import Combined, Remedy
 from nfkit.remedies.site_choice import choose_sites
 from nfkit.remedies.trained import NeuralFuse
-from nfkit.reports.operating_point import Row
 from nfkit.reports.plan import Option, Outcome, Plan, Untried
 from nfkit.workflows import inputs
-from nfkit.workflows.evaluation import describe_row
+from nfkit.workflows.plan_progress import Display
 
 SITE_STEPS = (2, 4)
 """Steps of the grid below the bare base's voltage at which sites are looked for that stay at the nominal one."""
-
-
-@dataclass
-class Display:
-    """Tells how far a search is, whose number of steps is not known before its end: in remedies."""
-
-    on_progress: OnProgress
-    total: int = 1
-    done: int = 0
-    name: str = ""
-    begun: float = field(default_factory=time.monotonic)
-
-    def begin(self, name: str) -> None:
-        """Goes on to another remedy."""
-        self.name = name
-        self.say("")
-
-    def end(self) -> None:
-        """A remedy is done."""
-        self.done = min(self.done + 1, self.total)
-        self.say("")
-
-    def row(self, row: Row) -> None:
-        """A chip was measured."""
-        self.say(describe_row(row))
-
-    def say(self, detail: str) -> None:
-        """Something was measured."""
-        left = (time.monotonic() - self.begun) / self.done * (self.total - self.done) if self.done else None
-        told = f"{self.name}, {detail}" if detail else self.name
-        self.on_progress(Progress("looking for the least energy", self.done, self.total, left, told))
 
 
 @dataclass

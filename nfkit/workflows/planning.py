@@ -30,7 +30,8 @@ from nfkit.workflows import inputs
 from nfkit.workflows.forecast import WORTH_SAYING, Pace
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import LabelSource, data_for_measuring
-from nfkit.workflows.plan_search import Display, PlanSearch, untrained
+from nfkit.workflows.plan_progress import Display
+from nfkit.workflows.plan_search import PlanSearch, untrained
 from nfkit.workflows.planned_file import as_planned, check_planned, time_planned
 
 
