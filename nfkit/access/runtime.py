@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime as ort
 
-from nfkit.access import exact_products, float16_products
+from nfkit.access import exact_products, float16_products, packed_products
 from nfkit.errors import ModelError, NfkitError, OptionError, UnsupportedError
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.operators.vendors import explain
@@ -66,8 +66,9 @@ class Runner:
                 f"ONNX Runtime {ort.__version__} computes zeros for this model's float16 products at level 'extended': "
                 "use --optimization all, which a device runs, or basic"
             )
+        broken = level in ("extended", "all") and packed_products.are_broken(model)
         try:
-            self._session = _session(model, partial(_options, level, threads or cores()), exact)
+            self._session = _session(model, partial(_options, level, threads or cores()), exact, broken)
         except NfkitError:
             raise
         except Exception as error:
@@ -225,27 +226,37 @@ def _options(level: Level, threads: int) -> ort.SessionOptions:
     return options
 
 
-def _session(model: ir.Model, make: Callable[[], ort.SessionOptions], exact: bool) -> ort.InferenceSession:
-    if not exact or is_large(model) or not exact_products.are_needed(model):
-        return _open(model, make())
-    options = make()
-    options.add_session_config_entry(exact_products.OPTION, "1")
+def _session(
+    model: ir.Model, make: Callable[[], ort.SessionOptions], exact: bool, unpacked: bool
+) -> ort.InferenceSession:
+    """A session of a model; with `unpacked` without the rewriting of `nfkit.access.packed_products`."""
+    if exact and not is_large(model) and exact_products.are_needed(model):
+        options = make()
+        options.add_session_config_entry(exact_products.OPTION, "1")
+        try:
+            return _open(exact_products.prepare(model), options, unpacked)
+        except NfkitError:
+            raise
+        except Exception:
+            # It fails on some models of int8 activations, whose products never saturate. Whatever else is wrong with a
+            # model fails again.
+            pass
     try:
-        return _open(exact_products.prepare(model), options)
-    except NfkitError:
-        raise
-    except Exception:
-        # It fails on some models of int8 activations, whose products never saturate. Whatever else is wrong with a
-        # model fails again.
-        return _open(model, make())
+        return _open(model, make(), unpacked)
+    except Exception as error:
+        if unpacked or isinstance(error, NfkitError) or "MatMulNBits" not in str(error):
+            raise
+        return _open(model, make(), unpacked=True)
 
 
-def _open(model: ir.Model, options: ort.SessionOptions) -> ort.InferenceSession:
+def _open(model: ir.Model, options: ort.SessionOptions, unpacked: bool) -> ort.InferenceSession:
+    left_out = {"disabled_optimizers": [packed_products.REWRITING]} if unpacked else {}
     providers = ["CPUExecutionProvider"]
     if not is_large(model):
-        return ort.InferenceSession(to_bytes(model), options, providers=providers)
+        return ort.InferenceSession(to_bytes(model), options, providers=providers, **left_out)
     with tempfile.TemporaryDirectory() as folder:  # the session has read all of it by the time it exists
-        return ort.InferenceSession(save(model, Path(folder, "model.onnx")), options, providers=providers)
+        path = save(model, Path(folder, "model.onnx"))
+        return ort.InferenceSession(path, options, providers=providers, **left_out)
 
 
 def accuracy(runner: Runner, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
