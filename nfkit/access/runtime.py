@@ -66,7 +66,8 @@ class Runner:
                 f"ONNX Runtime {ort.__version__} computes zeros for this model's float16 products at level 'extended': "
                 "use --optimization all, which a device runs, or basic"
             )
-        broken = level in ("extended", "all") and packed_products.are_broken(model)
+        packs = level in ("extended", "all") and isinstance(model, ir.Model)
+        broken = packs and packed_products.are_broken(model)
         try:
             self._session = _session(model, partial(_options, level, threads or cores()), exact, broken)
         except NfkitError:
