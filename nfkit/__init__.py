@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from nfkit.workflows.canaries import make_canary as make_canary
     from nfkit.workflows.evaluation import evaluate as evaluate
     from nfkit.workflows.fault_maps import describe_maps as describe_maps
+    from nfkit.workflows.fault_maps import measured_curve as measured_curve
     from nfkit.workflows.page import page as page
     from nfkit.workflows.planning import plan as plan
     from nfkit.workflows.protection import protect as protect
@@ -85,6 +86,7 @@ _HOMES = {
     # measuring
     "evaluate": "nfkit.workflows.evaluation:evaluate",
     "describe_maps": "nfkit.workflows.fault_maps:describe_maps",
+    "measured_curve": "nfkit.workflows.fault_maps:measured_curve",
     "score": "nfkit.workflows.scoring:score",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
     "campaign": "nfkit.workflows.campaigning:campaign",

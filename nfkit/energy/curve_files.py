@@ -96,6 +96,19 @@ def parse_curve(text: str, name: str) -> Curve:
     )
 
 
+def format_curve(curve: Curve) -> str:
+    """The text of a curve's file, as `parse_curve` reads it."""
+    notes = {
+        "name": curve.name, "source": curve.source, "licence": curve.licence, "error": curve.error,
+        "rate": curve.meaning, "flips_per_error": curve.flips_per_error, "picojoules_per_access": curve.picojoules,
+        "word_bits": curve.word_bits,
+    }  # fmt: skip
+    lines = [f"# {key}: {value}" for key, value in notes.items() if value not in ("", None)]
+    rows = [(point.volts, point.rate, point.energy) for point in curve.points]
+    lines += [",".join(_COLUMNS), *(",".join("" if n is None else repr(n) for n in row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
 def _read_row(name: str, number: int, line: str) -> CurvePoint:
     cells = [cell.strip() for cell in next(csv.reader([line]))]
     try:

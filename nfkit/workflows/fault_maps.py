@@ -6,7 +6,9 @@ import math
 import os
 from pathlib import Path
 
-from nfkit.errors import OptionError
+from nfkit.energy import Curve
+from nfkit.energy.voltage import CurvePoint
+from nfkit.errors import DataError, OptionError
 from nfkit.faults.layouts.clustered import Clustered, fit_shape
 from nfkit.faults.maps import MeasuredChip, read_measured_chip
 from nfkit.reports.maps import Maps, MapStep
@@ -36,6 +38,50 @@ def describe_maps(folder: str | os.PathLike[str], *, block: int = Clustered.bloc
         folder=os.fspath(folder), digest=chip.digest, rows=chip.rows, columns=chip.columns, block=block, steps=steps,
         layout=layout, versions=versions(),
     )  # fmt: skip
+
+
+def measured_curve(folder: str | os.PathLike[str], vmin: float | None = None) -> Curve:
+    """The voltage curve of measured fault maps: their own rates, at energies that go with the square of the voltage.
+
+        nfkit.evaluate("model.onnx", vdd=0.9, curve=nfkit.measured_curve("measured/", vmin=0.6))
+
+    Args:
+        folder: Where the maps are, in a format of `nfkit.faults.maps.FORMATS`.
+        vmin: The lowest voltage without errors, in V; by default the lowest at which no cell failed.
+
+    Raises:
+        DataError: When the folder holds no maps, or damaged ones, or none that has errors below Vmin.
+        OptionError: When Vmin is not known, or cells fail there.
+    """
+    chip = read_measured_chip(Path(folder).expanduser())
+    failing = [(step.volts, chip.rate_at(step.volts)) for step in chip.steps if chip.rate_at(step.volts) > 0]
+    if not failing:
+        raise DataError(f"{folder}: no cell failed at any voltage, so there is no curve")
+    highest, lowest = failing[0][0], failing[-1][0]
+    clean = [step.volts for step in chip.steps if step.volts > highest]
+    if vmin is None and not clean:
+        raise OptionError(
+            f"{folder}: cells fail at every voltage that was measured, up to {highest:g} V, so Vmin is not known: give "
+            "--vmin, the lowest voltage without errors, in V"
+        )
+    known = clean[-1] if vmin is None else vmin
+    if not (math.isfinite(known) and known > highest):
+        raise OptionError(
+            f"--vmin {known:g}: cells fail at {highest:g} V, so the lowest voltage without errors is higher"
+        )
+    points, least = list[CurvePoint](), 1.0
+    for volts, rate in reversed(failing):
+        if rate < least:  # where no more cells failed than at a higher voltage, the lower one costs less
+            points.append(CurvePoint(volts / known, rate, (volts / known) ** 2))
+            least = rate
+    return Curve(
+        name=f"measured-{chip.digest}",
+        points=(*points, CurvePoint(1.0, 0.0, 1.0)),
+        source=f"fault maps of {chip.rows} rows of {chip.columns} cells, {lowest:g} to {highest:g} V, Vmin {known:g} V",
+        error="rates are counts of one memory; energy is taken to go with the square of the voltage",
+        meaning="cells that are stuck, as measured",
+        flips_per_error=0.5,
+    )
 
 
 def _step(chip: MeasuredChip, volts: float, block: int) -> MapStep:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from nfkit.access.runtime import Level
 from nfkit.data import Dataset
-from nfkit.energy import Curve, count
+from nfkit.energy import CURVES, Curve, count
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import BitErrors, Layout
 from nfkit.graph.input.spec import InputSpec
@@ -180,6 +180,11 @@ def plan_on_halves(
     doubts = [doubt.sentence for doubt in near_perfect(choosing.bench.data.name, choosing.bench.clean_base)]
     if gap := count(choosing.bench.base).gap:
         doubts.append(gap)
+    if str(layout).startswith("measured:") and curve.name in CURVES:
+        doubts.append(
+            f"voltages and energies are those of the curve {curve.name}, not of the measured maps: "
+            "nfkit maps FOLDER -o CURVE.csv writes theirs, for --curve"
+        )
     search = PlanSearch(graph, errors, curve, choosing, confirming, max_loss, display, confidence, known)
     options = search.all_of(means)
     if means.per_site:

@@ -455,6 +455,12 @@ def test_a_plan_ends_where_the_measured_cells_end(tiny, tmp_path):
     known = read_measured_chip(tmp_path).order.size / (64 * 32)
     rates = [rung.strength.rate for rung in ladder(Scale(BitErrors(0.0), 0.5, load_curve("stutz-2021")), lambda _: 1.0)]
     assert on(record, "bare").ber == max(rate for rate in rates if rate <= known) < max(rates)
+    assert "not of the measured maps" in record.warnings[-1]
+    own = nfkit.plan(
+        tiny.base, tiny.data, 1.0, chip=1, layout=f"measured:{tmp_path}", curve=nfkit.measured_curve(tmp_path, 1.0)
+    )
+    assert not any("not of the measured maps" in said for said in own.warnings)
+    assert own.curve.name == f"measured-{read_measured_chip(tmp_path).digest}"
 
 
 def test_a_plan_says_what_its_energy_leaves_out(parse, tiny):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nfkit
+from nfkit.energy.curve_files import format_curve, parse_curve
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import parse_layout
 from nfkit.faults.layouts.clustered import fit_shape
@@ -190,3 +191,30 @@ def test_maps_without_blocks_or_crowds_say_so(tmp_path):
         nfkit.describe_maps(tmp_path, block=0)
     with pytest.raises(DataError, match="is no folder of fault maps"):
         nfkit.describe_maps(tmp_path / "none")
+
+
+def test_measured_maps_give_a_voltage_curve(tmp_path):
+    """The rates are the maps' own, a step without more errors is dropped, and energy goes with the square of V."""
+    few, more = np.zeros((8, 16), int), np.zeros((8, 16), int)
+    few[2, :2], more[2, :6] = 1, 2
+    write_stuck_at(tmp_path, {0.7: np.zeros((8, 16), int), 0.6: few, 0.55: few, 0.5: np.maximum(few, more)})
+    curve = nfkit.measured_curve(tmp_path)
+    assert [(point.volts, point.rate) for point in curve.points] == [
+        (0.5 / 0.7, 6 / 128), (0.55 / 0.7, 2 / 128), (1.0, 0.0),
+    ]  # fmt: skip
+    at = curve.at_volts(0.55 / 0.7)
+    assert (at.rate, at.energy) == (pytest.approx(2 / 128), pytest.approx((0.55 / 0.7) ** 2))
+    assert curve.flips_per_error == 0.5  # cells are stuck
+    assert parse_curve(format_curve(curve), "again") == curve
+    assert nfkit.measured_curve(tmp_path, 0.8).at_rate(6 / 128).volts == pytest.approx(0.5 / 0.8)
+    with pytest.raises(OptionError, match=r"--vmin 0\.6: cells fail at 0\.6 V"):
+        nfkit.measured_curve(tmp_path, 0.6)
+
+
+def test_a_curve_needs_errors_and_a_vmin(tmp_path):
+    write_stuck_at(tmp_path, {0.6: np.zeros((4, 4), int)})
+    with pytest.raises(DataError, match="no cell failed at any voltage"):
+        nfkit.measured_curve(tmp_path)
+    write_stuck_at(tmp_path, {0.6: np.eye(4, dtype=int)})
+    with pytest.raises(OptionError, match=r"up to 0\.6 V, so Vmin is not known: give --vmin"):
+        nfkit.measured_curve(tmp_path)
