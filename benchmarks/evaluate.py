@@ -1,16 +1,20 @@
 """K chips x images by `nfkit.measure.evaluation` against K plain ONNX Runtime runs, and against torch.
 
-python benchmarks/evaluate.py [--model FILE] [--images 1000] [--chips 10] [--quick] [--json FILE]
+python benchmarks/evaluate.py [--model FILE] [--images 1000] [--chips 10] [--repeats 5] [--torch] [--quick]
+                              [--json FILE]
 
 A plain run opens a session from the same int8 file's bytes with default options, one after another on all cores
 (`plain`) or one thread a run and a run a core, as nfkit does (`parallel`). nfkit also draws the chips and runs the
-clean model once more, so K chips are K + 1 runs; both ratios are of the time for K. Torch runs K float32 passes of the
-fake-quantised graph.
+clean model, so K chips are K + 1 runs. Ratios without a note are of the time for K plain runs; those of `as many runs`
+are of the same number of runs, K + 1. Each is the median over turns of the ratio in that turn. With `--torch`, K
+float32 passes of the fake-quantised graph in torch as well.
 """
 
 from __future__ import annotations
 
+import statistics
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -35,11 +39,13 @@ def main() -> None:
     parser.add_argument("--model", help="a quantised ONNX model with 10 classes; a random ResNet18 by default")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--chips", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--torch", action="store_true", help="measure torch as well, which takes several times as long")
     options = parser.parse_args()
     model = (
         load(options.model) if options.model else bases.build("resnet18", (3, 8, 8) if options.quick else (3, 32, 32))
     )
-    images, chips, repeats = (16, 2, 1) if options.quick else (options.images, options.chips, 3)
+    images, chips, repeats = (16, 2, 1) if options.quick else (options.images, options.chips, options.repeats)
     spec = find_input(model)
     spec = spec if spec.low is not None else find_input(model, value_range=(-1.0, 1.0))
     channels, height, width = spec.image_shape
@@ -65,17 +71,19 @@ def main() -> None:
                 for part in parts:
                     frozen(torch.from_numpy(part.astype(np.float32)))
 
-    times = speed.medians(
-        {
-            "nfkit": lambda: evaluate(model, data, spec, [BitErrors(0.01)], chips=EVALUATION_CHIPS[:chips]),
-            "plain": lambda: [session(0) for _ in range(chips)],
-            "parallel": parallel,
-            "torch": fake_quantised,
-        },
-        repeats,
-    )
-    row = {"chips": chips, "images": images, **{f"{key} s": value for key, value in times.items()}}
-    row |= {f"{key} / nfkit": times[key] / times["nfkit"] for key in ("plain", "parallel", "torch")}
+    work: dict[str, Any] = {
+        "nfkit": lambda: evaluate(model, data, spec, [BitErrors(0.01)], chips=EVALUATION_CHIPS[:chips]),
+        "plain": lambda: [session(0) for _ in range(chips)],
+        "parallel": parallel,
+    }
+    if options.torch:
+        work["torch"] = fake_quantised
+    times = speed.turns(work, repeats)
+    ratios = {name: speed.ratio(times[name], times["nfkit"]) for name in work if name != "nfkit"}
+    row = {"chips": chips, "images": images, "turns": repeats}
+    row |= {f"{name} s": statistics.median(values) for name, values in times.items()}
+    row |= {f"{name} / nfkit": value for name, value in ratios.items()}
+    row |= {f"{name} / nfkit, as many runs": ratios[name] * (chips + 1) / chips for name in ("plain", "parallel")}
     speed.report("evaluate", {"model": str(options.model or "resnet18, random weights")}, [row], options.json)
 
 

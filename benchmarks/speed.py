@@ -23,8 +23,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN, END = "<!-- speed -->", "<!-- end of speed -->"
 
 
-def medians(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each piece of work, after one warm-up; taken in turns, so that all meet the same machine."""
+def turns(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each piece of work, after one warm-up; taken in turns, so that all meet the same machine."""
     for run in work.values():
         run()
     times: dict[str, list[float]] = {name: [] for name in work}
@@ -33,7 +33,17 @@ def medians(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
+
+
+def medians(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each piece of work; see `turns`."""
+    return {name: statistics.median(values) for name, values in turns(work, repeats).items()}
+
+
+def ratio(one: list[float], other: list[float]) -> float:
+    """The median over turns of how many times as long one took as the other: what else runs then slows both."""
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:

@@ -1,14 +1,14 @@
 """Parts are worked off in any order, and give what a plain loop gives."""
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Lock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nfkit import parallel
-from nfkit.parallel import blocks, each, shares
+from nfkit.parallel import blocks, each, lanes_for, shares
 
 
 @pytest.fixture
@@ -64,3 +64,44 @@ def test_callers_share_one_pool():
     with ThreadPoolExecutor(8) as callers:
         found = callers.map(lambda start: each(lambda n: start + n, range(100)), range(50))
         assert list(found) == [list(range(start, start + 100)) for start in range(50)]
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_no_more_parts_at_once_than_asked_for():
+    running, most, lock = 0, 0, Lock()
+
+    def work(part):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        meeting.wait()
+        with lock:
+            running -= 1
+        return part
+
+    meeting = Barrier(2, timeout=60)
+    assert each(work, range(40), 2) == list(range(40))
+    assert most == 2
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_after_an_error_nothing_is_begun():
+    begun = []
+
+    def work(part):
+        begun.append(part)
+        meeting.wait()  # both are at work, and both fail
+        raise ZeroDivisionError
+
+    meeting = Barrier(2, timeout=60)
+    with pytest.raises(ZeroDivisionError):
+        each(work, range(100), 2)
+    assert len(begun) == 2
+
+
+@given(st.integers(0, 100), st.integers(1, 64))
+def test_lanes_share_threads_evenly_and_have_enough_to_do(batches, threads):
+    lanes = lanes_for(batches, threads)
+    assert threads % lanes == 0
+    assert lanes == 1 or batches >= 2 * lanes

@@ -23,7 +23,7 @@ from nfkit.errors import ModelError, NfkitError, OptionError, UnsupportedError
 from nfkit.graph.memory.foreign import vendor_operators
 from nfkit.graph.operators.vendors import explain
 from nfkit.model import is_large, save, to_bytes
-from nfkit.parallel import cores
+from nfkit.parallel import cores, each, lanes_for
 
 Level = Literal["none", "basic", "extended", "all"]
 
@@ -33,6 +33,9 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+
+BATCH = 128
+"""Samples of a batch, where the model leaves that free."""
 
 _FATAL_ONLY = 4  # ORT's warnings go to stderr and speak to its own developers
 
@@ -46,6 +49,7 @@ class Runner:
         threads: Threads of one run; all cores by default.
         exact: Whether products of codes shall be those of a device on processors, too, where ONNX Runtime's own
             saturate (x86 without VNNI); it is so from level `extended` on. False is what a plain session computes.
+        samples: How many samples a run will be given, where that is known: many batches are run side by side.
 
     Raises:
         ModelError: When ONNX Runtime refuses the model.
@@ -58,6 +62,7 @@ class Runner:
         level: Level = "all",
         threads: int | None = None,
         exact: bool = True,
+        samples: int = 0,
     ) -> None:
         if level not in get_args(Level):
             raise OptionError(f"unknown optimisation level {level!r}: choose one of {', '.join(get_args(Level))}")
@@ -68,8 +73,10 @@ class Runner:
             )
         packs = level in ("extended", "all") and isinstance(model, ir.Model)
         broken = packs and packed_products.are_broken(model)
+        threads = threads or cores()
+        self._lanes = lanes_for(-(-samples // batch_of(model)), threads)
         try:
-            self._session = _session(model, partial(_options, level, threads or cores()), exact, broken)
+            self._session = _session(model, partial(_options, level, threads // self._lanes), exact, broken)
         except NfkitError:
             raise
         except Exception as error:
@@ -80,7 +87,9 @@ class Runner:
         self._input = _only_input(self._session)
 
     @classmethod
-    def of_bytes(cls, content: bytes, *, level: Level, threads: int | None = None, exact: bool = False) -> Runner:
+    def of_bytes(
+        cls, content: bytes, *, level: Level, threads: int | None = None, exact: bool = False, lanes: int = 1
+    ) -> Runner:
         """A serialised model as it is, ready to run.
 
         Args:
@@ -88,14 +97,16 @@ class Runner:
             level: Optimisation level.
             threads: Threads of one run; all cores by default.
             exact: Whether products of codes are asked to be exact.
+            lanes: Batches of a run that are side by side and share the threads; they divide them evenly.
 
         Raises:
             ModelError: When ONNX Runtime refuses the model.
         """
-        options = _options(level, threads or cores())
+        options = _options(level, (threads or cores()) // lanes)
         if exact:
             options.add_session_config_entry(exact_products.OPTION, "1")
         runner = cls.__new__(cls)
+        runner._lanes = lanes
         try:
             runner._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:
@@ -115,7 +126,7 @@ class Runner:
         return [output.name for output in self._session.get_outputs()]
 
     def __call__(
-        self, x: npt.NDArray[Any], *, batch: int = 128, extra: Mapping[str, npt.NDArray[Any]] | None = None
+        self, x: npt.NDArray[Any], *, batch: int = BATCH, extra: Mapping[str, npt.NDArray[Any]] | None = None
     ) -> npt.NDArray[Any]:
         """The model's first output for every sample.
 
@@ -129,7 +140,7 @@ class Runner:
         """
         return self._run(x, None, batch, extra or {})[0]
 
-    def named(self, x: npt.NDArray[Any], names: Sequence[str], *, batch: int = 128) -> dict[str, npt.NDArray[Any]]:
+    def named(self, x: npt.NDArray[Any], names: Sequence[str], *, batch: int = BATCH) -> dict[str, npt.NDArray[Any]]:
         """Outputs of given names for every sample.
 
         Args:
@@ -142,7 +153,7 @@ class Runner:
         """
         return dict(zip(names, self._run(x, list(names), batch, {}), strict=True))
 
-    def resume(self, values: Mapping[str, npt.NDArray[Any]], *, batch: int = 128) -> npt.NDArray[Any]:
+    def resume(self, values: Mapping[str, npt.NDArray[Any]], *, batch: int = BATCH) -> npt.NDArray[Any]:
         """The first output for every sample of a model that takes several values of each.
 
         Args:
@@ -160,8 +171,8 @@ class Runner:
     ) -> list[npt.NDArray[Any]]:  # fmt: skip
         step = self.fixed_batch or batch
         given = x if isinstance(x, Mapping) else {self._input.name: x}
-        outputs: list[list[npt.NDArray[Any]]] = []
-        for start in range(0, len(next(iter(given.values()))), step):
+
+        def run(start: int) -> list[npt.NDArray[Any]]:
             parts = {name: value[start : start + step] for name, value in given.items()}
             used = len(next(iter(parts.values())))
             if self.fixed_batch and used < step:
@@ -170,7 +181,10 @@ class Runner:
                 results = self._session.run(names, {**parts, **extra})
             except Exception as error:
                 raise ModelError(f"ONNX Runtime {ort.__version__} fails on the data: {_sentence(error)}") from error
-            outputs.append([result[:used] for result in results[: None if names else 1]])
+            return [result[:used] for result in results[: None if names else 1]]
+
+        starts = range(0, len(next(iter(given.values()))), step)
+        outputs = each(run, starts, self._lanes)
         return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
     def outputs(self, x: npt.NDArray[Any]) -> dict[str, Any]:
@@ -207,6 +221,13 @@ class Runner:
                 "score a class as the first output, [N, classes]"
             )
         return int(scores[0].size)
+
+
+def batch_of(model: ir.Model) -> int:
+    """Samples of each batch that a model is run on."""
+    shape = model.graph.inputs[0].shape if isinstance(model, ir.Model) and model.graph.inputs else None
+    fixed = shape[0] if shape is not None and len(shape) else None
+    return fixed if isinstance(fixed, int) and fixed > 0 else BATCH
 
 
 def _only_input(session: ort.InferenceSession) -> Any:

@@ -16,11 +16,12 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.access import exact_products, float16_products
-from nfkit.access.runtime import Level, Runner
+from nfkit.access.runtime import Level, Runner, batch_of
 from nfkit.errors import ModelError
 from nfkit.graph.injection.inject import with_codes
 from nfkit.graph.memory.storage import find_stored
 from nfkit.model import is_large, to_bytes
+from nfkit.parallel import cores, lanes_for
 
 Codes = Mapping[str, npt.NDArray[Any]]
 
@@ -45,25 +46,33 @@ class Swapper:
         """Whether codes are written into the serialised model; else it is made anew each time."""
         return bool(self._places)
 
-    def open(self, codes: Codes, *, threads: int | None = None) -> Runner:
+    def open(self, codes: Codes, *, threads: int | None = None, samples: int = 0) -> Runner:
         """The model with other codes, ready to run; the same as of `nfkit.graph.injection.inject.with_codes`.
 
         Args:
             codes: Codes of all tensors that were named, of their types and shapes.
             threads: Threads of one run; all cores by default.
+            samples: How many samples a run will be given, where that is known: many batches are run side by side.
 
         Raises:
             ModelError: When ONNX Runtime refuses the model.
         """
         if not self._places:
-            return Runner(with_codes(self._model, codes), level=self._level, threads=threads)
-        return Runner.of_bytes(self._fill(codes), level=self._level, threads=threads, exact=self._exact)
+            return Runner(with_codes(self._model, codes), level=self._level, threads=threads, samples=samples)
+        threads = threads or cores()
+        lanes = lanes_for(-(-samples // batch_of(self._model)), threads)
+        return Runner.of_bytes(
+            self._fill(codes), level=self._level, threads=threads, exact=self._exact, lanes=lanes
+        )  # fmt: skip
 
     def _fill(self, codes: Codes) -> bytes:
-        content = bytearray(self._content)
-        for name, place in self._places.items():
-            content[place] = _bytes(codes[name])
-        return bytes(content)
+        """The serialised model, put together of what stays the same and of codes: each byte is copied once."""
+        parts: list[memoryview] = []
+        content, reached = memoryview(self._content), 0
+        for name, place in self._places.items():  # in the order of the file
+            parts += content[reached : place.start], _bytes(codes[name])
+            reached = place.stop
+        return b"".join([*parts, content[reached:]])
 
     def _find_places(self) -> None:
         """Looks for each tensor by a content that is nowhere else, and proves it on the model's own codes."""
@@ -80,15 +89,15 @@ class Swapper:
         found = {name: place for name, place in places.items() if place is not None}
         if len(found) < len(places):
             return
-        self._places = found
-        if self._fill(stored) != self._serialise(stored) or not self._opens(stored):
+        self._places = dict(sorted(found.items(), key=lambda entry: entry[1].start))
+        if self._fill(stored) != self._serialise(stored) or (self._exact and not self._opens(stored)):
             self._places = {}
 
     def _serialise(self, codes: Codes) -> bytes:
         model = with_codes(self._model, codes)
         return to_bytes(exact_products.prepare(model) if self._exact else model)
 
-    def _place(self, mark: bytes) -> slice | None:
+    def _place(self, mark: memoryview) -> slice | None:
         first = self._content.find(mark)
         if first < 0 or self._content.find(mark, first + 1) >= 0:
             return None
@@ -103,5 +112,6 @@ class Swapper:
         return True
 
 
-def _bytes(array: npt.NDArray[Any]) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+def _bytes(array: npt.NDArray[Any]) -> memoryview:
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).data

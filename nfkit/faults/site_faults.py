@@ -122,7 +122,10 @@ class SiteFaults:
 
     def faulty_cells(self) -> int:
         """Number of cells that err in at least one direction, those of check bits included."""
-        cells = np.sort(np.concatenate([self.setting, self.clearing]))  # several times as fast as np.unique
+        cells = np.concatenate([self.setting, self.clearing])
+        if len(cells) and cells.max() < 2**32:  # half the bytes take half the time
+            cells = cells.astype(np.uint32)
+        cells.sort()  # several times as fast as np.unique
         own = int(np.count_nonzero(np.diff(cells))) + bool(len(cells))
         return own + (self.check.faulty_cells() if self.check else 0)
 

@@ -115,15 +115,16 @@ class Bench:
         self._swapper = Swapper(self.base, list(self._stored), level=level)
         self._whole = Swapper(model, [*self._stored, *self._stored_more], level=level) if self.fused else self._swapper
         self._x = spec.encode(data.x)
-        runner = Runner(self.base, level=level)
+        samples = len(data)
+        runner = Runner(self.base, level=level, samples=samples)
         data.check_labels(refuse_reconstruction(runner, self._x, data))
         self.clean_base = self._correct(runner)
-        self.clean_protected = self._correct(Runner(model, level=level)) if self.fused else None
+        self.clean_protected = self._correct(Runner(model, level=level, samples=samples)) if self.fused else None
         evidence = evidence_of(prefix) if prefix is not None else None
         self.alone: Correct | None = None
         self.early: EarlyShare | None = None
         if evidence is not None:
-            looking = Runner(evidence, level=level)
+            looking = Runner(evidence, level=level, samples=samples)
             self.alone = self._correct(looking)
             self.early = early_share(model, looking(self._x))
 
@@ -164,30 +165,31 @@ class Bench:
         """
         if not settings:
             return
-        # One chip a core beats many cores a chip: small models do not fill several.
-        workers = min(cores(), len(settings))
-        threads = max(1, cores() // workers)
         protected = protected and self.fused
 
-        def measure(setting: Setting) -> Row:
+        def measure(setting: Setting, threads: int) -> Row:
             before = (known or {}).get((setting[0].rate, setting[1]))
             return self._row(setting, before, threads, protected)
 
-        with ThreadPoolExecutor(workers) as pool:
-            yield from pool.map(measure, settings)
+        # One chip a core beats many cores a chip: small models do not fill several. What is left share them.
+        left = len(settings) % cores()
+        threads = [1] * (len(settings) - left) + [max(1, cores() // max(1, left))] * left
+        with ThreadPoolExecutor(min(cores(), len(settings))) as pool:
+            yield from pool.map(measure, settings, threads)
 
     def _row(self, setting: Setting, known: Row | None, threads: int, protected: bool) -> Row:
         errors, seed = setting
         chip = Chip(seed, self.layout)
         read, cells, bits = read_codes(chip, errors, self.sites, self._stored)
         if known is None:
-            correct = self._correct(self._swapper.open(read, threads=threads))
+            correct = self._correct(self._swapper.open(read, threads=threads, samples=len(self.data)))
             known = Row(errors.rate, seed, cells, bits, float(correct.mean()), base_correct=pack(correct))
         row = Row(errors.rate, seed, cells, bits, known.base, base_correct=known.base_correct)
         if not protected:
             return row
         read_more, _, _ = read_codes(chip, errors, self._more, self._stored_more)
-        correct = self._correct(self._whole.open({**read, **read_more}, threads=threads))
+        whole = self._whole.open({**read, **read_more}, threads=threads, samples=len(self.data))
+        correct = self._correct(whole)
         return Row(
             row.ber, seed, cells, bits, row.base, float(correct.mean()), row.base_correct, pack(correct)
         )  # fmt: skip

@@ -46,7 +46,7 @@ def faulty_scores(
         ModelError: When the base stores no weights as integers, or ONNX Runtime fails.
     """
     if not errors.rate:
-        return form.log_scores(Runner(base, level=level)(x))[None]
+        return form.log_scores(Runner(base, level=level, samples=len(x))(x))[None]
     sites = fault_sites(base)
     stored = {site.name: codes(base, site) for site in sites}
     workers = min(cores(), len(chips))

@@ -42,7 +42,7 @@ def targets_of(graph: ir.Model, source: str, spec: InputSpec, plan: CampaignPlan
     if found.y is not None:
         return found
     base = split(graph)[1] if is_fused(graph) else graph
-    runner = Runner(base, level=plan.level)  # type: ignore[arg-type]
+    runner = Runner(base, level=plan.level, samples=len(found))  # type: ignore[arg-type]
     outputs = runner.named(spec.encode(found.x), runner.output_names)
     single = len(runner.output_names) == 1
     return replace(found, y=outputs[runner.output_names[0]] if single else outputs)  # type: ignore[arg-type]

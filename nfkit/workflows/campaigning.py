@@ -200,7 +200,7 @@ def _add(
     name = f"{entry.label} on {source}" if runs is graph else f"{entry.label} on {source} with {remedy.name}"
     if name not in made.kit.subjects:
         form = spec if runs is graph else inputs.find_spec(runs)
-        runner = Runner(runs, level=made.kit.level)
+        runner = Runner(runs, level=made.kit.level, samples=len(data))
         if isinstance(data, Targets):
             subject = judged(Subject(runs, data, form, np.zeros(0), plan.metric), runner, name)
             made.kit.subjects[name], clean, labels = subject, subject.clean, "targets"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nfkit import parallel
 from nfkit.access.runtime import Runner, accuracy
 from nfkit.errors import ModelError, OptionError, UnsupportedError
 from nfkit.faults import BitErrors, Chip
@@ -205,3 +206,17 @@ def test_model_without_inputs_is_refused(parse):
     model = parse('<ir_version: 8, opset_import: ["" : 18]> g () => (float[1] y) <float[1] w = {1}> { y = Relu (w) }')
     with pytest.raises(ModelError, match="takes no input, so there is nothing to run it on"):
         Runner(model)
+
+
+@pytest.mark.parametrize("size", ["N", "1", "7"])
+@pytest.mark.parametrize("level", ["none", "basic", "extended", "all"])
+def test_batches_side_by_side_give_the_bits_of_one_after_another(blocks, size, level, monkeypatch):
+    monkeypatch.setattr(parallel, "_pinned", 4)
+    parallel._pool.cache_clear()
+    x = np.random.default_rng(2).normal(size=(1100, 2, 4, 4)).astype(np.float32)
+    model = blocks(size)
+    expected = Runner(model, level=level, threads=1)(x)
+    found = Runner(model, level=level, samples=len(x))(x)
+    parallel._pool.cache_clear()
+    assert len(np.unique(expected, axis=0)) > 100
+    np.testing.assert_array_equal(found, expected)

@@ -39,7 +39,12 @@ def test_it_answers_as_a_model_made_anew_on_the_zoo(zoo):
     swapper = Swapper(zoo.model, names)
     assert swapper.in_place
     other = flipped(zoo.model, 3)
-    np.testing.assert_array_equal(swapper.open(other)(x), Runner(with_codes(zoo.model, other))(x))
+    expected = Runner(with_codes(zoo.model, other))(x)
+    np.testing.assert_array_equal(swapper.open(other)(x), expected)
+    many = np.concatenate([x] * 30)  # batches enough to be side by side
+    np.testing.assert_array_equal(
+        swapper.open(other, threads=2, samples=len(many))(many), np.concatenate([expected] * 30)
+    )
 
 
 def test_codes_that_cannot_be_told_apart_make_a_new_model(parse):

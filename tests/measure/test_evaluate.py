@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from nfkit import parallel
 from nfkit.access.runtime import Runner, accuracy
 from nfkit.data import Dataset
 from nfkit.errors import DataError, OptionError, UnsupportedError
@@ -275,3 +276,18 @@ def test_a_fused_file_is_split_once(zoo, fused, monkeypatch):
     monkeypatch.setattr(bench, "split", lambda model: calls.append(model) or split(model))
     evaluate(fused, zoo.test.take(2), zoo.spec, RATES[2:], chips=CHIPS)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_rows_are_those_of_one_core_however_many_there_are(zoo, fused, number, monkeypatch):
+    """Of five chips some are left over by two, three and four cores, and share them; images fill several batches."""
+    pixels = np.concatenate([zoo.test.x] * 6)
+    data, chips = Dataset("again", pixels, np.concatenate([zoo.test.y] * 6)), range(50_000, 50_005)
+    monkeypatch.setattr(parallel, "_pinned", 1)
+    expected = evaluate(fused, data, zoo.spec, RATES[1:2], chips=chips)
+    monkeypatch.setattr(parallel, "_pinned", number)
+    parallel._pool.cache_clear()
+    found = evaluate(fused, data, zoo.spec, RATES[1:2], chips=chips)
+    parallel._pool.cache_clear()
+    assert found.rows == expected.rows
+    assert (found.clean_base, found.clean_protected) == (expected.clean_base, expected.clean_protected)
