@@ -54,7 +54,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Answered(Measurement):
+class ClassMeasurement(Measurement):
     """The classes that a model gave.
 
     Attributes:
@@ -69,7 +69,7 @@ class Answered(Measurement):
 
 
 @dataclass(frozen=True)
-class Scored(Measurement):
+class MetricMeasurement(Measurement):
     """What a metric made of a model's outputs.
 
     Attributes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,9 +13,8 @@ from nfkit.campaigns.plan import Figure
 from nfkit.campaigns.stopping import MISS, Look, StopRule
 from nfkit.campaigns.store import MeasurementStore
 from nfkit.campaigns.tables import METRIC, SCORES
-from nfkit.measure.statistics import Tally, chip_spread, value_spread, whole_spread
+from nfkit.measure.statistics import Tally, chip_spread, metric_spread
 from nfkit.reports.campaign import Campaign, Cell, CellResult
-from nfkit.reports.figures import Spread
 
 
 def tally_chips(
@@ -132,15 +130,7 @@ def _scored(
     if not chips:
         return result
     return msgspec.structs.replace(
-        result, value=_spread(store.samples(key, seeds)), change=_spread(v - own for v in store.samples(key, seeds)),
+        result, value=metric_spread(store.samples(key, seeds)),
+        change=metric_spread(v - own for v in store.samples(key, seeds)),
         faulty_cells=sum(counts["faulty_cells"]) / chips, flipped_bits=sum(counts["flipped_bits"]) / chips,
     )  # fmt: skip
-
-
-def _spread(values: Iterable[npt.NDArray[Any]]) -> Spread:
-    """Over chips and samples; over chips alone where there is one value for all samples."""
-    rows = iter(values)
-    first = next(rows)
-    if first.size == 1:
-        return whole_spread([float(row[0]) for row in itertools.chain([first], rows)])
-    return value_spread(itertools.chain([first], rows))

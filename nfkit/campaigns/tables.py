@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nfkit.campaigns.kit import Answered, Measurement, Scored
+from nfkit.campaigns.kit import ClassMeasurement, Measurement, MetricMeasurement
 from nfkit.reports.figures import pack, unpack
 
 SCHEMA = 2
@@ -109,9 +109,9 @@ def row_of(made: Measurement, clean: npt.NDArray[Any], run: int) -> tuple[Any, .
         run: Number of the run that made it.
     """
     shared = (made.faulty_cells, made.flipped_bits, made.seconds, run)
-    if isinstance(made, Scored):
+    if isinstance(made, MetricMeasurement):
         return (made.cell, made.chip, float(np.frombuffer(made.values).mean()), *shared, made.values)
-    assert isinstance(made, Answered)
+    assert isinstance(made, ClassMeasurement)
     images = len(clean)
     correct, changed = unpack(made.correct, images), unpack(made.changed, images)
     return (

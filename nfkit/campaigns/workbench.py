@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nfkit.access.runtime import Level
 from nfkit.access.shortcut import Shortcut
 from nfkit.access.swapping import Swapper
-from nfkit.campaigns.kit import Answered, Job, Kit, Measurement, Scored, Subject, Task
+from nfkit.campaigns.kit import ClassMeasurement, Job, Kit, Measurement, MetricMeasurement, Subject, Task
 from nfkit.data import Dataset
 from nfkit.data.function import load_callable
 from nfkit.data.targets import Targets
@@ -61,7 +61,7 @@ class Workbench:
             runner = ready.swapper.open(read, threads=self.threads)
             values = ready.judge.values(ready.judge.outputs(runner), f"{job.subject} on chip {task.chip}")
             content = values.astype("<f8").tobytes()
-            return Scored(task.cell, task.chip, cells, bits, time.perf_counter() - begun, content)
+            return MetricMeasurement(task.cell, task.chip, cells, bits, time.perf_counter() - begun, content)
         assert isinstance(subject.data, Dataset)
         shortcut = self._shortcut(job, ready, read)
         if shortcut is None:
@@ -71,7 +71,7 @@ class Workbench:
         answers = Answers.of(scores, subject.data.y)
         found = pack(answers.correct), pack(answers.changed(subject.clean))
         top = None if answers.top is None else pack(answers.top)
-        return Answered(task.cell, task.chip, cells, bits, time.perf_counter() - begun, *found, top)
+        return ClassMeasurement(task.cell, task.chip, cells, bits, time.perf_counter() - begun, *found, top)
 
     def _unpack(self, name: str) -> _Ready:
         with self._lock:

@@ -18,6 +18,7 @@ measured in `benchmarks/coverage.py` and stated in docs/statistics.md.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -209,6 +210,19 @@ def whole_spread(values: Sequence[float]) -> Spread:
         return _describe(by_chip, None)
     reach = _quantile(len(by_chip) - 1, _LEVEL) * float(by_chip.std(ddof=1)) / math.sqrt(len(by_chip))
     return _describe(by_chip, (float(by_chip.mean()) - reach, float(by_chip.mean()) + reach))
+
+
+def metric_spread(values: Iterable[npt.NDArray[np.floating[Any]]]) -> Spread:
+    """What a metric gives: of both, chips and samples, or over chips alone where it has one value for all samples.
+
+    Args:
+        values: Chip by chip, [samples] or [1] each; one chip at least.
+    """
+    rows = iter(values)
+    first = next(rows)
+    if first.size == 1:
+        return whole_spread([float(row[0]) for row in itertools.chain([first], rows)])
+    return value_spread(itertools.chain([first], rows))
 
 
 def chip_spread(values: Sequence[float]) -> Spread:

@@ -26,13 +26,12 @@ from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.measure.bench import check_strengths, read_codes
 from nfkit.measure.judge import Judge, Metric, Values
-from nfkit.measure.statistics import value_spread, whole_spread
+from nfkit.measure.statistics import metric_spread
 from nfkit.model import ModelLike, describe, sha256
 from nfkit.parallel import cores
 from nfkit.plans.operating_points import Strength
 from nfkit.progress import Counter, OnProgress, silent
 from nfkit.reports.evaluation import Faults
-from nfkit.reports.figures import Spread
 from nfkit.reports.provenance import DataFacts, ModelFacts, versions
 from nfkit.reports.scoring import Scored, ScoredPoint
 from nfkit.workflows import inputs
@@ -97,10 +96,12 @@ def score(
     base = split(graph)[1] if fused else graph
     name = metric if isinstance(metric, str) else getattr(metric, "__qualname__", "metric")
     judge = Judge(name, load_callable(metric) if isinstance(metric, str) else metric, given, form)
-    clean = judge.outputs(Runner(base, level=level))
+    clean = judge.outputs(Runner(base, level=level, samples=len(given)))
     judge.compare_with(clean)
     clean_base = judge.values(clean, "the base without errors")
-    clean_protected = judge.values(judge.outputs(Runner(graph, level=level)), "the model") if fused else None
+    clean_protected = None
+    if fused:
+        clean_protected = judge.values(judge.outputs(Runner(graph, level=level, samples=len(given))), "the model")
     sites = fault_sites(base)
     stored = {site.name: codes(base, site) for site in sites}
     bare = Swapper(base, list(stored), level=level)
@@ -139,15 +140,11 @@ def _point(strength: Strength, rows: Sequence[tuple[Values, Values | None]], cle
     """What errors make of the figure at one rate, and what they change in it."""
     base = np.stack([values for values, _ in rows])
     protected = [values for _, values in rows if values is not None]
-    point = ScoredPoint(strength.rate, _spread(base), _spread(base - clean), voltage=strength.voltage)
+    point = ScoredPoint(strength.rate, metric_spread(base), metric_spread(base - clean), voltage=strength.voltage)
     if not protected:
         return point
     whole = np.stack(protected)
-    return replace(point, protected=_spread(whole), protected_change=_spread(whole - clean))
-
-
-def _spread(values: Values) -> Spread:
-    return value_spread(values) if values.shape[1] > 1 else whole_spread(values[:, 0].tolist())
+    return replace(point, protected=metric_spread(whole), protected_change=metric_spread(whole - clean))
 
 
 def _facts(errors: Any, layout: Layout) -> Faults:

@@ -7,7 +7,7 @@ import pytest
 
 import nfkit
 from nfkit.access.runtime import Runner
-from nfkit.campaigns.kit import Answered
+from nfkit.campaigns.kit import ClassMeasurement
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.model import save
 from nfkit.reports.figures import pack
@@ -72,6 +72,6 @@ def made():
             None if f is None else pack(np.array(f, np.bool_))
             for f in (correct, correct if changed is None else changed, top)
         ]
-        return Answered(cell, chip, cells, bits, seconds, *flags)
+        return ClassMeasurement(cell, chip, cells, bits, seconds, *flags)
 
     return build

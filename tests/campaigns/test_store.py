@@ -5,7 +5,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from nfkit.campaigns.kit import Answered, Scored, Task
+from nfkit.campaigns.kit import ClassMeasurement, MetricMeasurement, Task
 from nfkit.campaigns.sizing import sample_bytes, store_size
 from nfkit.campaigns.store import FILE, MeasurementStore
 from nfkit.campaigns.tables import Run
@@ -102,7 +102,7 @@ def test_the_size_of_a_store_is_known_before_it_is_there(tmp_path, images, count
         store.begin(PRINT, {"m on d": (images, some)}, {CELL.key: (CELL, "m on d")}, RUN)
         with store.transaction():
             for chip in range(50_000, 50_000 + count):
-                store.add(Answered(CELL.key, chip, 100, 50, 0.1, packed, packed, packed), 1)
+                store.add(ClassMeasurement(CELL.key, chip, 100, 50, 0.1, packed, packed, packed), 1)
     assert store_size(count, sample_bytes(images)) == pytest.approx((tmp_path / FILE).stat().st_size, rel=0.2)
 
 
@@ -118,7 +118,7 @@ def scored(tmp_path):
 
 def test_values_of_a_metric_come_back_as_they_were(scored):
     for chip in (8, 7):
-        scored.add(Scored(CELL.key, chip, 5, 3, 0.25, (VALUES * chip).astype("<f8").tobytes()), 1)
+        scored.add(MetricMeasurement(CELL.key, chip, 5, 3, 0.25, (VALUES * chip).astype("<f8").tobytes()), 1)
     assert scored.rows("SELECT chip, value, faulty_cells, flipped_bits FROM scores ORDER BY chip") == [
         (7, 5.25, 5, 3), (8, 6.0, 5, 3),
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def test_values_of_a_metric_come_back_as_they_were(scored):
     assert scored.subjects()["m on d"].tolist() == VALUES.tolist()
     assert (scored.images(), scored.done()) == ({"m on d": 3}, {Task(CELL.key, 7), Task(CELL.key, 8)})
     with pytest.raises(DataError, match="differs in value, sample_values"):
-        scored.add(Scored(CELL.key, 7, 5, 3, 0.25, VALUES.tobytes()), 1)
+        scored.add(MetricMeasurement(CELL.key, 7, 5, 3, 0.25, VALUES.tobytes()), 1)
 
 
 def test_answers_and_values_do_not_mix(scored, store):
