@@ -6,8 +6,9 @@ python benchmarks/evaluate.py [--model FILE] [--images 1000] [--chips 10] [--rep
 A plain run opens a session from the same int8 file's bytes with default options, one after another on all cores
 (`plain`) or one thread a run and a run a core, as nfkit does (`parallel`). nfkit also draws the chips and runs the
 clean model, so K chips are K + 1 runs. Ratios without a note are of the time for K plain runs; those of `as many runs`
-are of the same number of runs, K + 1. Each is the median over turns of the ratio in that turn. With `--torch`, K
-float32 passes of the fake-quantised graph in torch as well.
+are of the same number of runs, K + 1. Each is the median over turns of the ratio in that turn. Where others use the
+machine, seconds of its processors say more; not of `plain`, whose threads wait for each other actively. With `--torch`,
+K float32 passes of the fake-quantised graph in torch as well.
 """
 
 from __future__ import annotations
@@ -79,11 +80,13 @@ def main() -> None:
     if options.torch:
         work["torch"] = fake_quantised
     times = speed.turns(work, repeats)
-    ratios = {name: speed.ratio(times[name], times["nfkit"]) for name in work if name != "nfkit"}
-    row = {"chips": chips, "images": images, "turns": repeats}
-    row |= {f"{name} s": statistics.median(values) for name, values in times.items()}
-    row |= {f"{name} / nfkit": value for name, value in ratios.items()}
-    row |= {f"{name} / nfkit, as many runs": ratios[name] * (chips + 1) / chips for name in ("plain", "parallel")}
+    ours, share = times["nfkit"], (chips + 1) / chips
+    row: dict[str, Any] = {"chips": chips, "images": images, "turns": repeats}
+    row |= {f"{name} s": statistics.median(turn.wall for turn in taken) for name, taken in times.items()}
+    row |= {f"{name} CPU s": statistics.median(turn.cpu for turn in taken) for name, taken in times.items()}
+    row |= {f"{name} / nfkit": speed.ratio(times[name], ours) for name in work if name != "nfkit"}
+    row |= {f"{name} / nfkit, as many runs": share * speed.ratio(times[name], ours) for name in ("plain", "parallel")}
+    row["parallel / nfkit, as many runs, CPU"] = share * speed.ratio(times["parallel"], ours, "cpu")
     speed.report("evaluate", {"model": str(options.model or "resnet18, random weights")}, [row], options.json)
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nfkit.parallel import cores
 
@@ -23,27 +23,39 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN, END = "<!-- speed -->", "<!-- end of speed -->"
 
 
-def turns(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each piece of work, after one warm-up; taken in turns, so that all meet the same machine."""
+class Turn(NamedTuple):
+    """What a piece of work took.
+
+    Attributes:
+        wall: Seconds.
+        cpu: Seconds of processors, all threads of this process together.
+    """
+
+    wall: float
+    cpu: float
+
+
+def turns(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[Turn]]:
+    """What each piece of work took, after one warm-up; taken in turns, so that all meet the same machine."""
     for run in work.values():
         run()
-    times: dict[str, list[float]] = {name: [] for name in work}
+    times: dict[str, list[Turn]] = {name: [] for name in work}
     for _ in range(repeats):
         for name, run in work.items():
-            start = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(Turn(time.perf_counter() - wall, time.process_time() - cpu))
     return times
 
 
 def medians(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
     """Median seconds of each piece of work; see `turns`."""
-    return {name: statistics.median(values) for name, values in turns(work, repeats).items()}
+    return {name: statistics.median(t.wall for t in taken) for name, taken in turns(work, repeats).items()}
 
 
-def ratio(one: list[float], other: list[float]) -> float:
+def ratio(one: list[Turn], other: list[Turn], which: str = "wall") -> float:
     """The median over turns of how many times as long one took as the other: what else runs then slows both."""
-    return statistics.median(a / b for a, b in zip(one, other, strict=True))
+    return statistics.median(getattr(a, which) / getattr(b, which) for a, b in zip(one, other, strict=True))
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:

@@ -103,7 +103,7 @@ def init(
 def status(folder: Folder, json: options.Json = None, report: options.Report = None) -> None:
     """Show what the measurements in a folder come to, also while somebody measures there."""
     from nfkit.cli import console
-    from nfkit.workflows.campaigning import campaign_status
+    from nfkit.workflows.campaign_folders import campaign_status
 
     console.check_outputs(json, report=report)
     console.show(campaign_status(folder), json, report)
@@ -117,7 +117,7 @@ def merge(
 ) -> None:
     """Join the measurements of several folders in a new one; what contradicts each other is refused by name."""
     from nfkit.cli import console
-    from nfkit.workflows.campaigning import merge_campaigns
+    from nfkit.workflows.campaign_folders import merge_campaigns
 
     console.check_outputs(json)
     console.show(merge_campaigns(folders, output), json)
@@ -131,7 +131,7 @@ def export(
 ) -> None:
     """Write all measurements as a table, one row each; .parquet holds each sample's answers as well."""
     from nfkit.cli import console
-    from nfkit.workflows.campaigning import export_measurements
+    from nfkit.workflows.campaign_folders import export_measurements
 
     console.check_outputs(None, {"-o": output}, force=force)
     print(f"{output}: {export_measurements(folder, output):,} measurements")

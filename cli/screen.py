@@ -91,7 +91,7 @@ def show_table(table: Table) -> None:
     rows = [tuple(map(str, row)) for row in table.rows]
     widths = [_least(name, [row[i] for row in rows], width // 2) for i, name in enumerate(table.columns)]
     console = Console(highlight=False, emoji=False, width=width)
-    for count, columns in enumerate(_parts(widths, width)):
+    for count, columns in enumerate(_parts(widths, width, table.keys)):
         if count:
             print()
         grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -109,11 +109,13 @@ def _least(heading: str, cells: list[str], most: int) -> int:
     return max(max(map(len, heading.split()), default=1), min(max(map(len, cells), default=1), most), 1)
 
 
-def _parts(widths: list[int], width: int) -> list[list[int]]:
-    """Which columns stand beside each other: as many as fit, the first one in every part."""
+def _parts(widths: list[int], width: int, keys: int) -> list[list[int]]:
+    """Which columns stand beside each other: as many as fit, those that tell rows apart in every part."""
+    while keys > 1 and sum(w + 2 for w in (*widths[:keys], max(widths[keys:], default=0))) > width:
+        keys -= 1  # no room would be left for any other
     parts: list[list[int]] = []
-    for index in range(1, len(widths)):
+    for index in range(keys, len(widths)):
         if not parts or sum(widths[i] + 2 for i in (*parts[-1], index)) > width:
-            parts.append([0])
+            parts.append(list(range(keys)))
         parts[-1].append(index)
-    return parts or [[0]]
+    return parts or [list(range(keys))]

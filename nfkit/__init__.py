@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from nfkit.measure.quantisation import quantize as quantize
     from nfkit.model import load as load_model  # noqa: F401
     from nfkit.plans.energy_analysis import analyse as analyse
+    from nfkit.workflows.campaign_folders import campaign_measurements as campaign_measurements
     from nfkit.workflows.campaigning import campaign as campaign
-    from nfkit.workflows.campaigning import campaign_measurements as campaign_measurements
     from nfkit.workflows.canaries import check_health as check_health
     from nfkit.workflows.canaries import make_canary as make_canary
     from nfkit.workflows.evaluation import evaluate as evaluate
@@ -90,7 +90,7 @@ _HOMES = {
     "score": "nfkit.workflows.scoring:score",
     "evaluate_bits": "nfkit.measure.precision:evaluate_bits",
     "campaign": "nfkit.workflows.campaigning:campaign",
-    "campaign_measurements": "nfkit.workflows.campaigning:campaign_measurements",
+    "campaign_measurements": "nfkit.workflows.campaign_folders:campaign_measurements",
     "vulnerability": "nfkit.workflows.vulnerability:vulnerability",
     # planning
     "plan": "nfkit.workflows.planning:plan",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nfkit.campaigns.plan import Figure
 from nfkit.campaigns.stopping import MISS, Look, StopRule
 from nfkit.campaigns.store import MeasurementStore
-from nfkit.campaigns.tables import METRIC, SCORES
+from nfkit.campaigns.tables import SCORES
 from nfkit.measure.statistics import Tally, chip_spread, metric_spread
 from nfkit.reports.campaign import Campaign, Cell, CellResult
 
@@ -58,19 +58,12 @@ def summarise(
 
 def read_campaign(store: MeasurementStore, **more: object) -> Campaign:
     """The record of all that is in a store."""
-    known = store.fingerprint
     return Campaign(
         folder=str(store.folder),
         cells=summarise(store),
-        fingerprint=known,
-        metric=metric_name(known.get(METRIC)),
+        fingerprint=store.fingerprint,
         **more,  # type: ignore[arg-type]
     )
-
-
-def metric_name(stated: str | None) -> str | None:
-    """The metric in a fingerprint, without the digest of its file."""
-    return None if stated is None else stated.partition(" ")[0]
 
 
 def last_look(store: MeasurementStore, cell: str, rule: StopRule, seeds: range) -> tuple[Look | None, bool]:

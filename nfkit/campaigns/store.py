@@ -18,9 +18,9 @@ import msgspec
 import numpy.typing as npt
 
 from nfkit.campaigns.kit import Measurement, Task
-from nfkit.campaigns.tables import ANSWERS, METRIC, SCHEMA, SCORES, TABLES, Kept, Run, row_of, samples_of, subject_row
+from nfkit.campaigns.tables import ANSWERS, SCHEMA, SCORES, TABLES, Kept, Run, row_of, samples_of, subject_row
 from nfkit.errors import DataError, OptionError, OutputError
-from nfkit.reports.campaign import Cell
+from nfkit.reports.campaign import METRIC, Cell
 
 FILE = "measurements.sqlite"
 _PATIENCE = 60.0  # seconds that another process may hold the file

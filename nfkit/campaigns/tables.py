@@ -15,9 +15,6 @@ from nfkit.reports.figures import pack, unpack
 SCHEMA = 2
 """The version of the tables, `PRAGMA user_version` in the file; 1 has no scores, and is given them."""
 
-METRIC = "metric"
-"""What names the metric in a fingerprint; a store without it holds answers."""
-
 _SHARED = ("faulty_cells", "flipped_bits", "seconds", "run")
 
 TABLES = """

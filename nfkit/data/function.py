@@ -74,6 +74,20 @@ def load_callable(source: str) -> Callable[..., Any]:
         return function
 
 
+def files_behind(source: str) -> tuple[Path, ...]:
+    """The files that a function is named by and defined in; none where it is built into Python.
+
+    Raises:
+        DataError: As `load_callable`.
+    """
+    where = source.rpartition(":")[0]
+    function = inspect.unwrap(load_callable(source))
+    named = where if where.endswith(".py") else getattr(sys.modules.get(where), "__file__", None)
+    defined = getattr(getattr(function, "__code__", None), "co_filename", None)
+    files = [Path(file).expanduser().resolve() for file in (named, defined) if file]
+    return tuple(file for file in dict.fromkeys(files) if file.is_file())
+
+
 def describe_failure(source: str, error: BaseException) -> DataError:
     """A failure in a user's function, with its place there."""
     return DataError(f"{source} failed with {_describe(error)}; mend it there.")

@@ -7,8 +7,13 @@ from functools import cached_property
 
 import msgspec
 
+from nfkit.reports.campaign_maps import hurts_most, map_table, maps_in
 from nfkit.reports.figures import Spread
 from nfkit.reports.rendering import Overview, Readable, Table
+from nfkit.reports.vulnerability import place_of
+
+METRIC = "metric"
+"""What names the metric in a fingerprint; measurements without it are of classes."""
 
 
 class Cell(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
@@ -40,6 +45,11 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def key(self) -> str:
         """What tells it from all others, in a store: 16 hexadecimal digits of its attributes."""
         return hashlib.sha256(msgspec.json.encode(msgspec.structs.astuple(self))).hexdigest()[:16]
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Site and bit in which alone errors are, where the cell is one of a map of where errors hurt."""
+        return place_of(self.remedy)
 
     @property
     def kind_text(self) -> str:
@@ -116,7 +126,6 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
         cells: What each cell came to.
         planned: Measurements that the plan asks for at most; None where only the store was read.
         until: Half width at which a cell is settled; None where the plan gives a number of chips.
-        metric: What judged outputs; None where classes were counted.
         fingerprint: What the measurements depend on, by name.
         versions: Versions that numbers depend on.
         warnings: What is doubtful.
@@ -127,11 +136,15 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     cells: tuple[CellResult, ...]
     planned: int | None = None
     until: float | None = None
-    metric: str | None = None
     fingerprint: dict[str, str] = msgspec.field(default_factory=dict)
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     command: str | None = None
+
+    @property
+    def metric(self) -> str | None:
+        """What judged outputs; None where classes were counted."""
+        return self.fingerprint.get(METRIC)
 
     @property
     def measured(self) -> int:
@@ -139,21 +152,28 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
         return sum(result.chips for result in self.cells)
 
     def overview(self) -> Overview:
-        """One row a cell, without what is the same in all of them."""
-        names = _VARIED
+        """One row a cell, without what is the same in all of them; a map of where errors hurt is a grid."""
+        maps, names = maps_in(self.cells), _VARIED
+        if maps and not self._apart:
+            table, left_out = map_table(maps)
+            title = f"points of accuracy lost by errors in one bit position of one site alone; {self._same()}"
+            first = f"{self._first()}; {hurts_most(maps)}".removesuffix("; ")
+            return Overview(first, title, table, (*left_out, *self._unsettled(), *self.warnings))
         varying = self._varying or ["model"]
-        volts = any(result.cell.volts is not None for result in self.cells)
-        columns = [names[name] for name in varying] + (["V/Vmin"] if volts else [])
-        columns += ["BER", "chips", *(_OF_ANSWERS if self.metric is None else _OF_METRICS)]
+        volts = any(result.cell.volts is not None for result in self._apart)
+        keys = [*(names[name] for name in varying), *(["V/Vmin"] if volts else []), "BER"]
+        columns = (*keys, "chips", *(_OF_ANSWERS if self.metric is None else _OF_METRICS))
         figures = _figures if self.metric is None else _values
-        rows = tuple((*(getattr(r.cell, name) for name in varying), *figures(r, volts)) for r in self.cells)
-        same = [f"{names[name]} {getattr(self.cells[0].cell, name)}" for name in names if name not in varying]
-        images = sorted({result.images for result in self.cells})
-        of = f"{' or '.join(map(str, images))} samples; {', '.join(same)}"
+        rows = tuple((*(getattr(r.cell, name) for name in varying), *figures(r, volts)) for r in self._apart)
+        of = self._same()
         title = f"accuracy over chips, and answers that errors change, in % of {of}"
         if self.metric is not None:
             title = f"{self.metric} over chips, and what errors change in it, for {of}"
-        return Overview(self._first(), title, Table(tuple(columns), rows), (*self._unsettled(), *self.warnings))
+        notes = [*self._unsettled(), *self.warnings]
+        if maps:
+            notes.insert(0, f"{len(self.cells) - len(rows)} cells map where errors hurt, as a report draws it")
+            notes[0] += f"; {hurts_most(maps)}" if hurts_most(maps) else ""
+        return Overview(self._first(), title, Table(columns, rows, len(keys)), tuple(notes))
 
     def table(self) -> Table:
         """One row a cell, unrounded."""
@@ -174,12 +194,25 @@ class Campaign(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
         return f"{self.folder}: {self.measured:,} measurements{planned} in {cells}{self._hardest()}"
 
     @property
+    def _apart(self) -> list[CellResult]:
+        """The cells that are not of a map of where errors hurt."""
+        return [result for result in self.cells if result.cell.place is None]
+
+    @property
     def _varying(self) -> list[str]:
-        return [name for name in _VARIED if len({getattr(r.cell, name) for r in self.cells}) > 1]
+        return [name for name in _VARIED if len({getattr(r.cell, name) for r in self._apart}) > 1]
+
+    def _same(self) -> str:
+        """What all cells have in common."""
+        of, shown = self._apart or self.cells, (self._varying or ["model"]) if self._apart else ["remedy"]
+        alike = {name: {getattr(r.cell, name) for r in of} for name in _VARIED if name not in shown}
+        same = [f"{_VARIED[name]} {values.pop()}" for name, values in alike.items() if len(values) == 1]
+        images = sorted({result.images for result in of})
+        return f"{' or '.join(map(str, images))} samples; {', '.join(same)}"
 
     def _hardest(self) -> str:
         """Which cell is most accurate at the highest rate, which least; empty where only rates differ, or models."""
-        measured = [(r.cell, r.accuracy) for r in self.cells if r.accuracy is not None]
+        measured = [(r.cell, r.accuracy) for r in self._apart if r.accuracy is not None]
         most = max((cell.rate for cell, _ in measured), default=0.0)
         at = sorted(((cell, a) for cell, a in measured if cell.rate == most), key=lambda entry: -entry[1].mean)
         if len(at) < 2 or not self._varying or {"model", "data"} & set(self._varying):

@@ -27,7 +27,7 @@ def over_rates(record: Campaign) -> tuple[Chart, ...]:
     One chart of all; of more series than there are looks, one for each model, data, kind and layout, in which a remedy
     looks as in all others.
     """
-    measured = [result for result in record.cells if _figure(result) is not None]
+    measured = [result for result in record.cells if _figure(result) is not None and result.cell.place is None]
     varied = [name for name in (*_GIVEN, *_DONE) if len({getattr(result.cell, name) for result in measured}) > 1]
     if not measured:
         return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import msgspec
@@ -10,9 +9,10 @@ import msgspec
 from nfkit.pictures.bars import Bars
 from nfkit.pictures.heat import Heat
 from nfkit.reports.campaign import Campaign
+from nfkit.reports.campaign_maps import maps_in
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.inspection import Covered, EnergyCount, Inspection
-from nfkit.reports.vulnerability import Vulnerability, place_of
+from nfkit.reports.vulnerability import Vulnerability
 
 
 class _Times(msgspec.Struct, frozen=True):
@@ -114,26 +114,15 @@ def where_it_hurts(record: Vulnerability) -> Heat:
     return _where(record.sites, record.bits, record.grid(), record.rate)
 
 
-def where_it_hurts_so_far(record: Campaign) -> Heat | None:
-    """The same of a vulnerability map's folder, which may still be measured; None of any other campaign."""
-    places = [place_of(result.cell.remedy) for result in record.cells]
-    rates = {result.cell.rate for result in record.cells}
-    if not places or None in places or len(rates) > 1:
-        return None
-    known = {
-        place: math.nan if result.loss is None else result.loss.mean
-        for place, result in zip(places, record.cells, strict=True)
-        if place is not None
-    }
-    sites, bits = tuple(dict.fromkeys(site for site, _ in known)), 1 + max(bit for _, bit in known)
-    grid = tuple(tuple(known.get((site, bit), math.nan) for bit in range(bits)) for site in sites)
-    return _where(sites, bits, grid, rates.pop())
+def where_it_hurts_so_far(record: Campaign) -> tuple[Heat, ...]:
+    """The same of the maps in a campaign's folder, which may still be measured."""
+    return tuple(_where(each.sites, each.bits, each.grid, each.rate, each.name) for each in maps_in(record.cells))
 
 
-def _where(sites: tuple[str, ...], bits: int, grid: tuple[tuple[float, ...], ...], rate: float) -> Heat:
+def _where(sites: tuple[str, ...], bits: int, grid: tuple[tuple[float, ...], ...], rate: float, name: str = "") -> Heat:
     order = sorted(range(len(sites)), key=lambda i: -max((v for v in grid[i] if v == v), default=0.0))
     return Heat(
-        "Where it hurts",
+        f"Where it hurts: {name}" if name else "Where it hurts",
         f"Points of accuracy lost by errors in {100 * rate:.3g} % of the cells of one bit position of one site, "
         "while all others hold what was written; the site that loses most first.",
         "bit", "site",

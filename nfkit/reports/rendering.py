@@ -23,10 +23,12 @@ class Table:
     Attributes:
         columns: Names of the columns.
         rows: One value a column in each row; texts as a person reads them.
+        keys: How many of the first columns tell the rows apart: they stand in each part of a table that is too wide.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    keys: int = 1
 
     def __str__(self) -> str:
         if not self.columns:

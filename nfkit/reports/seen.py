@@ -73,8 +73,7 @@ def _(record: EnergyCount) -> tuple[Picture, ...]:
 
 @pictures_of.register
 def _(record: Campaign) -> tuple[Picture, ...]:
-    found = cost_charts.where_it_hurts_so_far(record)
-    return campaign_charts.over_rates(record) if found is None else (found,)
+    return (*campaign_charts.over_rates(record), *cost_charts.where_it_hurts_so_far(record))
 
 
 @pictures_of.register

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 import onnx_ir as ir
 
@@ -12,23 +11,23 @@ from nfkit.access.runtime import Runner
 from nfkit.campaigns.kit import Subject
 from nfkit.campaigns.plan import CampaignPlan
 from nfkit.campaigns.workbench import judge_of
-from nfkit.data.function import load_callable
+from nfkit.data.function import files_behind
 from nfkit.data.targets import Targets, load_targets
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import split
 from nfkit.graph.input.spec import InputSpec
+from nfkit.reports.campaign import METRIC
 
 
-def identify(metric: str) -> str:
-    """A metric by name, and by the digest of its file where it stands in one.
+def identify(metric: str) -> dict[str, str]:
+    """What measurements by a metric depend on: its name, and the digest of the file that defines it, if there is one.
 
     Raises:
         DataError: When it cannot be loaded.
     """
-    load_callable(metric)
-    path = Path(metric.rpartition(":")[0]).expanduser()
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
-    return f"{metric} {digest}".strip()
+    content = b"".join(file.read_bytes() for file in files_behind(metric))
+    named = {METRIC: metric}
+    return {**named, f"file of {metric}": hashlib.sha256(content).hexdigest()} if content else named
 
 
 def targets_of(graph: ir.Model, source: str, spec: InputSpec, plan: CampaignPlan) -> Targets:

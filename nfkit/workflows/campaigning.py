@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,16 +19,14 @@ from nfkit.access.runtime import Runner
 from nfkit.campaigns.complaints import Complaints
 from nfkit.campaigns.engines import Engine, find_engine
 from nfkit.campaigns.estimate import Estimate
-from nfkit.campaigns.exporting import export, measurements
 from nfkit.campaigns.kit import Job, Kit, Subject
-from nfkit.campaigns.merging import merge
 from nfkit.campaigns.plan import TEMPLATE, CampaignPlan, ModelEntry, parse_kind
 from nfkit.campaigns.reading import check_loaded, check_plan, read_plan
-from nfkit.campaigns.results import metric_name, read_campaign, summarise
+from nfkit.campaigns.results import summarise
 from nfkit.campaigns.running import run
 from nfkit.campaigns.stopping import StopRule
 from nfkit.campaigns.store import MeasurementStore
-from nfkit.campaigns.tables import METRIC, Run
+from nfkit.campaigns.tables import Run
 from nfkit.data import Dataset
 from nfkit.data.targets import Targets
 from nfkit.errors import ModelError
@@ -44,7 +42,6 @@ from nfkit.remedies.base import Remedy
 from nfkit.remedies.registry import parse_remedy
 from nfkit.reports.campaign import Campaign, Cell
 from nfkit.reports.provenance import versions
-from nfkit.reports.rendering import Table
 from nfkit.workflows import inputs
 from nfkit.workflows.campaign_metrics import identify, judged, targets_of
 from nfkit.workflows.intake import Intake, data_for_measuring
@@ -104,18 +101,8 @@ def campaign(
         return Campaign(
             folder=str(folder), cells=summarise(store, rule, wanted.seeds, list(ready.kit.jobs)),
             planned=takes.at_most, until=wanted.until, fingerprint=store.fingerprint, versions=versions(),
-            metric=metric_name(ready.fingerprint.get(METRIC)), warnings=tuple(ready.warnings),
+            warnings=tuple(ready.warnings),
         )  # fmt: skip
-
-
-def campaign_status(folder: str | os.PathLike[str]) -> Campaign:
-    """What the measurements in a folder come to, whether or not somebody is measuring there.
-
-    Raises:
-        DataError: When the folder holds no campaign.
-    """
-    with MeasurementStore(Path(folder)) as store:
-        return read_campaign(store)
 
 
 @dataclass
@@ -147,7 +134,7 @@ def prepare(plan: CampaignPlan, on_stage: Callable[[str], None] = lambda stage: 
     known = versions()
     made.fingerprint = {"level": plan.level, **{f"version of {name}": known[name] for name in ("nfkit", "onnxruntime")}}
     if plan.metric is not None:
-        made.fingerprint[METRIC] = identify(plan.metric)
+        made.fingerprint |= identify(plan.metric)
     wrong, served = Complaints(), set[str]()
     remedies = [parse_remedy(text) for text in plan.remedies]
     for entry in plan.models:
@@ -261,28 +248,6 @@ def describe_run(engine: Engine) -> Run:
     """Who measures, from now on."""
     begun = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Run(begun, f"{platform.node()} {platform.machine()}", engine.name, versions())
-
-
-def merge_campaigns(folders: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Campaign:
-    """Joins the measurements of several folders in a new one; see `nfkit.campaigns.merging.merge`."""
-    merge([Path(folder) for folder in folders], Path(output))
-    return campaign_status(output)
-
-
-def export_measurements(folder: str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
-    """Writes the measurements of a folder as a table; see `nfkit.campaigns.exporting.export`."""
-    with MeasurementStore(Path(folder)) as store:
-        return export(store, Path(output))
-
-
-def campaign_measurements(folder: str | os.PathLike[str]) -> Table:
-    """All measurements in a folder, one row each; `to_pandas` makes a data frame of them.
-
-    Raises:
-        DataError: When the folder holds no campaign.
-    """
-    with MeasurementStore(Path(folder)) as store:
-        return measurements(store)
 
 
 def initial_plan(model: str | os.PathLike[str], data: str | None = None) -> str:

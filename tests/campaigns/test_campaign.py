@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ from nfkit.remedies.registry import REMEDIES
 from nfkit.reports.campaign import Campaign
 from nfkit.reports.campaign_charts import over_rates
 from nfkit.reports.reading import read_as, write
-from nfkit.workflows.campaigning import campaign_measurements, campaign_status
+from nfkit.workflows.campaign_folders import campaign_measurements, campaign_status
+from nfkit.workflows.campaign_metrics import identify
 
 CHIPS = (50_000, 50_001, 50_002)
 
@@ -322,14 +324,24 @@ def test_a_metric_of_one_s_own_is_measured_as_score_has_it(plan, tiny, tmp_path,
     assert campaign_measurements(tmp_path / "kept").columns[9:13] == ("images", "clean_value", "chip", "value")
 
 
-def test_another_metric_of_the_same_name_does_not_mix(plan, tiny, tmp_path):
-    (tmp_path / "metrics.py").write_text(METRICS)
-    np.save(tmp_path / "x.npy", tiny.x)
-    judged = plan(metric=f"{tmp_path}/metrics.py:error", data=str(tmp_path / "x.npy"), remedies=["bare"], rates=[0.05])
-    nfkit.campaign(judged, tmp_path / "kept", engine="threads", workers=1)
-    (tmp_path / "metrics.py").write_text(METRICS.replace("abs", "square"))
-    with pytest.raises(OptionError, match="metric was"):
-        nfkit.campaign(judged, tmp_path / "kept", engine="threads", workers=1)
+@pytest.mark.parametrize("metric", ["judging_lengths.py:error", "judging_lengths:error", "named_elsewhere:error"])
+def test_another_metric_of_the_same_name_does_not_mix(plan, tiny, tmp_path, monkeypatch, metric):
+    monkeypatch.chdir(tmp_path)
+    Path("judging_lengths.py").write_text(METRICS)
+    Path("named_elsewhere.py").write_text("from judging_lengths import error")
+    np.save("x.npy", tiny.x)
+    judged = plan(metric=metric, data="x.npy", remedies=["bare"], rates=[0.05])
+    record = nfkit.campaign(judged, "kept", engine="threads", workers=1)
+    assert record.metric == metric
+    Path("judging_lengths.py").write_text(METRICS.replace("abs", "square"))
+    with pytest.raises(OptionError, match=rf"file of {metric} was [0-9a-f]{{12}} and is [0-9a-f]{{12}};"):
+        nfkit.campaign(judged, "kept", engine="threads", workers=1)
+    for name in ("judging_lengths", "named_elsewhere"):
+        sys.modules.pop(name, None)
+
+
+def test_a_metric_that_has_no_file_is_known_by_its_name():
+    assert identify("builtins:abs") == {"metric": "builtins:abs"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import nfkit
 from nfkit.campaigns.exporting import columns_of
 from nfkit.campaigns.tables import ANSWERS
 from nfkit.errors import OptionError
-from nfkit.workflows.campaigning import export_measurements
+from nfkit.workflows.campaign_folders import export_measurements
 
 
 @pytest.fixture(scope="module")

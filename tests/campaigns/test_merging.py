@@ -8,7 +8,7 @@ import nfkit
 from nfkit.campaigns.store import FILE, MeasurementStore
 from nfkit.campaigns.tables import ANSWERS
 from nfkit.errors import DataError, OptionError
-from nfkit.workflows.campaigning import merge_campaigns
+from nfkit.workflows.campaign_folders import merge_campaigns
 
 
 @pytest.fixture

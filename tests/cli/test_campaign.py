@@ -57,6 +57,22 @@ def test_a_map_is_seen_as_a_page(invoke, files, tmp_path):
     assert "bit 7" in text
 
 
+def test_a_map_goes_on_beside_the_cells_of_a_campaign(invoke, files, plan, tmp_path):
+    """One folder holds both, each is taken up again by its own command, and a report shows both."""
+    folder, page = tmp_path / "out", tmp_path / "both.html"
+    ask = ["vulnerability", files.base, "--data", files.data, "--samples", "20", "--chips", "2", "-o", folder]
+    invoke("campaign", plan, "-o", folder)
+    mapped = invoke(*ask)
+    assert invoke(*ask).stdout == mapped.stdout
+    status = invoke("campaign", "status", folder)
+    assert "cells map where errors hurt" in status.stdout
+    invoke("campaign", plan, "-o", folder)
+    invoke("report", folder, "-o", page)
+    text = page.read_text()
+    assert "Where it hurts" in text
+    assert "Accuracy over bit error rate" in text
+
+
 def test_options_change_the_plan(invoke, plan, tmp_path):
     result = invoke("campaign", plan, "-o", tmp_path, "--until", "49%", "--max-chips", "3", "--dry-run")
     assert "8 measurements (at most 12), 4 of them done" in result.stderr

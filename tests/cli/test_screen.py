@@ -95,6 +95,23 @@ def test_nothing_is_wider_than_the_terminal_and_nothing_is_left_out(columns):
     assert shown.startswith("the first sentence")
 
 
+KEYED = """
+from nfkit.cli.screen import show_table
+from nfkit.reports.rendering import Table
+figures = tuple(f"a figure called {name}" for name in "abcdef")
+rows = tuple(("model.onnx", kind, *(f"{n}.{kind}{n} to {n}.999999999" for n in range(6))) for kind in ("stuck", "flip"))
+show_table(Table(("model", "kind", *figures), rows, KEYS))
+"""
+
+
+@pytest.mark.parametrize(("keys", "said"), [(1, 1), (2, 3)])
+def test_what_tells_rows_apart_stands_in_every_part_of_a_table(keys, said):
+    shown = plain(in_terminal(KEYED.replace("KEYS", str(keys))))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert len(re.findall(r"\bstuck\b", shown)) == said
+    assert [n for n in range(6) if f"{n}.flip{n} to" not in shown] == []
+
+
 RECORDS = {
     "evaluate": "evaluate_mlperf_tiny_resnet8_cifar10_int8_qdq_iid_steps.json",
     "evaluate, protected": "evaluate_resnet20.nf_iid.json",

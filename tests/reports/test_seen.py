@@ -44,8 +44,35 @@ def test_the_folder_of_a_map_is_drawn_as_the_map():
     (grid,) = pictures_of(Campaign(folder="f", cells=cells))
     assert grid.columns() == ("site \\ bit", "1", "0")
     assert grid.rows() == (("a", "10", "0"), ("b", "", "2"))
-    bare = msgspec.structs.replace(cells[0], cell=msgspec.structs.replace(cells[0].cell, remedy="bare"))
-    assert not isinstance(pictures_of(Campaign(folder="f", cells=(*cells, bare)))[0], Heat)
+    shown = Campaign(folder="f", cells=cells).overview()
+    assert shown.table.columns == ("site", "BER", "bit 1", "bit 0")
+    assert shown.table.rows == (("a", "5 %", "10.0", "0.0"), ("b", "5 %", "–", "2.0"))
+    assert "errors in bit 1 of 'a' cost most: 10.0 points" in shown.first
+    assert "kind stuck" in shown.title
+
+
+def test_a_map_beside_the_cells_of_a_campaign_is_drawn_besides():
+    def result(remedy, loss, rate=0.05, kind="stuck"):
+        cell = Cell("m", "d", remedy, kind, 0.5, "iid", "as-stored", rate)
+        return CellResult(cell=cell, chips=2, images=10, clean=0.9, accuracy=Spread(0.9 - loss), loss=Spread(loss))
+
+    cells = (
+        result("bare", 0.1, 0.01), result("bare", 0.4, 0.02),
+        result(only_in("a", 0), 0.2), result(only_in("a", 1), 0.3),
+        result(only_in("a", 0), 0.25, kind="flip"), result(only_in("b", 2), 0.5, kind="flip"),
+    )  # fmt: skip
+    record = Campaign(folder="f", cells=cells)
+    chart, stuck, flip = pictures_of(record)
+    assert [mark.y for series in chart.series for mark in series.marks] == [80, 50]
+    assert (stuck.title, stuck.rows()) == ("Where it hurts: stuck", (("a", "30", "20"),))
+    assert (flip.title, flip.rows()) == ("Where it hurts: flip", (("b", "50", "", ""), ("a", "", "", "25")))
+    shown = record.overview()
+    assert [row[1] for row in shown.table.rows] == ["1 %", "2 %"]
+    assert "4 cells map where errors hurt" in shown.notes[0]
+    assert "bit 2 of 'b' (flip) cost most: 50.0 points" in shown.notes[0]
+    both = Campaign(folder="f", cells=cells[2:]).overview()
+    assert both.table.columns == ("of", "site", "BER", "bit 2", "bit 1", "bit 0")
+    assert [row[:2] for row in both.table.rows] == [("stuck", "a"), ("flip", "a"), ("flip", "b")]
 
 
 def test_a_course_is_a_line_a_phase_and_accuracies_where_they_were_measured():
