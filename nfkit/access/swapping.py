@@ -57,19 +57,24 @@ class Swapper:
         Raises:
             ModelError: When ONNX Runtime refuses the model.
         """
-        if not self._places:
-            return Runner(with_codes(self._model, codes), level=self._level, threads=threads, samples=samples)
         threads = threads or cores()
         lanes = lanes_for(-(-samples // batch_of(self._model)), threads)
-        return Runner.of_bytes(
-            self._fill(codes), level=self._level, threads=threads, exact=self._exact, lanes=lanes
-        )  # fmt: skip
+        places = self._places  # another thread may find out meanwhile that they lead nowhere
+        if places:
+            try:
+                content = self._fill(codes, places)
+                return Runner.of_bytes(content, level=self._level, threads=threads, exact=self._exact, lanes=lanes)
+            except ModelError:  # `Runner` knows ways round what ONNX Runtime refuses, or says it better
+                anew = Runner(with_codes(self._model, codes), level=self._level, threads=threads, samples=samples)
+            self._places = {}
+            return anew
+        return Runner(with_codes(self._model, codes), level=self._level, threads=threads, samples=samples)
 
-    def _fill(self, codes: Codes) -> bytes:
+    def _fill(self, codes: Codes, places: Mapping[str, slice]) -> bytes:
         """The serialised model, put together of what stays the same and of codes: each byte is copied once."""
         parts: list[memoryview] = []
         content, reached = memoryview(self._content), 0
-        for name, place in self._places.items():  # in the order of the file
+        for name, place in places.items():  # in the order of the file
             parts += content[reached : place.start], _bytes(codes[name])
             reached = place.stop
         return b"".join([*parts, content[reached:]])
@@ -89,9 +94,9 @@ class Swapper:
         found = {name: place for name, place in places.items() if place is not None}
         if len(found) < len(places):
             return
-        self._places = dict(sorted(found.items(), key=lambda entry: entry[1].start))
-        if self._fill(stored) != self._serialise(stored) or (self._exact and not self._opens(stored)):
-            self._places = {}
+        in_order = dict(sorted(found.items(), key=lambda entry: entry[1].start))
+        if self._fill(stored, in_order) == self._serialise(stored):
+            self._places = in_order
 
     def _serialise(self, codes: Codes) -> bytes:
         model = with_codes(self._model, codes)
@@ -102,14 +107,6 @@ class Swapper:
         if first < 0 or self._content.find(mark, first + 1) >= 0:
             return None
         return slice(first, first + len(mark))
-
-    def _opens(self, codes: Codes) -> bool:
-        """Whether the bytes can be opened: exact products fail on some models, which `Runner` then opens without."""
-        try:
-            Runner.of_bytes(self._fill(codes), level=self._level, threads=1, exact=self._exact)
-        except ModelError:
-            return False
-        return True
 
 
 def _bytes(array: npt.NDArray[Any]) -> memoryview:
