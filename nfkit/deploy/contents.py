@@ -13,8 +13,9 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from nfkit.deploy.stated_types import contradicted_types
+from nfkit.deploy.stated_types import bodies_of, contradicted_types
 from nfkit.graph.fusion import fused as keys
+from nfkit.graph.fusion.early import is_condition
 from nfkit.graph.fusion.seal import counts_for_base
 from nfkit.graph.fusion.two_files import EARLY_KEY
 from nfkit.graph.injection.record import describe_faults
@@ -50,6 +51,7 @@ def check_contents(proto: onnx.ModelProto, model: ir.Model, path: Path) -> list[
         _check("format", _hidden(proto), "one message of known fields"),
         _check("external data", _beside(proto, model, path), "the file needs no other"),
         _check("operators", _operators(model), "generator and answer are standard operators, without bodies of others"),
+        _check("inputs", _inputs(model), "those of the base, and the number of a mode where the file has modes"),
         _check("metadata keys", _metadata(model), "all keys of nfkit are known"),
         _check("stated types", contradicted_types(proto), "agree with the operators"),
     ]
@@ -112,6 +114,8 @@ def _hidden_in_node(node: onnx.NodeProto) -> Iterator[str]:
     yield from _twice(name, node)
     if "device_configurations" in node.DESCRIPTOR.fields_by_name and node.device_configurations:
         yield f"instructions for several devices at {name}"
+    held = Counter(attribute.name for attribute in node.attribute)
+    yield from (f"attribute '{key}' of {name} is given {n} times" for key, n in held.items() if n > 1)
     for attribute in node.attribute:
         yield from (f"{what} of {name}" for what in _beyond(attribute))
         for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
@@ -169,10 +173,20 @@ def _operators(model: ir.Model) -> Iterator[str]:
             yield f"operator set '{domain}', of which no node is"
 
 
+def _inputs(model: ir.Model) -> Iterator[str]:
+    """Inputs by which a host, or whoever else feeds the file, could change what nfkit put there."""
+    if keys.BASE_HEADER_KEY not in model.metadata_props:  # the second of two files takes what the first gives
+        return
+    for value in model.graph.inputs:
+        if str(value.name).startswith(keys.PREFIX) and not (value.name == keys.MODE and keys.has_modes(model)):
+            yield f"'{value.name}', which nfkit does not write"
+
+
 def _metadata(model: ir.Model) -> Iterator[str]:
     unknown = [key for key in model.metadata_props if not counts_for_base(key) and key not in KNOWN_KEYS]
     yield from (f"'{key}'" for key in unknown)
-    holds_base = any(ROLE_KEY not in node.metadata_props for node in model.graph)
+    gates = [body for node in model.graph if is_condition(node) for _, body in bodies(node)]
+    holds_base = any(ROLE_KEY not in node.metadata_props for nodes in (model.graph, *gates) for node in nodes)
     said = keys.BASE_HEADER_KEY in model.metadata_props or EARLY_KEY in model.metadata_props
     if holds_base and not said:
         yield f"'{keys.BASE_HEADER_KEY}' is missing"
@@ -183,12 +197,9 @@ def _metadata(model: ir.Model) -> Iterator[str]:
 
 def _graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     """The main graph, and all bodies in it and in the functions."""
-    pending = [proto.graph, *(body for function in proto.functions for node in function.node for body in _bodies(node))]
+    called = [node for function in proto.functions for node in function.node]
+    pending = [proto.graph, *(body for node in called for body in bodies_of(node))]
     while pending:
         graph = pending.pop()
         yield graph
-        pending += [body for node in graph.node for body in _bodies(node)]
-
-
-def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [body for a in node.attribute for body in (*([a.g] if a.HasField("g") else []), *a.graphs)]
+        pending += [body for node in graph.node for body in bodies_of(node)]

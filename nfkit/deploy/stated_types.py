@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import onnx
+from onnx.inliner import inline_local_functions
 
 from nfkit.graph.fusion.fused import ROLE_ANSWER
 from nfkit.graph.memory.sites import ROLE_KEY
@@ -23,6 +24,7 @@ def contradicted_types(proto: onnx.ModelProto) -> Iterator[str]:
     Args:
         proto: The message; not changed.
     """
+    proto = _in_one(proto)
     bare = onnx.ModelProto()
     bare.CopyFrom(proto)
     _forget(bare.graph)
@@ -34,16 +36,26 @@ def contradicted_types(proto: onnx.ModelProto) -> Iterator[str]:
     yield from _contradicted(proto.graph, inferred.graph, None, free)
 
 
+def _in_one(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The message with its functions where they are called, if they state types, which only a call can contradict."""
+    if not any(function.value_info for function in proto.functions):
+        return proto
+    try:
+        return inline_local_functions(proto)
+    except Exception:  # functions of another version of the operators, which nothing but their text tells
+        return proto
+
+
 def _forget(graph: onnx.GraphProto) -> None:
     del graph.value_info[:]
     for node in graph.node:
-        for body in _bodies(node):
+        for body in bodies_of(node):
             for value in body.output:
                 value.ClearField("type")
             _forget(body)
 
 
-def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+def bodies_of(node: onnx.NodeProto) -> list[onnx.GraphProto]:
     """The bodies of a node, in its order."""
     return [body for a in node.attribute for body in (*([a.g] if a.HasField("g") else []), *a.graphs)]
 
@@ -68,7 +80,7 @@ def _contradicted(
     for value, known in zip(stated.output, ends or (), strict=False):
         found.setdefault(value.name, []).extend(known)
     for node, same in zip(stated.node, inferred.node, strict=True):
-        bodies = _bodies(same)
+        bodies = bodies_of(same)
         given = list(zip(*(body.output for body in bodies), strict=False)) if node.op_type == "If" else []
         # Either branch may be taken, so what the node gives must fit both.
         for name, values in zip(node.output, given, strict=False):
@@ -77,7 +89,7 @@ def _contradicted(
         ours = any((entry.key, entry.value) == (ROLE_KEY, ROLE_ANSWER) for entry in node.metadata_props)
         both = [[*(value.type for value in values), *found.get(name, ())]
                  for name, values in zip(node.output, given, strict=False)]  # fmt: skip
-        for body, inner in zip(_bodies(node), bodies, strict=True):
+        for body, inner in zip(bodies_of(node), bodies, strict=True):
             yield from _contradicted(body, inner, both if ours else (), free)
     for value in (*stated.value_info, *(() if ends is None else stated.output)):
         if any(_contradict(value.type, other, free) for other in found.get(value.name, ())):

@@ -81,7 +81,7 @@ def metadata_items(model: ir.Model, counts: Callable[[str], bool]) -> dict[str, 
 def annotation_items(model: ir.Model) -> dict[str, str]:
     """Items of quantisation annotations: which tensors hold the scale and zero point of which value."""
     noted = ((value.name, value.meta.get("quant_parameter_tensor_names")) for value in _values(model.graph))
-    return {f"annotation of '{name}'": _digest(sorted(tensors.items())) for name, tensors in noted if tensors}
+    return _merged((f"annotation of '{name}'", _digest(sorted(tensors.items()))) for name, tensors in noted if tensors)
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -102,12 +102,11 @@ class Scribe:
 
     def nodes(self, nodes: Iterable[ir.Node]) -> dict[str, str]:
         """One item a node, called after what it gives."""
-        return {f"node '{self._name(node.outputs[0]) if node.outputs else _label(node)}'": self._node(node)
-                for node in nodes}  # fmt: skip
+        return _merged((f"node '{self._called(node)}'", self._node(node)) for node in nodes)
 
     def tensors(self, values: Iterable[ir.Value]) -> dict[str, str]:
         """One item an initializer."""
-        return {f"tensor '{self._name(value)}'": self._tensor(value.const_value) for value in values}
+        return _merged((f"tensor '{self._name(value)}'", self._tensor(value.const_value)) for value in values)
 
     def ends(self, inputs: Iterable[ir.Value], outputs: Iterable[ir.Value], *, typed: bool = True) -> dict[str, str]:
         """One item an input and output, with its place; with type and shape, which a body need not state."""
@@ -119,7 +118,7 @@ class Scribe:
 
     def functions(self, model: ir.Model) -> dict[str, str]:
         """One item a function of the model."""
-        return {f"function '{'.'.join(filter(None, key))}'": self._function(f) for key, f in model.functions.items()}
+        return {f"function '{_joined(*key)}'": self._function(f) for key, f in model.functions.items()}
 
     def graph(self, graph: ir.Graph) -> str:
         """Digest of a body."""
@@ -129,6 +128,10 @@ class Scribe:
             **self.ends(graph.inputs, graph.outputs, typed=False),
         }
         return _digest(sorted(items.items()))
+
+    def _called(self, node: ir.Node) -> str:
+        """What a node is called: its first output that has a name, since one that is left out has none."""
+        return next((self._name(value) for value in node.outputs if value.name), _label(node))
 
     def _name(self, value: ir.Value | None) -> str:
         return "" if value is None else self._rename(str(value.name))
@@ -175,7 +178,21 @@ class Scribe:
 
 
 def _label(node: ir.Node) -> str:
-    return ".".join(filter(None, (node.domain, node.op_type, node.overload)))
+    return _joined(node.domain, node.op_type, node.overload)
+
+
+def _joined(domain: str, name: str, overload: str) -> str:
+    """Name of an operator or function in its domain; where a point stands in its parts, they are kept apart."""
+    plain = "." not in name and not overload
+    return ".".join(filter(None, (domain, name))) if plain else repr((domain, name, overload))
+
+
+def _merged(entries: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Items by name. Names that branches share hide nothing: their item is the digest of all that bear it."""
+    found: dict[str, list[str]] = {}
+    for name, digest in entries:
+        found.setdefault(name, []).append(digest)
+    return {name: held[0] if len(held) == 1 else _digest(sorted(held)) for name, held in found.items()}
 
 
 def _type(value: ir.Value) -> tuple[str, Any]:

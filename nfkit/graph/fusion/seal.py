@@ -33,6 +33,8 @@ from nfkit.graph.memory.sites import ROLE_KEY
 from nfkit.graph.memory.storage import bodies
 from nfkit.rim.external import with_data
 
+VERSION = 1
+"""Version of the seal."""
 _OURS = "nfkit."
 _ELSEWHERE = "\0"  # no name of a model holds it: what reads past a joint is not what it was
 
@@ -56,7 +58,7 @@ class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     base: str | None = None
     generator: str | None = None
     answer: str | None = None
-    version: int = 1
+    version: int = VERSION
 
 
 def seal(model: ir.Model) -> None:
@@ -74,11 +76,17 @@ def read_seal(model: ir.Model) -> Seal | None:
     if text is None:
         return None
     try:
-        return msgspec.json.decode(text, type=Seal)
+        found = msgspec.json.decode(text, type=Seal)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ModelError(
             f"metadata '{SEAL_KEY}' is damaged ({error}): the file was changed after nfkit wrote it; take the original"
         ) from error
+    if found.version != VERSION:
+        raise ModelError(
+            f"metadata '{SEAL_KEY}' is of version {found.version}, and this nfkit reads {VERSION}: take the nfkit that "
+            "wrote the file"
+        )
+    return found
 
 
 def seal_of(model: ir.Model) -> Seal:
@@ -123,7 +131,10 @@ def base_identity(model: ir.Model) -> Identity:
     opsets, ir_version = model.opset_imports, model.ir_version
     if BASE_HEADER_KEY in model.metadata_props:  # the second of two files keeps the base's own
         header = read_header(model)
-        opsets, ir_version = header.opset_imports, header.ir_version
+        # Fusing adds operator sets and raises the IR version, and changes none: a version that the file says the base
+        # had, and by which it is not run, is none of the base's.
+        opsets = {domain: v if opsets.get(domain) == v else 0 for domain, v in header.opset_imports.items()}
+        ir_version = min(ir_version, header.ir_version)
     holders = [graph, *(body for node in graph if is_condition(node) for _, body in bodies(node))]
     stored = [value for holder in holders for name, value in holder.initializers.items() if not name.startswith(PREFIX)]
     inputs = [value for value in graph.inputs if not str(value.name).startswith(PREFIX)]
