@@ -86,6 +86,8 @@ def main() -> None:
     _insert(DOCS / "energy.md", "flips", _converted(judged))
     simulated = [r for r in plain.values() if r.get("benchmark") == "coverage"]
     _insert(DOCS / "statistics.md", "coverage", [line for record in simulated for line in speed.table(record)])
+    small = [r for r in plain.values() if r.get("benchmark") == "small_losses"]
+    _insert(DOCS / "statistics.md", "small losses", [line for record in small for line in speed.table(record)])
 
 
 def _insert(path: Path, name: str, lines: list[str]) -> None:

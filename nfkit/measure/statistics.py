@@ -12,8 +12,11 @@ and the variance of its mean is that of the two-way analysis of variance,
 
 with Satterthwaite's degrees of freedom (F. E. Satterthwaite, Biometrics Bulletin 2, 1946). An accuracy's interval is
 made on the logit scale, by the delta method, since its distribution leans away from 0 and 1. Two systems on the same
-chips and images are compared by the matrix of their differences. How often such intervals hold the truth is
-measured in `benchmarks/coverage.py` and stated in docs/statistics.md.
+chips and images are compared by the matrix of their differences, by the score interval of paired shares (T. Tango,
+Statistics in Medicine 17, 1998): where few answers differ, the variance of those that do says little, so that at each
+end the variance is that of the likeliest shares whose difference lies there. It is scaled by how far the answers depend
+on each other, the ratio of the two-way variance to that of as many independent ones. How often intervals hold the truth
+is measured in `benchmarks/coverage.py` and stated in docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -69,15 +72,18 @@ def accuracy_spread(correct: npt.NDArray[np.bool_]) -> Spread:
     return _describe(correct.mean(axis=1), accuracy_interval(correct))
 
 
-def difference_spread(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> Spread:
+def difference_spread(
+    one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], independent: float | None = None
+) -> Spread:
     """By how much one system is more accurate than another on the same chips and images.
 
     Args:
         one: Whether each chip is right about each image, [chips, images].
         other: The same of the other system; [1, images] where no chip changes it.
+        independent: As in `difference_interval`.
     """
     difference = one.astype(np.int8) - other.astype(np.int8)
-    return _describe(difference.mean(axis=1), difference_interval(difference))
+    return _describe(difference.mean(axis=1), difference_interval(difference, independent))
 
 
 def accuracy_interval(correct: npt.NDArray[np.bool_]) -> Interval | None:
@@ -124,7 +130,9 @@ class Tally:
 
     def interval(self, level: float = _LEVEL) -> Interval | None:
         """The interval of `accuracy_interval`, or of `difference_interval`, of a confidence level."""
-        return (_difference_interval if self._differences else _accuracy_interval)(self._all(), level)
+        if self._differences:  # by errors, which chips have apart from each other
+            return _difference_interval(self._all(), level, self.images * self.chips)
+        return _accuracy_interval(self._all(), level)
 
     def spread(self, level: float = _LEVEL) -> Spread:
         """The figure over chips, with the interval of a confidence level."""
@@ -164,21 +172,52 @@ def _accuracy_interval(sums: _Sums, level: float) -> Interval | None:
     return _logistic(centre - reach), _logistic(centre + reach)
 
 
-def difference_interval(difference: npt.NDArray[np.number]) -> Interval | None:
+def difference_interval(difference: npt.NDArray[np.number], independent: float | None = None) -> Interval | None:
     """95 % interval of a mean difference over all chips and images; None for a single chip or image.
 
     Args:
         difference: -1, 0 or 1 for each chip and image, [chips, images].
+        independent: How many answers could have shown a difference by themselves, where none does: as many as there
+            are images by default, all where chips err apart from each other, infinitely many where both systems are
+            the same.
     """
-    return _difference_interval(_sums(difference), _LEVEL)
+    return _difference_interval(_sums(difference), _LEVEL, independent)
 
 
-def _difference_interval(sums: _Sums, level: float) -> Interval | None:
+def _difference_interval(sums: _Sums, level: float, independent: float | None = None) -> Interval | None:
     mean, variance, degrees = _two_way(sums)
     if degrees is None:
         return None
-    reach = _quantile(degrees, level) * math.sqrt(variance)
-    return max(-1.0, mean - reach), min(1.0, mean + reach)
+    differing = sums.squares / (len(sums.by_chip) * len(sums.by_image))
+    spread = differing - mean**2  # variance of a single difference
+    if spread <= 0:
+        count = len(sums.by_image) if independent is None else independent
+        weight = float(special.ndtri((1 + level) / 2)) ** 2 / count
+        reach = weight / (1 + weight)
+        return max(-1.0, mean - reach), min(1.0, mean + reach)
+    scale = _quantile(degrees, level) ** 2 * variance / spread
+    return -_score_end(-mean, differing, scale), _score_end(mean, differing, scale)
+
+
+def _score_end(mean: float, differing: float, scale: float) -> float:
+    """Upper end of a score interval: where (end - mean)^2 = scale x the variance of a difference whose mean is the end.
+
+    Args:
+        mean: Share of answers that differ upwards, less the share of those that do downwards.
+        differing: Share of answers that differ.
+        scale: Square of a quantile over the number of independent answers.
+    """
+    from scipy.optimize import brentq  # costs a tenth of a second, which a start need not wait for
+
+    down = (differing - mean) / 2
+
+    def beyond(end: float) -> float:
+        # The likeliest share of downward differences, if the mean is `end`.
+        linear = (2 - mean) * end - differing
+        likeliest = (math.sqrt(max(0.0, linear**2 + 8 * down * end * (1 - end))) - linear) / 4
+        return end - mean - math.sqrt(scale * max(0.0, 2 * likeliest + end * (1 - end)))
+
+    return 1.0 if beyond(1.0) <= 0 else float(brentq(beyond, mean, 1.0, xtol=1e-12))
 
 
 def value_spread(values: Iterable[npt.NDArray[np.floating[Any]]]) -> Spread:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -109,3 +110,9 @@ class Examined:
     def answers(self, rung: Rung, chips: int) -> Answers:
         """Which images are right on the first so many chips, [chips, images]."""
         return self.half.run(rung, chips, protected=self.protected)
+
+    def independent(self, rung: Rung) -> float:
+        """Chips of a base err apart from each other; a generator changes an image for all of them."""
+        if self.protected:
+            return self.half.images
+        return self.half.images * len(set(self.half.chips)) if rung.strength.rate else math.inf

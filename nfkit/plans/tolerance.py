@@ -80,6 +80,9 @@ class Examiner(Protocol[Step]):
     def answers(self, rung: Step, chips: int) -> Answers:
         """Which images the system gets right on the first so many chips, [chips, images]."""
 
+    def independent(self, rung: Step) -> float:
+        """As in `nfkit.measure.statistics.difference_interval`."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -137,13 +140,14 @@ def examine(examiner: Examiner[S], ladder: Sequence[S], step: int, chips: int | 
         step: Index of the voltage.
         chips: How many chips; all by default.
     """
-    return judge(step, examiner.clean, examiner.answers(ladder[step], len(examiner.chips) if chips is None else chips))
+    answers = examiner.answers(ladder[step], len(examiner.chips) if chips is None else chips)
+    return judge(step, examiner.clean, answers, examiner.independent(ladder[step]))
 
 
-def judge(step: int, clean: Answers, answers: Answers) -> Finding:
+def judge(step: int, clean: Answers, answers: Answers, independent: float | None = None) -> Finding:
     """What answers [chips, images] come to against those of the clean base, [1, images]."""
     # The least loss of a chip is its best, so extremes are told of the accuracy alone.
-    loss = replace(difference_spread(clean, answers), worst=None, low=None)
+    loss = replace(difference_spread(clean, answers, independent), worst=None, low=None)
     return Finding(step, accuracy_spread(answers), loss)
 
 

@@ -112,7 +112,7 @@ def judge_base(answers: Sequence[Answers], clean: Answers, setting: Setting) -> 
         clean: The base without errors, [1, images].
         setting: What else the sentence needs.
     """
-    losses = [difference_spread(clean, entry) for entry in answers]
+    losses = [difference_spread(clean, entry, entry.size) for entry in answers]  # chips err apart from each other
     order = sorted(range(len(losses)), key=lambda i: setting.strengths[i].rate)
     borne = [i for i in order if (ends := losses[i].ci95) is not None and ends[1] <= BEARABLE_LOSS]
     worst = order[-1]
