@@ -19,6 +19,7 @@ from nfkit.access.runtime import Runner
 from nfkit.campaigns.complaints import Complaints
 from nfkit.campaigns.engines import Engine, find_engine
 from nfkit.campaigns.estimate import Estimate
+from nfkit.campaigns.kept_plans import keep_plan
 from nfkit.campaigns.kit import Job, Kit, Subject
 from nfkit.campaigns.plan import TEMPLATE, CampaignPlan, ModelEntry, parse_kind
 from nfkit.campaigns.reading import check_loaded, check_plan, read_plan
@@ -89,6 +90,7 @@ def campaign(
     rule = StopRule.of(wanted)
     with MeasurementStore(Path(folder), create=True) as store:
         number = store.begin(ready.fingerprint, ready.clean, ready.cells, describe_run(chosen))
+        keep_plan(Path(folder), wanted, number)
 
         def say(takes: Estimate) -> None:
             for sentence in takes.sentences():

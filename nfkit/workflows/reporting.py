@@ -9,6 +9,7 @@ from typing import Any, Union
 
 import msgspec
 
+from nfkit.campaigns.kept_plans import commands_again
 from nfkit.campaigns.results import read_campaign
 from nfkit.campaigns.store import MeasurementStore, is_store
 from nfkit.errors import DataError, OptionError
@@ -85,9 +86,9 @@ def report(
     seen: list[Section] = []
     records: list[tuple[str, Readable]] = []
 
-    def add(name: str, record: Readable) -> None:
+    def add(name: str, record: Readable, again: Sequence[str] = ()) -> None:
         records.append((name, record))
-        sections.append(section_of(record, name))
+        sections.append(section_of(record, name, again))
 
     for source in given:
         if isinstance(source, Readable):
@@ -95,7 +96,7 @@ def report(
             continue
         path = inputs.as_path(source, "a record")
         if path.is_dir():
-            add(path.name, _campaign_in(path))
+            add(path.resolve().name, _campaign_in(path), commands_again(path))
         elif path.suffix == ".onnx":
             form = {"input_layout": input_layout, "value_range": value_range, "mean": mean, "std": std}
             errors = BitErrors(ber, kind)

@@ -52,6 +52,7 @@ def section_of_looks(looks: Looks, facts: tuple[tuple[str, tuple[tuple[str, str]
         galleries=tuple(_galleries(looks)),
         notes=looks.notes,
         facts=facts,
+        subject=looks.model,
     )
 
 

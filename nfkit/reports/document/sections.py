@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,10 @@ import msgspec
 
 from nfkit.errors import DataError
 from nfkit.pictures.figures import Picture
+from nfkit.reports.campaign import Campaign
+from nfkit.reports.campaign_verdicts import verdicts_of
 from nfkit.reports.evaluation import Evaluation
+from nfkit.reports.measured import measured_sentence
 from nfkit.reports.protection import Protection
 from nfkit.reports.rendering import Readable, Table
 from nfkit.reports.seen import pictures_of
@@ -57,13 +61,15 @@ class Section:
         name: What it is of.
         kind: What that is, in a word or two.
         verdict: The sentence that matters most; empty where there is none.
+        subject: Path of the model that it is of; empty where it is of several, or of none.
+        verdicts: Of several models, each with its sentence.
         lead: What the numbers are, one paragraph each.
         table: The numbers; None where there are none.
         pictures: Pictures of them.
         galleries: Images.
         notes: What else a reader needs.
         facts: What the numbers depend on, by name, in groups with a title.
-        command: How to do it again; empty where that is not known.
+        commands: How to do it again, for a shell; none where that is not known.
     """
 
     name: str
@@ -75,7 +81,9 @@ class Section:
     galleries: tuple[Gallery, ...] = ()
     notes: tuple[str, ...] = ()
     facts: tuple[tuple[str, Facts], ...] = field(default=())
-    command: str = ""
+    commands: tuple[str, ...] = ()
+    subject: str = ""
+    verdicts: tuple[tuple[str, str], ...] = ()
 
 
 _KINDS = {
@@ -92,6 +100,7 @@ _KINDS = {
     "Answered": "model behind an address",
     "Fronted": "front",
     "Scored": "measurement by a metric",
+    "Modes": "modes",
 }
 _PROVENANCE = ("model", "data", "curve", "versions")
 _SETTINGS = (
@@ -112,19 +121,21 @@ _SETTINGS = (
 )
 
 
-def section_of(record: Readable, name: str) -> Section:
+def section_of(record: Readable, name: str, again: Sequence[str] = ()) -> Section:
     """The section of a record.
 
     Args:
         record: The record.
         name: What the report calls it.
+        again: Commands that do it again, where the record does not say.
 
     Raises:
         DataError: When the record is not whole, so that it says nothing.
     """
     try:
-        overview, pictures = record.overview(), pictures_of(record)
-        facts = _facts(record)
+        overview, pictures, facts = record.overview(), pictures_of(record), _facts(record)
+        verdicts = verdicts_of(record) if isinstance(record, Campaign) else ()
+        first = overview.first or (measured_sentence(record) if isinstance(record, Evaluation) else "")
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(f"'{name}' is no whole record ({type(error).__name__}: {error})") from error
     measured = record.evaluation if isinstance(record, Protection) else record
@@ -132,14 +143,25 @@ def section_of(record: Readable, name: str) -> Section:
     return Section(
         name=name,
         kind=_KINDS.get(type(record).__name__, "record"),
-        verdict=overview.first,
-        lead=tuple(overview.title.split("\n")),
+        verdict="" if verdicts else first,
+        lead=(
+            *((overview.first.removeprefix(f"{getattr(record, 'folder', name)}: "),) if verdicts else ()),
+            *overview.title.split("\n"),
+        ),
         table=overview.table if overview.table.rows else None,
         pictures=pictures,
         notes=overview.notes,
         facts=facts,
-        command=command or "",
+        commands=(command,) if command else tuple(again),
+        subject=_subject(measured),
+        verdicts=verdicts,
     )
+
+
+def _subject(record: Readable) -> str:
+    """The path of the model that a record is of."""
+    known = getattr(record, "provenance", record)
+    return str(getattr(getattr(known, "model", None), "path", ""))
 
 
 def _facts(record: Readable) -> tuple[tuple[str, Facts], ...]:

@@ -14,6 +14,7 @@ from nfkit.pictures.figures import figure, table
 from nfkit.pictures.looks import stylesheet
 from nfkit.pictures.text import shown
 from nfkit.reports.document.sections import Section
+from nfkit.reports.document.verdicts import by_model
 from nfkit.version import __version__
 
 LARGEST = 2_000_000
@@ -50,7 +51,8 @@ def render(
     folder = files("nfkit.reports.document")
     template = environment.from_string(folder.joinpath("report.html.j2").read_text(encoding="utf-8"))
     page = template.render(
-        title=title, sections=sections, made=made, comparison=comparison, version=__version__,
+        title=title, sections=sections, verdicts=by_model(sections), made=made, comparison=comparison,
+        version=__version__,
         style=Markup(stylesheet() + folder.joinpath("report.css").read_text(encoding="utf-8")),
         today=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
     )  # fmt: skip
