@@ -13,7 +13,7 @@ import msgspec
 from nfkit.pages.contents import Loaded
 from nfkit.pages.web_runtime import WebRuntime
 
-_SCRIPTS = ("chip.js", "session.js", "page.js")
+_SCRIPTS = ("chip.js", "session.js", "modes.js", "page.js")
 _MARK = re.compile(r"<!--nfkit:(\w+)-->")
 
 

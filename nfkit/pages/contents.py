@@ -18,6 +18,7 @@ from nfkit.faults.weakness import time_of
 from nfkit.faults.words import is_signed, sub_byte
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import WeightSite
+from nfkit.pages.modes import PageModes
 from nfkit.pages.patchable import Patchable
 
 _DRAWN = (Stuck, Flip, Asymmetric)
@@ -103,6 +104,7 @@ class Model(msgspec.Struct, frozen=True):
         output: Name of its first output.
         batch: Samples that it insists on at once; None where it does not.
         offsets: Where each site's codes begin in its bytes.
+        mode: Where the number of its mode begins; None for a model without modes.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Model(msgspec.Struct, frozen=True):
     output: str
     batch: int | None
     offsets: tuple[int, ...]
+    mode: int | None
 
 
 class Samples(msgspec.Struct, frozen=True):
@@ -170,6 +173,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         models: The base, and the protected model if there is one.
         samples: The images.
         versions: Of nfkit and of the runtime.
+        modes: The modes of the protected model; None where it has none.
     """
 
     title: str
@@ -184,6 +188,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[Model, ...]
     samples: Samples
     versions: dict[str, str]
+    modes: PageModes | None = None
 
 
 @dataclass(frozen=True)
@@ -222,7 +227,9 @@ def describe_models(
             raise ModelError("base and protected model store different weights: the file was changed since")
         pieces[name] = patchable.content
         batch = spec.batch if isinstance(spec.batch, int) else None
-        described.append(Model(name, spec.name, str(model.graph.outputs[0].name), batch, patchable.offsets))
+        described.append(
+            Model(name, spec.name, str(model.graph.outputs[0].name), batch, patchable.offsets, patchable.mode)
+        )
         sizes = map(len, patchable.codes)
         memories = tuple(Site.of(site, size, errors) for site, size in zip(sites, sizes, strict=True))
     return tuple(described), memories, pieces

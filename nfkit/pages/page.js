@@ -2,7 +2,7 @@
 
 const element = (id) => document.getElementById(id);
 const { samples, stops, models } = contents;
-const state = { chip: contents.chip, stop: contents.start, turn: 0, visited: new Map(), sweeping: false };
+const state = { chip: contents.chip, stop: contents.start, mode: null, turn: 0, sweeping: false, visits: new Map() };
 
 const percent = (share) => `${Number((100 * share).toPrecision(3))} %`.replace("-", "−");
 const className = (index) => index < 0 ? "no number" : samples.classes[index] ?? `class ${index}`;
@@ -16,14 +16,21 @@ function make(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Right answers by voltage, of this chip in the mode that is chosen. */
+function visited() {
+  if (!state.visits.has(state.mode)) state.visits.set(state.mode, new Map());
+  return state.visits.get(state.mode);
+}
+
 /** What can be said of a voltage before anything has run. */
 function showStop() {
-  const stop = stops[state.stop];
+  const stop = stops[state.stop], saving = savingIn(state.mode, state.stop);
   const energy = stop.energy === null ? "unknown" : `${(100 * stop.energy).toFixed(1)} % of Vmin`;
   element("volts").textContent = voltage(stop);
   element("rate").textContent = stop.rate === 0 ? "none" : percent(stop.rate);
   element("energy").textContent = energy;
-  element("saving").textContent = stop.saving === null ? "unknown" : percent(stop.saving);
+  element("saving").textContent = saving === null ? "unknown" : percent(saving);
+  showMode(state.mode, state.stop);
   element("chip").textContent = `chip ${state.chip}`;
   element("voltage").value = state.stop;
   element("voltage").setAttribute("aria-valuetext", `${voltage(stop)}, bit error rate ${percent(stop.rate)}, energy ${energy}`);
@@ -93,7 +100,7 @@ const place = (stop) => stops.every(({ volts }) => volts !== null) ? stops[stop]
 
 /** Right answers against voltage, for what was visited on this chip. */
 function drawChart() {
-  const chart = element("chart"), points = [...state.visited.keys()].sort((a, b) => a - b);
+  const chart = element("chart"), seen = visited(), points = [...seen.keys()].sort((a, b) => a - b);
   const right = chart.clientWidth - EDGE.right, span = place(stops.length - 1) - place(0) || 1;
   const x = (stop) => EDGE.left + (right - EDGE.left) * (place(stop) - place(0)) / span;
   const y = (share) => EDGE.bottom - (EDGE.bottom - EDGE.top) * share;
@@ -110,7 +117,7 @@ function drawChart() {
     chart.append(make("text", { x: x(stop), y: 208, "text-anchor": anchor }, voltage(stops[stop])));
   }
   for (const { name } of models) {
-    const at = points.map((stop) => [x(stop), y(state.visited.get(stop)[name] / images.count)]);
+    const at = points.map((stop) => [x(stop), y(seen.get(stop)[name] / images.count)]);
     const dashes = name === "base" ? "6 4" : "none";
     chart.append(make("polyline", { class: name, points: at.join(" "), "stroke-dasharray": dashes }));
     for (const [cx, cy] of at) chart.append(make("circle", { class: name, cx, cy, r: name === "base" ? 3 : 4 }));
@@ -122,7 +129,7 @@ function drawChart() {
   element("visited").replaceChildren(
     make("tr", {}, make("th", { scope: "col" }, "voltage"), ...models.map(({ name }) => make("th", { scope: "col" }, name))),
     ...points.map((stop) => make("tr", {}, make("td", {}, voltage(stops[stop])),
-      ...models.map(({ name }) => make("td", {}, `${state.visited.get(stop)[name]} of ${images.count}`)))),
+      ...models.map(({ name }) => make("td", {}, `${seen.get(stop)[name]} of ${images.count}`)))),
   );
 }
 
@@ -146,27 +153,38 @@ async function run() {
   showStop();
   await new Promise((resume) => setTimeout(resume, state.sweeping ? 0 : 60));
   if (stale()) return;
-  const { stop } = state, began = performance.now();
+  const { stop, mode } = state, began = performance.now();
   const { codes, flipped } = readChip(state.chip, stops[stop]);
   element("flipped").textContent = flipped.toLocaleString("en");
   element("memory").setAttribute("aria-label", `weight memory of chip ${state.chip}: ${flipped} bits come back wrong`);
   drawMemory(codes);
   const right = {};
   for (const model of models) {
-    const classes = await classify(model, codes, stale);
+    const classes = await classify(model, codes, stale, mode);
     if (classes === null || stale()) return;
     right[model.name] = showAnswers(model, classes);
   }
-  state.visited.set(stop, right);
+  visited().set(stop, right);
   drawChart();
   const tallies = models.map(({ name }) => `${name} ${right[name]} of ${images.count} right`).join(", ");
-  element("status").textContent = `${voltage(stops[stop])}: ${tallies}`;
+  element("status").textContent = `${voltage(stops[stop])}${saidMode(mode)}: ${tallies}`;
   performance.measure("nfkit: answers", { start: began, end: performance.now() });
 }
 
 function changeChip(chip) {
   state.chip = chip;
-  state.visited.clear();
+  state.visits.clear();
+  return run();
+}
+
+function chooseMode(mode) {
+  state.mode = mode;
+  return run();
+}
+
+function goToStop(stop) {
+  if (state.sweeping) sweep();
+  state.stop = stop;
   return run();
 }
 
@@ -185,20 +203,20 @@ async function start() {
   try {
     await load();
     build();
+    buildModes(chooseMode, goToStop);
+    state.mode = chosenMode();
     await run();
   } catch (error) {
     element("status").textContent = `This browser cannot run the page: ${error.message}. It needs WebAssembly with SIMD and DecompressionStream.`;
     throw error;
   }
-  element("voltage").addEventListener("input", (event) => {
-    if (state.sweeping) sweep();
-    state.stop = Number(event.target.value);
-    run();
-  });
+  element("voltage").addEventListener("input", (event) => goToStop(Number(event.target.value)));
   element("another").addEventListener("click", () => changeChip(state.chip + 1));
   element("sweep").addEventListener("click", sweep);
   for (const id of ["voltage", "another", "sweep"]) element(id).disabled = false;
+  for (const radio of document.querySelectorAll("input[name=mode]")) radio.disabled = false;
   document.documentElement.dataset.ready = "yes";
+  showMode(state.mode, state.stop);
 }
 
 /** For the console: what the page computes, in numbers. */

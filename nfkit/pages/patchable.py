@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from nfkit.errors import ModelError
 from nfkit.faults.words import sub_byte, to_words
+from nfkit.graph.fusion.fused import MODE, has_modes
 from nfkit.graph.memory.sites import WeightSite
 from nfkit.graph.memory.storage import Stored, find_stored
 from nfkit.model import to_bytes
@@ -25,24 +26,28 @@ class Patchable:
         content: The file, with zeros in place of the codes of its sites.
         offsets: Where the codes of each site begin.
         codes: The codes of each site as the file holds them: little-endian, those of fewer than 8 bits packed.
+        mode: Where the eight bytes of the number begin that chooses between modes; None for a model without.
     """
 
     content: bytes
     offsets: tuple[int, ...]
     codes: tuple[bytes, ...]
+    mode: int | None = None
 
     @classmethod
     def of(cls, model: ir.Model, sites: Sequence[WeightSite]) -> Patchable:
         """Serialises a model, which is not changed.
 
-        The codes of a site lie where the file changes when all of their bits are turned over: that holds whatever
-        the file is made of, and it is seen at once whether they lie in one piece.
+        The codes of a site lie where the file changes when all of their bits are turned over, and so does the number
+        of the mode, which keeps its value: that holds whatever the file is made of, and it is seen at once whether
+        they lie in one piece.
 
         Raises:
             ModelError: When the model does not fit one message, or a site does not lie in it in one piece.
         """
         copy = model.clone()
-        stored = find_stored(copy, [site.name for site in sites])
+        modes = [MODE] if has_modes(copy) else []
+        stored = find_stored(copy, [*(site.name for site in sites), *modes])
         arrays = [entry.array() for entry in stored]
         codes = [_put(entry, array) for entry, array in zip(stored, arrays, strict=True)]
         content = bytearray(to_bytes(copy))
@@ -56,9 +61,11 @@ class Patchable:
             if start is None:
                 raise ModelError(f"the codes of '{entry.name}' do not lie in one piece in the serialised model")
             offsets.append(start)
+        mode = offsets.pop() if modes else None
+        del codes[len(offsets) :]
         for start, held in zip(offsets, codes, strict=True):
             content[start : start + len(held)] = bytes(len(held))
-        return cls(bytes(content), tuple(offsets), tuple(codes))
+        return cls(bytes(content), tuple(offsets), tuple(codes), mode)
 
 
 def _put(entry: Stored, array: npt.NDArray[Any]) -> bytes:

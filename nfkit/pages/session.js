@@ -64,10 +64,14 @@ export function* differences(codes) {
   }
 }
 
-/** The class that a model gives each image, -1 where its scores are no numbers; null once `stale()` says so. */
-export async function classify(model, codes, stale = () => false) {
+/**
+ * The class that a model gives each image, -1 where its scores are no numbers; null once `stale()` says so. A mode is
+ * set by its number where the file states it: this runtime takes no input that has a default.
+ */
+export async function classify(model, codes, stale = () => false, mode = null) {
   const bytes = templates[model.name].slice();
   codes.forEach((code, i) => bytes.set(code, model.offsets[i]));
+  if (mode !== null && model.mode !== null) new DataView(bytes.buffer).setBigInt64(model.mode, BigInt(mode), true);
   const session = await runtime.InferenceSession.create(bytes);
   try {
     const classes = [], step = model.batch ?? 16;

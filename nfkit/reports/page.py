@@ -38,6 +38,7 @@ class Page(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         voltages: Places on its slider.
         runtime: Version of onnxruntime-web.
         provenance: Of model and samples.
+        modes: Names of the protected model's modes, between which the page chooses.
         warnings: What is doubtful about the samples.
         command: The command that made it, if one did.
     """
@@ -52,6 +53,7 @@ class Page(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
     voltages: Voltages
     runtime: str
     provenance: Provenance
+    modes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     command: str | None = None
 
@@ -64,7 +66,8 @@ class Page(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         """See `nfkit.reports.rendering.Readable`."""
         return Overview(
             f"{self.output}: {self.bytes / 1e6:.1f} MB, {self.samples} samples; open it in any browser",
-            f"it draws chips as the library does: {self.cells:,} cells in {self.sites} weight memories",
+            f"it draws chips as the library does: {self.cells:,} cells in {self.sites} weight memories"
+            + (f"; modes to choose from: {', '.join(self.modes)}" if self.modes else ""),
             self._shown(),
             self.warnings,
         )

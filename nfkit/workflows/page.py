@@ -14,6 +14,7 @@ from nfkit.access.runtime import Runner
 from nfkit.errors import ModelError, OptionError
 from nfkit.faults import EVALUATION_CHIPS
 from nfkit.graph.fusion.fused import is_fused
+from nfkit.graph.fusion.modes.record import mode_of, read_modes
 from nfkit.graph.fusion.split import evidence_model, split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.memory.sites import fault_sites
@@ -23,6 +24,7 @@ from nfkit.model import ModelLike
 from nfkit.outputs import write_atomically
 from nfkit.pages.assembly import assemble
 from nfkit.pages.contents import Contents, Loaded, Samples, Stop, describe_models
+from nfkit.pages.modes import describe_modes
 from nfkit.pages.web_runtime import find_web_runtime
 from nfkit.plans.energy_analysis import Costs
 from nfkit.plans.operating_points import Scale, Strength
@@ -66,13 +68,14 @@ def page(
     """Writes one HTML file in which a model runs on simulated chips, at the voltage that a slider says.
 
     The page draws the faulty cells of layout `iid` by itself, the same ones as `nfkit.Chip`, and puts what a chip
-    returns into the weights before it runs the model. Of a protected model base and whole are shown side by side.
+    returns into the weights before it runs the model. Of a protected model base and whole are shown side by side; of
+    one with modes the page chooses the mode, and begins in the one that the file states, at the voltage of that.
 
     Args:
         model: A quantised base or a fused model: a path, a ModelProto or an onnx-ir model; never changed.
         data: Samples to show, the first of which are taken; by default looked for beside the model.
         output: The file to write.
-        ber: Bit error rates that the slider must have; it begins at the first. 0.01 by default.
+        ber: Bit error rates that the slider must have; it begins at the first. 0.01 by default, and the rates of modes.
         vdd: Supply voltages over Vmin in place of rates.
         curve: Voltage curve, by name or path.
         extrapolate: Whether to go on beyond the ends of the curve.
@@ -106,17 +109,23 @@ def page(
         kind, set_share, protected_bits, protected_sites, protected_top, curve=curve, extrapolate=extrapolate
     ).scale(graph)
     wanted, _ = inputs.find_strengths(scale, ber, vdd)
+    modes = read_modes(graph)
+    meant = [scale.at_rate(mode.ber) for mode in modes if 0 < mode.ber <= HIGHEST_RATE]
+    meant = [strength for strength in meant if strength.point is not None]  # the slider is one of voltages
+    first = mode_of(graph).ber if modes and ber is None and vdd is None else wanted[0].rate
     spec = inputs.find_spec(graph, input_layout=input_layout, value_range=value_range, mean=mean, std=std)
     sites = fault_sites(graph)
     scale.errors.check_sites([site.name for site in sites])
     taken = data_for_measuring(graph, model, data, spec, labels=labels, samples=samples)
     x = spec.encode(taken.test.x)
-    stops = _stops(graph, scale, wanted, _spared(graph, x))
+    points = _points(scale, [*wanted, *meant])
+    stops = _stops(graph, points, scale, x)
+    rates = tuple(stop.rate for stop in stops)
     models = {"base": split(graph)[1], "protected": graph} if is_fused(graph) else {"base": graph}
     described, memories, pieces = describe_models(models, sites, spec, scale.errors)
     classes = taken.test.classes or class_names(graph, Runner(graph).classes(x)) or ()
     found = find_web_runtime(None if runtime is None else inputs.as_path(runtime, "the runtime"))
-    start = next(i for i, stop in enumerate(stops) if stop.rate == wanted[0].rate)
+    start = next((i for i, stop in enumerate(stops) if stop.rate == first), rates.index(wanted[0].rate))
     path = inputs.source_path(model)
     contents = Contents(
         title=path.name if path else str(graph.graph.name or "model"),
@@ -124,33 +133,41 @@ def page(
         chip=chip, start=start, stops=stops, sites=memories, models=described,
         samples=Samples.of(x, taken.test.y.tolist(), spec, classes, taken.test.name),
         versions={"nfkit": __version__, "onnxruntime-web": found.version},
+        modes=describe_modes(
+            graph, rates,
+            lambda switched: tuple(stop.saving for stop in _stops(switched, points, scale, x)),
+        ),
     )  # fmt: skip
     pieces["images"] = np.ascontiguousarray(x, x.dtype.newbyteorder("<")).tobytes()
     content = assemble(Loaded(contents, pieces), found)
     written = write_atomically(inputs.as_path(output, "the output"), content)
-    rates = [stop.rate for stop in stops]
     return Page(
         output=str(written), bytes=len(content), models=tuple(models), sites=len(sites),
         cells=sum(site.count * site.bits for site in sites), samples=len(x), chip=chip,
         voltages=Voltages(len(stops), (min(rates), max(rates)), scale.curve.name), runtime=found.version,
         provenance=Provenance.of(model, graph, taken.test),
+        modes=tuple(mode.name for mode in modes),
         warnings=tuple(doubt.sentence for doubt in taken.doubts if doubt.kind != "few samples"),
     )  # fmt: skip
 
 
-def _stops(model: ir.Model, scale: Scale, wanted: Sequence[Strength], spared: float) -> tuple[Stop, ...]:
+def _points(scale: Scale, wanted: Sequence[Strength]) -> list[Strength]:
     """Places on the slider: Vmin, what the curve knows below it in small steps, and the points that were asked for."""
     known = [point.volts for point in scale.curve.points if point.rate]
     grid = [index * _STEP for index in range(int(min(known) / _STEP), int(1 / _STEP))]
-    points = [*wanted, scale.at_rate(0.0)]
+    points = list({point.rate: point for point in (*wanted, scale.at_rate(0.0))}.values())
     for volts in (*known, *grid):
         point = _at_volts(scale, volts)
         near = point is None or any(p.point and abs(p.point.volts - volts) < _SAME for p in points)
         if point is not None and not near and 0 < point.rate <= HIGHEST_RATE:
             points.append(point)
-    costs = _costs(model, scale, spared)
-    stops = [_stop(point, costs) for point in points]
-    return tuple(sorted(stops, key=lambda stop: (-stop.rate, stop.volts or 0.0)))
+    return sorted(points, key=lambda point: (-point.rate, point.point.volts if point.point else 0.0))
+
+
+def _stops(model: ir.Model, points: Sequence[Strength], scale: Scale, x: npt.NDArray[Any]) -> tuple[Stop, ...]:
+    """What there is to say of each place, with what the model saves there."""
+    costs = _costs(model, scale, _spared(model, x))
+    return tuple(_stop(point, costs) for point in points)
 
 
 def _at_volts(scale: Scale, volts: float) -> Strength | None:

@@ -114,27 +114,93 @@ generator (float[N, 2, 4, 4] image) => (float[N, 3] evidence)
 """
 
 
-def test_a_file_with_modes_runs_in_the_mode_that_it_states(open_page, convnet, parse, web_runtime, tmp_path):
-    base = convnet(18)
-    random = np.random.default_rng(3)
+STATED = {"accuracy": {"mean": 0.8125, "ci95": [0.75, 0.875]}, "clean": 0.875, "energy": 0.25, "volts_over_vmin": 0.9}
+MODE_NAMES = ("nominal", HOSTILE, "deep")
+
+
+@pytest.fixture(scope="module")
+def modes_page(convnet, parse, web_runtime, tmp_path_factory):
+    """A page of a file with modes, the last of which nothing is stated of."""
+    folder = tmp_path_factory.mktemp("modes")
+    base, random = convnet(18), np.random.default_rng(3)
     x = random.uniform(-1, 0.99, (SAMPLES, 2, 4, 4)).astype(np.float32)
     data = nfkit.Dataset("noise", x, random.integers(0, 3, SAMPLES), classes=("cat", "owl", "dog"))
     generator = parse(EVIDENCE, k=random.integers(-99, 100, (32, 3), np.int8))
-    answer = Answer(find_form(base, Runner(base)(x)), Trust(0.7, 0.3, 0.6, 1.5))
-    switched = with_modes(fuse(generator, base, find_input(base), {}, answer), [Mode("low", 0.05, answer.trust)])
-    told = {}
-    for mode in ("nominal", "low"):
-        made = SimpleNamespace(model=set_mode(switched, mode), x=x)
-        save(made.model, tmp_path / f"{mode}.nf.onnx")
-        nfkit.page(tmp_path / f"{mode}.nf.onnx", data, tmp_path / f"{mode}.html", ber=0.05, runtime=web_runtime)
-        page = open_page(tmp_path / f"{mode}.html")
-        known = rates(page)
-        for rate in (0.0, 0.05):
-            told[mode, rate] = agree(page, 50_000, known.index(rate), BitErrors(rate), made)
-        assert page.complaints == []
-    for rate in (0.0, 0.05):
-        assert told["nominal", rate][PROTECTED] == told["nominal", rate][BASE] == told["low", rate][BASE]
-        assert told["low", rate][PROTECTED] != told["low", rate][BASE]
+    trust = Trust(0.7, 0.3, 0.6, 1.5)
+    answer = Answer(find_form(base, Runner(base)(x)), trust)
+    levels = [Mode(MODE_NAMES[1], 0.002, trust, facts=STATED), Mode("deep", 0.05, Trust(0.2, 0.9, 0.6, 1.5))]
+    switched = with_modes(
+        fuse(generator, base, find_input(base), {}, answer), levels, nominal=STATED | {"accuracy": 1, "energy": 1.0}
+    )
+    save(switched, folder / "m.nf.onnx")
+    written = nfkit.page(folder / "m.nf.onnx", data, folder / "m.html", runtime=web_runtime)
+    assert written.modes == MODE_NAMES
+    return SimpleNamespace(path=folder / "m.html", x=x, y=data.y, model=switched)
+
+
+IN_MODE = """async ([chip, stop, mode]) => {
+    const { codes } = nfkit.readChip(chip, nfkit.contents.stops[stop]);
+    const answers = {}, never = () => false;
+    for (const model of nfkit.contents.models) answers[model.name] = await nfkit.classify(model, codes, never, mode);
+    return answers;
+}"""
+
+
+def test_each_mode_answers_as_onnx_runtime_does(open_page, modes_page):
+    page, sites = open_page(modes_page.path), fault_sites(modes_page.model)
+    known, base, told = rates(page), split(modes_page.model)[1], {}
+    for rate in (0.0, 0.002, 0.05):
+        errors = BitErrors(rate)
+        reads = {s.name: Chip(50_000).faults(s, errors).read(codes(modes_page.model, s)) for s in sites}
+        faulty = {name: np.ascontiguousarray(read.codes) for name, read in reads.items()}
+        here = nfkit.Switched(with_codes(modes_page.model, faulty))
+        for number, mode in enumerate(MODE_NAMES):
+            answers = page.evaluate(IN_MODE, [50_000, known.index(rate), number])
+            here.mode = mode
+            assert answers[PROTECTED] == here(modes_page.x).argmax(axis=1).tolist()
+            alone = Runner(set_mode(with_codes(modes_page.model, faulty), mode)).classify(modes_page.x)
+            assert answers[PROTECTED] == alone.tolist()
+            assert answers[BASE] == Runner(with_codes(base, faulty)).classify(modes_page.x).tolist()
+            told[mode, rate] = answers[PROTECTED]
+        assert told["nominal", rate] == answers[BASE]
+    assert told["nominal", 0.0] == Runner(base).classify(modes_page.x).tolist()
+    assert len({tuple(told[mode, 0.05]) for mode in MODE_NAMES}) > 1  # or nothing was switched
+    stated = agree(page, 50_000, known.index(0.05), BitErrors(0.05), modes_page)
+    assert stated[PROTECTED] == told[MODE_NAMES[1], 0.05]
+    assert page.complaints == []
+
+
+def test_a_keyboard_chooses_the_mode_and_finds_its_figures(open_page, modes_page):
+    page = open_page(modes_page.path)
+    chosen = page.get_by_role("radio", checked=True)
+    assert page.get_by_role("group", name="Mode of the protected model").get_by_role("radio").count() == 3
+    assert page.get_by_role("radio", name=HOSTILE).is_checked()
+    assert page.evaluate("nfkit.contents.stops[nfkit.contents.start].rate") == 0.002
+    cells = page.locator("#mode-rows tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.split(/\\s*\\n\\s*/)))"
+    )
+    assert cells[0][1:] == [["no errors", "0.900 Vmin"], ["100.0 %"], ["87.5 %"], ["100.0 %"]]
+    assert cells[1][1:] == [["0.2 %", "0.900 Vmin"], ["81.3 %", "75.0 to 87.5"], ["87.5 %"], ["25.0 %"]]
+    assert cells[2][1:] == [["5 %"], ["–"], ["–"], ["–"]]
+    chosen.focus()
+    page.keyboard.press("ArrowUp")
+    said = settled(page, "mode nominal")
+    assert chosen.get_attribute("value") == "0"
+    right = page.locator("#tallies b").all_inner_texts()
+    assert right[0] == right[1]
+    assert said.count(right[0]) == 2
+    saving = page.locator("#saving").inner_text()
+    stop = page.evaluate("nfkit.contents.start")
+    assert saving == page.evaluate(
+        "stop => `${Number((100 * nfkit.contents.modes.modes[0].savings[stop]).toPrecision(3))} %`", stop
+    )
+    page.get_by_role("button", name="To the voltage of this mode").press("Enter")
+    settled(page, "1.000 Vmin, mode nominal")
+    clean = Runner(split(modes_page.model)[1]).classify(modes_page.x)
+    assert page.locator("#tallies b").first.inner_text() == f"{int((clean == modes_page.y).sum())} of {SAMPLES}"
+    assert page.locator("#mode-voltage").is_disabled()
+    assert page.locator("#visited tr").count() == 3
+    assert page.locator("img").count() == 0
 
 
 def test_the_page_may_ask_nobody(open_page, fused_page):
@@ -182,9 +248,11 @@ def test_slider_keys_and_another_chip(open_page, fused_page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_and_by_axe(open_page, fused_page, scheme):
+@pytest.mark.parametrize("made", ["fused_page", "modes_page"])
+def test_on_a_phone_and_by_axe(open_page, request, made, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    page = open_page(fused_page.path, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    path = request.getfixturevalue(made).path
+    page = open_page(path, viewport={"width": 390, "height": 844}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     found = axe.Axe().run(page).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found] == []
