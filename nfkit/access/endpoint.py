@@ -22,8 +22,9 @@ from nfkit.access.address import Address
 from nfkit.access.base import Description, Scores, Tensor, check_answers
 from nfkit.access.budget import Budget
 from nfkit.access.metadata import Metadata, read_metadata, read_server
+from nfkit.access.replies import Reply
 from nfkit.access.store import AnswerStore, digest
-from nfkit.access.transport import CallError, Reply, Transport
+from nfkit.access.transport import CallError, Transport
 from nfkit.access.wire import BINARY, Message, decode, dumps, encode
 from nfkit.errors import AccessError, OptionError
 

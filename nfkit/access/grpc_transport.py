@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from nfkit.access.address import Address, is_loopback, parse_address
 from nfkit.access.grpc_messages import SERVICE, infer_request, messages, tensors_of
-from nfkit.access.transport import Reply, Transport
+from nfkit.access.replies import Reply
+from nfkit.access.transport import Transport
 from nfkit.access.wire import LENGTH_HEADER, decode, dumps, encode
 from nfkit.errors import AccessError
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nfkit.access.base import Answers, Tensor
-from nfkit.access.transport import Reply
+from nfkit.access.replies import Reply
 from nfkit.access.wire import WireError, datatype, loads, numpy_type
 from nfkit.errors import AccessError, OptionError
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -23,14 +22,11 @@ import httpcore
 
 from nfkit.access.address import Credential, is_loopback
 from nfkit.access.deadline import Clock, Deadline
+from nfkit.access.replies import REFUSED, RETRIED, Reply
 from nfkit.access.wire import WireError
 from nfkit.errors import AccessError
 
 T = TypeVar("T")
-
-_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-_REFUSED = frozenset({408, 425, 429, 503})
-"""Statuses after which a server has not begun with the request."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +50,6 @@ class Limits:
     attempts: int = 6
     first_wait: float = 0.5
     longest_wait: float = 60.0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A whole reply; headers by lower-case name."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class CallError(AccessError):
@@ -191,13 +178,13 @@ class Transport:
                 return read(reply)
             except WireError as error:
                 raise _PassingError(f"the reply cannot be read: {error}") from error
-        said = _excerpt(reply)
-        if reply.status in _RETRIED:
-            wait = self._retry_after(reply.headers.get("retry-after", ""))
+        said = reply.excerpt()
+        if reply.status in RETRIED:
             raise _PassingError(
-                f"status {reply.status}{said}", wait=wait, status=reply.status, begun=reply.status not in _REFUSED
-            )
-        raise CallError(self._credential.redact(f"{url} failed: {_explain(reply)}{said}"), reply.status)
+                f"status {reply.status}{said}",
+                wait=reply.wait(self._now), status=reply.status, begun=reply.status not in REFUSED,
+            )  # fmt: skip
+        raise CallError(self._credential.redact(f"{url} failed: {reply.explanation()}{said}"), reply.status)
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         limits = self.limits
@@ -211,7 +198,7 @@ class Transport:
         ) as response:
             received = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers}
             announced = received.get("content-length", "")
-            if announced.isdigit() and int(announced) > limits.body:
+            if announced.isascii() and announced.isdigit() and int(announced) > limits.body:
                 raise AccessError(f"{url} sends {int(announced):,} bytes, more than the {limits.body:,} allowed")
             chunks, size = [], 0
             for chunk in response.iter_stream():
@@ -250,16 +237,6 @@ class Transport:
                 wait = most * self._random.random()
             self._not_before = max(self._not_before, self._clock() + wait)
 
-    def _retry_after(self, text: str) -> float | None:
-        """Seconds that a server wants to be left alone for: it gives them, or a date."""
-        text = text.strip()
-        if text.isascii() and text.isdigit():
-            return float(text[:12])
-        try:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - self._now())
-        except (ValueError, TypeError, OverflowError):
-            return None
-
 
 @contextmanager
 def _translated(limits: Limits) -> Iterator[None]:
@@ -290,26 +267,3 @@ def _pool(server: str, deadline: Deadline, connections: int) -> httpcore.Connect
         f"{given.scheme}://{given.hostname}:{given.port or 80}",
         proxy_auth=login, max_connections=connections, network_backend=deadline,
     )  # fmt: skip
-
-
-def _explain(reply: Reply) -> str:
-    if 300 <= reply.status < 400:
-        target = urlsplit(reply.headers.get("location", ""))
-        where = f"{target.scheme}://{target.hostname}{target.path}" if target.hostname else target.path or "nowhere"
-        return (
-            f"status {reply.status}, a redirect to {where[:200]}; none is followed, so give that address if it is meant"
-        )
-    advice = {
-        401: " (set NFKIT_TOKEN)",
-        403: " (set NFKIT_TOKEN to one that may ask this model)",
-        404: " (is the model's name right, and is it loaded?)",
-        413: " (lower --batch)",
-    }
-    return f"status {reply.status}{advice.get(reply.status, '')}"
-
-
-def _excerpt(reply: Reply) -> str:
-    """What a server says to its refusal, in whatever form, on one line."""
-    said = " ".join(reply.body[:2000].decode("utf-8", "replace").split())
-    said = "".join(c if c.isprintable() else "?" for c in said)[:300]
-    return f": {said}" if said else ""
