@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from nfkit.access.base import Description, FunctionBase, Tensor
+from nfkit.access.base import Description, FunctionBase, Tensor, best_only
 from nfkit.access.guarded import Guarded
+from nfkit.access.remote import open_endpoint
 from nfkit.access.runtime import Runner
+from nfkit.access.server import Server
 from nfkit.data import Dataset
 from nfkit.errors import AccessError, DataError, OptionError
 from nfkit.faults import BitErrors, Chip
@@ -18,6 +20,7 @@ from nfkit.graph.memory.sites import fault_sites
 from nfkit.learn.config import EvidenceConfig
 from nfkit.learn.train import train
 from nfkit.model import load
+from nfkit.remedies.distillation import distil
 from nfkit.workflows.answering import protect_answers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -232,6 +235,42 @@ def test_a_base_that_names_its_best_class_is_imitated(tmp_path):
     named = FunctionBase(lambda x: device(x).argmax(1), about)
     result = protect_answers(named, TRAIN, TEST, SPEC, CONFIG, tmp_path / "f.onnx", distil=200, early_loss=None)
     assert result.surrogates[0].distilled.agreement >= 0.6
+
+
+def weights(path):
+    """The numbers of a model, by name."""
+    return {name: value.const_value.numpy() for name, value in load(path).graph.initializers.items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_an_imitation_of_what_is_behind_an_address_learns_from_its_scores(tmp_path):
+    """The same numbers as of the same base in this process, each sample asked for once; not those of best classes."""
+    device, config = Device(), EvidenceConfig("hint-8", epochs=6.0, batch=16, seed=1)
+    with (
+        Server(FunctionBase(device, Device.about), "device") as server,
+        open_endpoint(server.address, answers=tmp_path / "answers.sqlite") as endpoint,
+    ):
+        output = tmp_path / "asked.onnx"
+        result = protect_answers(
+            endpoint, TRAIN, TEST, SPEC, config, output, distil=240, ber=0.01, early_loss=None
+        )  # fmt: skip
+        usage, about = endpoint.record(), endpoint.about
+    assert (about.answers, about.classes) == ("scores", 4)
+    assert usage["queries"] == usage["answered"] == device.asked
+    assert usage["queries"] >= 240 + len(TEST)
+    (facts,) = result.surrogates
+    assert (facts.distilled.samples, facts.distilled.held_out) == (240, 24)
+
+    rest, _ = TRAIN.hold_out(0.1, config.seed)
+    named = best_only(FunctionBase(device, Device.about))
+    for name, base in (("here", Device()), ("named", named)):
+        distil(base, name, rest, SPEC, 240, config, tmp_path / f"{name}.onnx")
+    asked = weights(tmp_path / "asked.surrogate.onnx")
+    assert same(asked, weights(tmp_path / "here.onnx"))
+    assert not same(asked, weights(tmp_path / "named.onnx"))
 
 
 def test_what_cannot_be_imitated_and_what_is_in_the_way(tmp_path):
