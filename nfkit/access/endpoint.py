@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -99,7 +100,6 @@ class Endpoint:
         stated = {"address": str(address), **asdict(self._metadata)}
         self._identity = hashlib.sha256(dumps(stated)).hexdigest()
         self.budget = Budget(store, self._identity, self.asking.queries)
-        self._settled: dict[str, str] = {}
         self._classes: int | None = None
         self._classes = self._count_classes()
         self.about = Description(
@@ -119,11 +119,18 @@ class Endpoint:
         missing = sorted({names[i]: i for i in reversed(missing)}.values())
         self.budget.check(len(missing))
         self.budget.note(known=len(x) - len(missing))
-        self._ask(x, names, missing, known)
-        if missing and self._describe() != self._metadata:
+        try:
+            self._ask(x, names, missing, known)
+        except AccessError:
+            with suppress(AccessError):  # it may be gone altogether
+                if self._is_exchanged(attempts=1):
+                    self._store.forget(self._identity, [names[i] for i in missing])
+            raise
+        if missing and self._is_exchanged():
+            self._store.forget(self._identity, [names[i] for i in missing])
             raise AccessError(
-                f"{self.address} describes another model now than at the start: its answers until here may be of "
-                "either, so start anew, with another file of answers (--answers)"
+                f"{self.address} describes another model now than at the start: the {len(missing)} answers that were "
+                "asked for just now may be of either and are forgotten, so give the same command again"
             )
         if not names:
             return np.zeros((0, self.about.classes), np.float32)
@@ -242,9 +249,15 @@ class Endpoint:
             if said in (None, ""):
                 continue
             said = str(said)[:80]
-            first = expected or self._settled.get(field)
+            first = expected or self._store.fact(self._identity, field)
+            listed = self._metadata.versions
+            if first is None and field == "model_version" and listed and said not in listed:
+                raise AccessError(
+                    f"{self.address} answers as model version {said!r}, and describes {', '.join(listed)[:200]}: is it "
+                    "being exchanged? Give the same command again, or name the version (.../versions/VERSION)"
+                )
             if first is None:
-                first = self._settled[field] = self._store.settle(self._identity, field, said)
+                first = self._store.settle(self._identity, field, said)
             if said != first:
                 raise AccessError(
                     f"{self.address} answers as {field.replace('_', ' ')} {said!r}, and not as {first!r}: the model "
@@ -252,10 +265,22 @@ class Endpoint:
                 )
 
     def _describe(self) -> Metadata:
-        given = self.asking
-        return self._transport.call(
-            "GET", self.address.path, lambda reply: read_metadata(reply, str(self.address), given.input, given.output)
-        )
+        return self._transport.call("GET", self.address.path, self._read_metadata)
+
+    def _read_metadata(self, reply: Reply) -> Metadata:
+        return read_metadata(reply, str(self.address), self.asking.input, self.asking.output)
+
+    def _is_exchanged(self, attempts: int | None = None) -> bool:
+        """Whether the endpoint describes another model than at the start."""
+
+        def read(reply: Reply) -> bool:
+            try:
+                return self._read_metadata(reply) != self._metadata
+            except (AccessError, OptionError):  # one that would not have been asked at all
+                return True
+
+        self._transport.resume()
+        return self._transport.call("GET", self.address.path, read, attempts=attempts)
 
     def _count_classes(self) -> int:
         """Number of classes: as described, as given, or else as an answer to zeros shows."""

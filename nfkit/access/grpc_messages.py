@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
-from nfkit.access.wire import WireError, as_type, datatype, numpy_type
+from nfkit.access.wire import WireError, as_type, datatype, numpy_type, shaped
 
 SERVICE = "/inference.GRPCInferenceService/"
 """What stands before the name of a method in its path."""
@@ -89,6 +90,18 @@ def messages() -> Mapping[str, Any]:
     }
 
 
+def parse(kind: str, content: bytes) -> Any:
+    """A message of a kind, as it came.
+
+    Raises:
+        WireError: When it is none.
+    """
+    try:
+        return messages()[kind].FromString(content)
+    except DecodeError as error:
+        raise WireError(f"the reply is no {kind} ({error})") from error
+
+
 def infer_request(
     model: str, version: str, tensors: Mapping[str, npt.NDArray[Any]], outputs: Iterable[str], *, raw: bool
 ) -> Any:
@@ -129,10 +142,11 @@ def tensors_of(response: Any) -> dict[str, npt.NDArray[Any]]:
         if raw:
             if len(raw[i]) != count * dtype.itemsize:
                 raise WireError(f"tensor {name[:80]!r} of {dtype} {shape} comes with {len(raw[i])} bytes")
-            found[name] = np.frombuffer(raw[i], dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+            numbers = np.frombuffer(raw[i], dtype.newbyteorder("<")).astype(dtype)
+            found[name] = shaped(numbers, shape, name[:80])
             continue
         numbers = np.array(getattr(entry.contents, _CONTENTS.get(dtype.name, "bytes_contents")))
         if len(numbers) != count:
             raise WireError(f"tensor {name[:80]!r} of shape {shape} holds {len(numbers)} numbers")
-        found[name] = as_type(numbers.reshape(shape), dtype, name[:80])
+        found[name] = as_type(shaped(numbers, shape, name[:80]), dtype, name[:80])
     return found

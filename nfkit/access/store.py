@@ -73,6 +73,12 @@ class AnswerStore:
         with self._explained(), self._lock, self._transaction():
             self._file.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
 
+    def forget(self, identity: str, samples: Iterable[bytes]) -> None:
+        """Removes answers that are in doubt."""
+        rows = [(identity, sample) for sample in samples]
+        with self._explained(), self._lock, self._transaction():
+            self._file.executemany("DELETE FROM answers WHERE identity = ? AND sample = ?", rows)
+
     def settle(self, identity: str, name: str, value: str) -> str:
         """The value that a fact about a base had when it was first settled; this one, if it is the first."""
         with self._explained(), self._lock, self._transaction():

@@ -169,7 +169,7 @@ def _tensor(entry: Mapping[str, Any], rest: memoryview) -> tuple[npt.NDArray[Any
     if size is not None:
         if type(size) is not int or size != count * dtype.itemsize or size > len(rest):
             raise WireError(f"tensor {name!r} of {dtype} {shape} says {size} bytes, {len(rest)} are left")
-        return np.frombuffer(rest[:size], dtype.newbyteorder("<")).astype(dtype).reshape(shape), rest[size:]
+        return shaped(np.frombuffer(rest[:size], dtype.newbyteorder("<")).astype(dtype), shape, name), rest[size:]
     try:
         stored = entry.get("data")
         # NumPy alone would make floats of a list that holds numbers beyond int64.
@@ -178,7 +178,19 @@ def _tensor(entry: Mapping[str, Any], rest: memoryview) -> tuple[npt.NDArray[Any
         raise WireError(f"the data of tensor {name!r} is no array") from error
     if numbers.size != count:
         raise WireError(f"tensor {name!r} of shape {shape} holds {numbers.size} numbers")
-    return as_type(numbers.reshape(shape), dtype, name), rest
+    return as_type(shaped(numbers, shape, name), dtype, name), rest
+
+
+def shaped(numbers: npt.NDArray[Any], shape: list[int], name: str) -> npt.NDArray[Any]:
+    """As many numbers as the shape has, in that shape.
+
+    Raises:
+        WireError: When no array has it: too many axes, or extents beyond all memory beside one of 0.
+    """
+    try:
+        return numbers.reshape(shape)
+    except (ValueError, OverflowError) as error:
+        raise WireError(f"tensor {name!r} has shape {str(shape)[:80]}, which no array has") from error
 
 
 def _all_whole(stored: object) -> bool:

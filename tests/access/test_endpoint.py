@@ -281,11 +281,34 @@ def test_a_lie_ends_the_run_with_a_sentence_and_is_not_kept(proxy, connect, mode
     assert proxy.asked == 4
 
 
-def test_a_model_that_is_exchanged_behind_the_same_name(proxy, connect, x):
-    endpoint = connect(proxy.address)
+def test_a_model_that_is_exchanged_behind_the_same_name_leaves_no_answer(proxy, connect, model, x):
+    """Its answers were good ones by all that they said: only the description after the last of them tells."""
+    connect(proxy.address)(x[:4])
+    endpoint, described = connect(proxy.address), proxy.describe
     proxy.describe = lambda fields: fields | {"versions": ["7"]}
-    with pytest.raises(AccessError, match="describes another model now"):
+    with pytest.raises(AccessError, match=r"describes another model now.*the 6 answers .* are forgotten"):
         endpoint(x)
+    proxy.describe = described  # the first is back, and nothing of the other is taken for its answers
+    again = connect(proxy.address)
+    assert np.array_equal(again(x), model(x))
+    assert (again.budget.known, again.budget.queries) == (4, 6)
+
+
+@pytest.mark.parametrize("change", [{"versions": ["7"]}, {"inputs": []}])
+def test_a_model_that_is_exchanged_before_the_run_fails_leaves_no_answer(proxy, connect, x, change):
+    endpoint, described = connect(proxy.address), proxy.describe
+    proxy.describe, proxy.faults = lambda fields: fields | change, iter([None, "nan"])
+    with pytest.raises(AccessError, match="not a finite number"):
+        endpoint(x)
+    proxy.describe = described
+    assert connect(proxy.address).count_missing(x) == 10
+
+
+def test_a_version_that_is_not_described_is_not_settled(proxy, connect, model, x):
+    proxy.faults = iter(["version"])
+    with pytest.raises(AccessError, match="answers as model version '2', and describes 1: is it being exchanged"):
+        connect(proxy.address)(x)
+    assert np.array_equal(connect(proxy.address)(x), model(x))
 
 
 def test_a_version_is_remembered_between_runs(proxy, connect, x):

@@ -26,6 +26,53 @@ def linear(x):
     return (x[:, :, None] * WEIGHTS).sum(1)
 
 
+class Raw(bytes):
+    """A reply as bytes, in place of a message."""
+
+    def SerializeToString(self):  # noqa: N802
+        return bytes(self)
+
+
+def abort(code):
+    return lambda answer, context: context.abort(code, "busy")
+
+
+def with_scores(change):
+    """A reply whose scores [N, classes] are changed, and its shape with them."""
+
+    def answer(message, context):
+        scores = change(np.frombuffer(message.raw_output_contents[0], "<f4").reshape(-1, CLASSES).copy())
+        message.raw_output_contents[0] = scores.tobytes()
+        message.outputs[0].shape[:] = scores.shape
+
+    return answer
+
+
+def spoil_one(scores):
+    scores[-1, 0] = np.nan
+    return scores
+
+
+PASSING = {
+    "internal": abort(grpc.StatusCode.INTERNAL),
+    "unavailable": abort(grpc.StatusCode.UNAVAILABLE),
+    "exhausted": abort(grpc.StatusCode.RESOURCE_EXHAUSTED),
+    "cut": lambda answer, context: Raw(answer.SerializeToString()[:-5]),
+    "text": lambda answer, context: Raw(b"<html>welcome to our portal</html>"),
+    "shape": lambda answer, context: answer.outputs[0].shape.__setitem__(0, 7),
+    "two contents": lambda answer, context: answer.raw_output_contents.append(b"1234"),
+}
+LIES = {
+    "nan": with_scores(spoil_one),
+    "classes": with_scores(lambda scores: scores[:, :-1]),
+    "count": with_scores(lambda scores: scores[:0]),
+    "name": lambda answer, context: setattr(answer.outputs[0], "name", "logits"),
+    "version": lambda answer, context: setattr(answer, "model_version", "4"),
+    "model": lambda answer, context: setattr(answer, "model_name", "other"),
+    "huge": lambda answer, context: Raw(bytes(2**17)),
+}
+
+
 class Server(grpc.GenericRpcHandler):
     """A server of the protocol whose answers a test may change: `spoil(response, number of the call)`."""
 
@@ -146,6 +193,52 @@ def test_an_endpoint_that_lies_is_not_believed(server, spoil, message):
     server.spoil = lie
     with pytest.raises(AccessError, match=message):
         ask(server, concurrency=1)
+
+
+def test_bytes_that_are_no_message_are_tried_again_and_print_nothing(server, caplog):
+    def cut(answer, number, context):
+        return answer if number != 2 else Raw(answer.SerializeToString()[:-5])
+
+    server.spoil = cut
+    scores, record = ask(server, concurrency=1)
+    np.testing.assert_array_equal(scores, linear(X))
+    assert record["retries"] == 1
+    server.spoil = lambda answer, number, context: Raw(b"\xff" * 40)
+    with pytest.raises(AccessError, match=r"after 3 attempts: the reply cannot be read: .* is no ModelInferResponse"):
+        ask(server, concurrency=1)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_a_thousand_faulty_replies(server):
+    """Whatever comes, in whatever order: the right numbers or a sentence, and what was answered stays answered."""
+    random = np.random.default_rng(0)
+    passing, final = list(PASSING.values()), list(LIES.values())
+    script = [*([*passing, *final][i % (len(passing) + len(final))] for i in range(1000)), *[None] * 300]
+    script = [script[i] for i in random.permutation(len(script))]
+
+    def spoil(answer, number, context):
+        change = script[number - 1] if number <= len(script) else None
+        return answer if change is None else change(answer, context) or answer
+
+    server.spoil = spoil
+    quick = Limits(connect=5.0, read=20.0, total=20.0, body=2**16, first_wait=0.0, longest_wait=0.0, attempts=3)
+    answered, refused, x = [], [], random.normal(size=(2, 4)).astype(np.float32)
+    with open_endpoint(server.address, Asking(batch=2, concurrency=1), limits=quick) as endpoint:
+        while server.calls < len(script):
+            try:
+                scores = endpoint(x)
+            except AccessError as error:  # noqa: PERF203
+                refused.append(str(error))
+            else:
+                np.testing.assert_array_equal(scores, linear(x))
+                answered.append(x)
+                x = random.normal(size=(2, 4)).astype(np.float32)
+        assert len(refused) > 200
+        assert max(map(len, refused)) < 1000
+        assert len(answered) > 100
+        asked, known = server.calls, np.concatenate(answered)
+        np.testing.assert_array_equal(endpoint(known), linear(known))
+        assert server.calls == asked
 
 
 def test_a_model_that_is_not_there_and_a_server_that_is_not_there(server):

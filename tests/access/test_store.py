@@ -30,6 +30,17 @@ def test_what_is_kept_is_found_by_base_and_sample(tmp_path):
     again.close()
 
 
+def test_what_is_in_doubt_is_forgotten_of_its_base_alone(tmp_path):
+    scores = np.eye(2, dtype=np.float32)
+    store = AnswerStore(tmp_path / "a.sqlite")
+    for identity in ("one", "other"):
+        store.keep(identity, [b"a", b"b"], scores)
+    store.forget("one", [b"b", b"never kept"])
+    assert set(store.find("one", [b"a", b"b"])) == {b"a"}
+    assert set(store.find("other", [b"a", b"b"])) == {b"a", b"b"}
+    store.close()
+
+
 def test_facts_are_settled_once_and_queries_add_up(tmp_path):
     store = AnswerStore(tmp_path / "a.sqlite")
     assert store.fact("one", "version") is None
