@@ -1,12 +1,12 @@
 """What a measurement of a campaign costs: its parts for a small and a large model, and what each engine adds.
 
-python benchmarks/campaign.py [--images 1000] [--tasks 400] [--quick] [--json FILE]
+python benchmarks/campaign.py [--images 1000] [--tasks 400] [--parts [FILE ...]] [--quick] [--json FILE]
 
 Parts (`part`) are CPU milliseconds of one thread, the least of five: drawing the chip and reading its codes, opening a
 session on the model with these codes (`anew` is what making and opening a new model takes), running the samples.
 Engines (`engine`) measure a network so small that what they add is most of it; `driver` is the CPU time of the driving
 process for each measurement, scheduler and store included, which bounds how many workers one driver can feed. CPU time
-stands in for wall time where the machine is not one's own.
+stands in for wall time where the machine is not one's own. With `--parts`, the parts alone, and of models of one's own.
 """
 
 from __future__ import annotations
@@ -47,11 +47,19 @@ def main() -> None:
     parser = speed.arguments(__doc__)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--tasks", type=int, default=400)
+    parser.add_argument("--parts", nargs="*", type=Path, metavar="FILE", help="only the parts, of these models if any")
     options = parser.parse_args()
     images, tasks = (16, 8) if options.quick else (options.images, options.tasks)
+    if options.parts:
+        results = [parts(path.name, load(path), images) for path in options.parts]
+        speed.report("campaign", {"images": images}, results, options.json)
+        return
     small = load(zoo_path("resnet8-fashion-mnist"))
     large = bases.build("resnet18", (3, 8, 8) if options.quick else (3, 32, 32))
     results = [parts("resnet8, 77 k weights", small, images), parts("resnet18, 11 M weights", large, images)]
+    if options.parts is not None:
+        speed.report("campaign", {"images": images}, results, options.json)
+        return
     with tempfile.TemporaryDirectory() as folder:
         tiny = prepare(check_plan(campaign_kill.prepare(Path(folder))))
         results += [row for name in ENGINES if present(name) for row in engine(name, "tiny", tiny, tasks, (1, 2))]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import statistics
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,12 @@ def main() -> None:
     row |= {f"{name} / nfkit": speed.ratio(times[name], ours) for name in work if name != "nfkit"}
     row |= {f"{name} / nfkit, as many runs": share * speed.ratio(times[name], ours) for name in ("plain", "parallel")}
     row["parallel / nfkit, as many runs, CPU"] = share * speed.ratio(times["parallel"], ours, "cpu")
-    speed.report("evaluate", {"model": str(options.model or "resnet18, random weights")}, [row], options.json)
+    speed.report(
+        "evaluate",
+        {"model": Path(options.model).name if options.model else "resnet18, random weights"},
+        [row],
+        options.json,
+    )
 
 
 if __name__ == "__main__":

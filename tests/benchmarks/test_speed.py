@@ -34,8 +34,14 @@ def test_both_draws_change_the_same_share_of_codes(tmp_path):
 
 
 def test_evaluation_is_timed_against_all_baselines(tmp_path):
-    (row,) = quick("evaluate", tmp_path)
+    (row,) = quick("evaluate", tmp_path, "--torch")
     assert all(row[f"{key} / nfkit"] > 0 for key in ("plain", "parallel", "torch"))
+
+
+def test_memory_does_not_grow_with_the_chips(tmp_path):
+    rows = quick("memory", tmp_path)
+    assert [row["what"] for row in rows] == ["evaluate", "campaign"]
+    assert all(row["growth MB"] < 25 for row in rows)  # from the 10th chip to the 20th; a session takes two or three
 
 
 def test_ablations_leave_out_what_they_name(tmp_path):

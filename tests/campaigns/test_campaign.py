@@ -24,7 +24,12 @@ from nfkit.remedies.registry import REMEDIES
 from nfkit.reports.campaign import Campaign
 from nfkit.reports.campaign_charts import over_rates
 from nfkit.reports.reading import read_as, write
-from nfkit.workflows.campaign_folders import campaign_measurements, campaign_status
+from nfkit.workflows.campaign_folders import (
+    campaign_measurements,
+    campaign_status,
+    export_measurements,
+    merge_campaigns,
+)
 from nfkit.workflows.campaign_metrics import identify
 
 CHIPS = (50_000, 50_001, 50_002)
@@ -338,6 +343,27 @@ def test_another_metric_of_the_same_name_does_not_mix(plan, tiny, tmp_path, monk
         nfkit.campaign(judged, "kept", engine="threads", workers=1)
     for name in ("judging_lengths", "named_elsewhere"):
         sys.modules.pop(name, None)
+
+
+def test_folders_of_a_metric_are_merged_and_exported_and_those_of_another_are_not(plan, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", tiny.x)
+    asked = {"metric": "metrics.py:spread", "data": "x.npy", "remedies": ["bare"], "rates": [0.05], "chips": 2}
+    for folder, first, text in (
+        ("one", 50_000, METRICS), ("two", 50_002, METRICS), ("other", 50_004, METRICS.replace("std", "var"))
+    ):  # fmt: skip
+        Path("metrics.py").write_text(text)
+        nfkit.campaign(plan(**asked, first_chip=first), folder, engine="threads", workers=1)
+    merged = merge_campaigns(["one", "two"], "both")
+    assert (merged.metric, merged.measured) == ("metrics.py:spread", 4)
+    assert "metrics.py:spread over chips" in str(merged)
+    assert export_measurements("both", "all.csv") == 4
+    head, *rows = Path("all.csv").read_text().splitlines()
+    place = head.split(",").index("value")
+    values = [float(row.split(",")[place]) for row in rows]
+    assert np.mean(values) == pytest.approx(merged.cells[0].value.mean, rel=1e-12)
+    with pytest.raises(OptionError, match=r"file of metrics.py:spread was \w{12} and is \w{12}"):
+        merge_campaigns(["one", "other"], "none")
 
 
 def test_a_metric_that_has_no_file_is_known_by_its_name():
