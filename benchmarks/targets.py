@@ -2,11 +2,13 @@
 
     python benchmarks/targets.py --json targets.json EARLY[,PREFIX]=DATA ...    measures, and writes record and page
     python benchmarks/targets.py --json targets.json                            writes the page from the record
+    ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/targets.py --only openvino --json targets_avx2.json EARLY=DATA ...
 
 EARLY is a protected file with early answers. Its base, the base behind PREFIX (a file whose generator changes the
 input), the answers of both ends, and EARLY itself are run in every target that is installed, and compared with ONNX
-Runtime. What the record has already is not run again. A target that reads memory which nothing was written to is caught
-by MALLOC_PERTURB_=85 in the environment (glibc).
+Runtime. What the record has already is not run again. With `ONEDNN_MAX_CPU_ISA=AVX2` OpenVINO takes the kernels that it
+has for x86 processors without VNNI: these figures have a table of their own. A target that reads memory which nothing
+was written to is caught by MALLOC_PERTURB_=85 in the environment (glibc).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,9 @@ from nfkit.reports.shipping import Checked
 from nfkit.workflows import inputs
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "targets.md"
+KERNELS = "ONEDNN_MAX_CPU_ISA"
 MARKS = ("<!-- targets -->", "<!-- end of targets -->")
+MARKS_WITHOUT_VNNI = ("<!-- without vnni -->", "<!-- end of without vnni -->")
 SLOW = {"reference": 100}
 """Samples that a slow target is given at most."""
 FITTED_AT = 0.002
@@ -58,14 +62,16 @@ def forms(early: ir.Model, prefix: ir.Model | None) -> Iterator[tuple[str, ir.Mo
     yield "early answers", early
 
 
-def measure(file: str, samples: int, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def measure(
+    file: str, samples: int, known: list[dict[str, Any]], targets: Collection[str] = tuple(TARGETS)
+) -> Iterator[dict[str, Any]]:
     """A row for every form of a file and every target that is not known."""
     paths, _, source = file.partition("=")
     early, *prefix = (load(path) for path in paths.split(","))
     data = inputs.find_data(source, "test", inputs.find_spec(early))
     have = {(entry["file"], entry["form"], entry["target"]) for entry in known}
     for form, model in forms(early, prefix[0] if prefix else None):
-        for target in TARGETS:
+        for target in targets:
             at = {"file": Path(paths.split(",")[0]).name, "form": form, "target": target}
             if tuple(at.values()) not in have:
                 (checked,) = nfkit.check(model, [target], data, samples=min(samples, SLOW.get(target, samples))).checked
@@ -110,9 +116,10 @@ def _cell(facts: dict[str, Any]) -> str:
 
 def page(record: dict[str, Any], text: str) -> str:
     """The page with the record's table."""
-    before, _, rest = text.partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    return before + "\n".join([MARKS[0], *table(record), MARKS[1]]) + after
+    start, end = MARKS_WITHOUT_VNNI if KERNELS in record["environment"] else MARKS
+    before, _, rest = text.partition(start)
+    after = rest.partition(end)[2]
+    return before + "\n".join([start, *table(record), end]) + after
 
 
 def processor() -> dict[str, Any]:
@@ -127,17 +134,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--json", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--only", choices=list(TARGETS), action="append", metavar="TARGET")
     parser.add_argument("files", nargs="*", metavar="EARLY[,PREFIX]=DATA")
     options = parser.parse_args()
     words = [",".join(map(_name, word.split(","))) for word in options.files]
-    command = ["--samples", str(options.samples), "--json", options.json.name, *words]
+    targets = options.only or list(TARGETS)
+    only = [word for name in options.only or () for word in ("--only", name)]
+    command = ["--samples", str(options.samples), *only, "--json", options.json.name, *words]
     rows = json.loads(options.json.read_text(encoding="utf-8"))["rows"] if options.json.exists() else []
-    for found in (entry for file in options.files for entry in measure(file, options.samples, rows)):
+    for found in (entry for file in options.files for entry in measure(file, options.samples, rows, targets)):
         rows.append(found)
         print(found["file"], found["form"], found["target"], _cell(found), flush=True)
         record = {
-            "schema": "nfkit.speed/1", "benchmark": "targets", "targets": list(TARGETS), "processor": processor(),
-            "environment": {name: os.environ[name] for name in ("MALLOC_PERTURB_",) if name in os.environ},
+            "schema": "nfkit.speed/1", "benchmark": "targets", "targets": targets, "processor": processor(),
+            "environment": {name: os.environ[name] for name in ("MALLOC_PERTURB_", KERNELS) if name in os.environ},
             "versions": versions(), "rows": rows, "command": shlex.join(["python", "benchmarks/targets.py", *command]),
         }  # fmt: skip
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

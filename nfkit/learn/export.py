@@ -24,6 +24,7 @@ from nfkit.errors import UnsupportedError
 from nfkit.graph.fusion.build import spell_out_softmax
 from nfkit.graph.fusion.fused import EVIDENCE
 from nfkit.graph.fusion.padding import spell_out_padding
+from nfkit.graph.memory.bits import BITS_KEY
 from nfkit.graph.quantised.from_float import quantize_static
 from nfkit.learn.objective import protect
 from nfkit.models.generators import build
@@ -32,6 +33,9 @@ from nfkit.models.generators.folding import fold_batch_norm
 
 _EXPORTER_MIN, _EXPORTER_MAX = 18, 23  # opsets that torch's exporter writes without a converter
 _ALMOST = 0.97  # of the range: what reaches so far at both ends is an image
+_WEIGHT_BITS = 7
+"""Bits of an int8 generator's weights. x86 processors without VNNI add two products of codes in 16 bits, where
+2 x 255 x 63 fits and 2 x 255 x 127 saturates. What this saves there, and costs elsewhere: docs/targets.md."""
 _LOWEST = 13  # per-axis quantisation, which int8 generators need, begins here
 
 
@@ -43,6 +47,7 @@ def export_generator(
     batch: int | str,
     calibration: npt.NDArray[np.float32] | None = None,
     residual: bool = True,
+    bits: int = _WEIGHT_BITS,
 ) -> ir.Model:
     """Exports F(x) = clip(x + G(x), -1, 1), or the evidence alone.
 
@@ -53,6 +58,7 @@ def export_generator(
         batch: Fixed batch size, or the name of the free batch axis.
         calibration: Images [M, C, H, W] in [-1, 1] to choose the ranges of an int8 generator; float without.
         residual: Whether to export F(x); else the generator only looks at the image.
+        bits: Bits of an int8 generator's weights; they are stored in int8 all the same.
 
     Returns:
         A model with one input `image` and one output `protected`. Where the generator tells classes apart by itself,
@@ -65,7 +71,9 @@ def export_generator(
     folded, written = fold_batch_norm(generator), min(max(opset, _EXPORTER_MIN), _EXPORTER_MAX)
     model = _export(folded, image_shape, written, batch, residual=residual)
     if calibration is not None and _has_weights(model):
-        model = quantize_static(model, off_the_ties(calibration), per_channel=True, exclude_ops=("Softmax",))
+        within = off_the_ties(calibration)
+        model = quantize_static(model, within, per_channel=True, exclude_ops=("Softmax",), bits=bits)
+        model.metadata_props.pop(BITS_KEY, None)  # what is recorded there is a base's: its cells err
     del model.graph.outputs[1:]
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     if residual:

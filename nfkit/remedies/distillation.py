@@ -120,8 +120,9 @@ def distil(
     )  # fmt: skip
     x = spec.normalise(spec.encode(rest.x[:CALIBRATION_SAMPLES]))
     student = export_generator(
-        trained.generator, spec.image_shape, opset=_OPSET, batch="N", calibration=x, residual=False
-    )
+        trained.generator, spec.image_shape, opset=_OPSET, batch="N", calibration=x, residual=False,
+        bits=8,  # errors are simulated in it, as in a base
+    )  # fmt: skip
     made = Distillation(len(chosen), len(held_out), _agreement(student, held_out, spec, level))
     student.metadata_props[BASIS_KEY] = basis
     student.metadata_props[DISTILLED_KEY] = json.dumps(msgspec.to_builtins(made), sort_keys=True)

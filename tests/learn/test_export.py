@@ -129,6 +129,9 @@ def test_int8_generator_is_close_and_stores_int8(name, exported, images):
         assert dequantize.op_type == "DequantizeLinear"
         assert dequantize.inputs[0].is_initializer()
         assert dequantize.inputs[0].dtype == ir.DataType.INT8
+        codes = dequantize.inputs[0].const_value.numpy().astype(int)
+        assert np.abs(codes).max() == 63
+        assert 2 * 255 * np.abs(codes).max() < 2**15  # two products never saturate in 16 bits
 
 
 def test_int8_at_the_lowest_opset_in_batches_of_fixed_size(exported, images):
