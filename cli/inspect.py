@@ -13,12 +13,17 @@ from nfkit.cli.groups import ModelInput, Record
 
 @grouped
 def inspect(
-    model: Annotated[Path, typer.Argument(help="ONNX file.")],
+    model: Annotated[str, typer.Argument(help="ONNX file, or https://HOST/v2/models/NAME.")],
     *,
     model_input: ModelInput,
     record_file: Record,
 ) -> None:
     """Show what a model stores as integers, what it takes, and what stands against protecting it."""
+    from nfkit.access.address import is_address
+
+    if is_address(model):
+        _inspect_address(model, model_input, record_file)
+        return
     from nfkit.cli import console
     from nfkit.errors import NfkitError
     from nfkit.graph.fusion.fused import is_fused
@@ -32,9 +37,10 @@ def inspect(
     from nfkit.graph.operators.vendors import explain
     from nfkit.model import load, sha256
     from nfkit.workflows.inputs import find_spec
+    from nfkit.workflows.obstacles import find_obstacles
 
     json = record_file.json
-    console.check_outputs(json, models={"the model": model})
+    console.check_outputs(json, models={"the model": Path(model)})
     graph = load(model)
     survey = Survey(graph)
     sites, covered = sites_of(survey), coverage(survey)
@@ -48,6 +54,8 @@ def inspect(
         "ir_version": graph.ir_version,
         "opset": {domain or "ai.onnx": version for domain, version in graph.opset_imports.items()},
         "input": taken,
+        "outputs": _outputs(graph),
+        "obstacles": find_obstacles(graph, **model_input.settings()).to_dict(),
         "sites": [site.to_dict() for site in sites if site.role == "weight"],
         "other_initializers": [site.to_dict() for site in sites if site.role != "weight"],
         "tensors": [entry.to_dict() for entry in inventory(survey)],
@@ -61,6 +69,62 @@ def inspect(
     console.write_json(record, json)
     if json != "-":
         _show(record)
+
+
+def _inspect_address(address: str, model_input: ModelInput, record_file: Record) -> None:
+    """What a server says of a model; what that stores cannot be seen from outside."""
+    from dataclasses import asdict
+
+    from nfkit.access.remote import describe
+    from nfkit.cli import console
+    from nfkit.errors import OptionError
+
+    if any(value is not None for value in model_input.settings().values()):
+        raise OptionError("--input-layout, --range, --mean and --std: for a file; a server says what its model takes")
+    console.check_outputs(record_file.json)
+    told = describe(address)
+    console.write_json({"schema": "nfkit.inspect-address/1", "address": address, **asdict(told)}, record_file.json)
+    if record_file.json == "-":
+        return
+    versions = f", versions {', '.join(told.versions)}" if told.versions else ""
+    print(f"{address}: run by {told.platform or 'what its server does not name'}{versions}")
+    print(f"input {told.input}")
+    means = {"scores": "one score a class", "top-1": "the best class alone"}[told.answers]
+    print("output: not described" if told.output is None else f"output {told.output}: {means}")
+    print(
+        "what it stores cannot be seen from outside: nfkit evaluate measures it as it is, nfkit protect trains a front "
+        "for it; inspect takes the file"
+    )
+
+
+def _outputs(graph: Any) -> list[dict[str, Any]]:
+    """Outputs as the file states them."""
+    found = []
+    for value in graph.graph.outputs:
+        extents = None if value.shape is None else [d if isinstance(d, int) else str(d.value) for d in value.shape]
+        kind = None if value.dtype is None else value.dtype.name.lower()
+        found.append({"name": value.name, "dtype": kind, "shape": extents})
+    return found
+
+
+def _print_verdict(record: dict[str, Any]) -> None:
+    """Whether the model can be evaluated and protected, and all that stands against it."""
+    for number, output in enumerate(record["outputs"]):
+        shape = "of unknown shape" if output["shape"] is None else f"[{', '.join(map(str, output['shape']))}]"
+        beside = ", not looked at: accuracy is that of the first" if number else ""
+        print(f"output '{output['name']}': {output['dtype'] or 'unknown type'} {shape}{beside}")
+    against = record["obstacles"]
+    gradients = [f"no gradient for {entry['op']}" for entry in record["unsupported"] or []]
+    protecting = [*against["protecting"], *gradients]
+    if not against["evaluating"] and not protecting:
+        print("can be evaluated and protected")
+        return
+    for sentence in against["evaluating"]:
+        print(f"cannot be evaluated, nor protected: {sentence}")
+    if not against["evaluating"]:
+        print("can be evaluated")
+    for sentence in protecting:
+        print(f"cannot be protected: {sentence}" + (" (--surrogate, --distil)" if sentence in gradients else ""))
 
 
 def _unsupported(graph: Any) -> list[dict[str, Any]] | None:
@@ -99,17 +163,14 @@ def _show(record: dict[str, Any]) -> None:
 
     taken = record["input"]
     print(f"{record['model']['path']}: IR {record['ir_version']}, opset {record['opset']}")
-    if record["faults"]:
-        print(f"it holds {record['faults']}: nfkit inject --remove takes them out")
-    if "error" in taken:
-        print(f"input: {taken['error']}")
-    else:
+    if "error" not in taken:
         span = "the graph does not say it: give --range or --mean and --std"
         if taken["low"] is not None:
             span = f"{min(taken['low']):g} to {max(taken['high']):g} ({taken['source']})"
         shape = f"{taken['dtype']} {taken['layout']} {list(taken['shape'])}"
         print(f"input '{taken['name']}': {shape}, batch {taken['batch']}")
         print(f"valid range: {span}")
+    _print_verdict(record)
     sites = record["sites"]
     stored, bits = sum(s["count"] for s in sites), sum(s["count"] * s["bits"] for s in sites)
     print(f"weight sites: {len(sites)}, {stored} codes, {bits} bits")
@@ -125,10 +186,6 @@ def _show(record: dict[str, Any]) -> None:
             for s in sites
         ]
         print_table(["initializer", "type", "shape", "codes", "used by"], rows)
-    elif record["vendor_operators"] is None:
-        print("no weights are stored as integers: quantise the model first, or check that no optimiser folded them")
-    if record["vendor_operators"] is not None:
-        print(f"the model cannot run as it is: it holds {record['vendor_operators']}")
     print(record["coverage"]["sentence"])
     for odd in record["odd_scales"]:
         print(odd)

@@ -13,6 +13,7 @@ from nfkit.errors import OptionError
 
 if TYPE_CHECKING:
     from nfkit.access.endpoint import Asking, Endpoint
+    from nfkit.access.metadata import Metadata
     from nfkit.access.transport import Limits, Transport
 
 
@@ -64,6 +65,28 @@ def open_endpoint(
     finally:
         transport.close()
         store.close()
+
+
+def describe(address: str, *, limits: Limits | None = None) -> Metadata:
+    """What a server says of the model behind an address; the model itself is not asked.
+
+    Args:
+        address: As for `open_endpoint`.
+        limits: What the call may take.
+
+    Raises:
+        OptionError: When the address is none, or a library is missing.
+        AccessError: When it cannot be reached, or does not describe a model.
+    """
+    require_client()
+    from nfkit.access.metadata import read_metadata
+
+    parsed = parse_address(address)
+    transport = _transport_for(parsed)(parsed.server, Credential.for_address(parsed), limits, seed=0, connections=1)
+    try:
+        return transport.call("GET", parsed.path, lambda reply: read_metadata(reply, str(parsed), None, None))
+    finally:
+        transport.close()
 
 
 def _transport_for(address: Address) -> type[Transport]:

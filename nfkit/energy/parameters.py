@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from nfkit.energy.layers import Part
+from nfkit.graph.memory.coverage import weights_in
 from nfkit.graph.memory.flow import Reading
 from nfkit.graph.memory.ranks import CODES
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY
@@ -18,8 +19,8 @@ def count_parameters(model: ir.Model, part: Part | None = None, *, survey: Surve
     """Elements of all weights, biases and constants of normalisations, of rank 1 or more.
 
     Each counts once, wherever it is stored: as an initializer, in a Constant node, in a function or in a body. Codes
-    count as the numbers they stand for; scales, zero points, running statistics and shapes do not count, nor does
-    what no output depends on.
+    count as the numbers they stand for, several a byte where they are packed; scales, zero points, running statistics
+    and shapes do not count, nor does what no output depends on.
 
     Args:
         model: The model; not changed.
@@ -28,7 +29,7 @@ def count_parameters(model: ir.Model, part: Part | None = None, *, survey: Surve
     """
     survey = survey or Survey(model)
     return sum(
-        entry.tensor.size
+        weights_in(entry.tensor.size, survey.readings(name))
         for name, entry in survey.stored.items()
         if len(entry.shape) > 0
         and part in (None, _part(entry.value))

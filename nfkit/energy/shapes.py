@@ -11,9 +11,12 @@ import logging
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
-from nfkit.graph.operators.operands import facts_of, key_of
+from nfkit.graph.operators.operands import facts_of, integer, key_of
 
 Shapes = dict[str, tuple[int, ...]]
+
+_RUNTIMES_OWN = ("activation", "activation_params", "channels_last")
+"""Attributes of ONNX Runtime's operators that their standard twins do not have."""
 
 
 def batch_of(model: ir.Model) -> int:
@@ -69,8 +72,11 @@ def _replace(node: ir.Node) -> None:
     like = facts_of(node).shaped_like
     assert like is not None
     op, inputs = like
-    attributes = [a for name, a in node.attributes.items() if name not in ("activation", "activation_params")]
-    stand_in = ir.Node("", op, [node.inputs[i] for i in inputs], attributes, num_outputs=1)
+    if integer(node, "channels_last", 0):
+        return
+    attributes = [a for name, a in node.attributes.items() if name not in _RUNTIMES_OWN]
+    given = [node.inputs[i] for i in inputs if i < len(node.inputs)]
+    stand_in = ir.Node("", op, given, attributes, num_outputs=1)
     stand_in.outputs[0].name = node.outputs[0].name
     graph = node.graph
     assert isinstance(graph, ir.Graph)

@@ -30,6 +30,7 @@ from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.split import split
 from nfkit.graph.fusion.trust import Trust
 from nfkit.graph.injection.record import refuse_faults
+from nfkit.graph.input.positions import refuse_positions
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.plausibility import refuse_reconstruction
@@ -273,6 +274,7 @@ def refuse_unprotectable(base: ir.Model, generator_precision: str, *, gradients:
     from nfkit.learn.export import check_opset
     from nfkit.learn.gradients.obstacles import refuse_unsupported
 
+    refuse_positions(base)
     if gradients:
         refuse_unsupported(base)
     check_opset(base.opset_imports.get("", 0))

@@ -24,6 +24,8 @@ from nfkit.errors import ModelError, OptionError
 from nfkit.graph.fusion.two_files import SURE
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
+from nfkit.graph.memory.scales import refuse_scales
+from nfkit.graph.memory.survey import Survey
 from nfkit.model import ModelLike, to_bytes
 from nfkit.outputs import write_atomically
 from nfkit.reports.provenance import Provenance
@@ -147,6 +149,7 @@ def _provenance(origin: ModelLike, model: ir.Model, given: _Given | None) -> Pro
 def _shippable(model: ModelLike) -> ir.Model:
     graph = inputs.find_model(model)
     refuse_faults(graph)
+    refuse_scales(Survey(graph))
     return graph
 
 
@@ -182,7 +185,8 @@ def _compare(
         raise ModelError(f"{target.name} gives scores {list(b.shape)}, not {list(a.shape)}")
     mine, theirs = a.argmax(1), np.where(np.isnan(b.astype(np.float64)).any(1), -1, b.argmax(1))
     difference = float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
-    labels = given.data.y if given.data.labelled else None
+    scored = here.ndim > 1 and a.shape[1] > 1 and a.shape[1] == max(here.shape[1:])  # one score a class
+    labels = given.data.y if given.data.labelled and scored else None
     accuracies = (None, None) if labels is None else (float((mine == labels).mean()), float((theirs == labels).mean()))
     name = f"{target.name} {runtimes.installed_version(target)}"
     return Parity(name, len(a), int((mine == theirs).sum()), difference, *accuracies), ""

@@ -133,7 +133,7 @@ def test_an_input_without_a_graph():
 
 
 def test_what_it_leaves_open_is_asked_for():
-    with pytest.raises(OptionError, match="give --layout"):
+    with pytest.raises(OptionError, match="give --input-layout"):
         find_input_of(Tensor("v", "float32", (-1, 32, 32, 32)))
     with pytest.raises(OptionError, match="give --range LOW HIGH"):
         find_input_of(Tensor("v", "float32", (-1, 3, 32, 32))).bounds()

@@ -89,6 +89,7 @@ def test_inspect_as_text(invoke, files):
     assert "weight sites: 10, 77072 codes, 616576 bits" in text
     assert "valid range: -1 to 1" in text
     assert "gradients: all operators supported" in text
+    assert "can be evaluated and protected" in text
     assert "stem.0.weight_quantized" in text
 
 
@@ -110,8 +111,11 @@ def test_inspect_takes_the_range_from_the_options(invoke, foreign_model, tmp_pat
 
 def test_inspect_of_a_float_model_says_what_is_missing(invoke, float_model, tmp_path):
     path = save(float_model, tmp_path / "float.onnx")
-    assert "no weights are stored as integers: quantise the model first" in invoke("inspect", path).stdout
-    assert as_json(invoke("inspect", path, "--json", "-"))["sites"] == []
+    why = "stores no weights as integers, so there are no bits to fault: quantise it first (nfkit quantize)"
+    assert why in " ".join(invoke("inspect", path).stdout.split())
+    record = as_json(invoke("inspect", path, "--json", "-"))
+    assert record["sites"] == []
+    assert why in record["obstacles"]["evaluating"][0]
 
 
 def test_inspect_says_why_tensors_are_not_faulted(invoke, files):

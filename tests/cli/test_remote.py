@@ -123,6 +123,15 @@ def test_a_device_as_it_is(ask, zoo, files):
     assert again["data"] == record["data"] == {"name": data.name, "n": SAMPLES, "sha256": data.sha256}
 
 
+def test_inspect_says_what_a_server_says(invoke, device, tmp_path):
+    told = invoke("inspect", device, "--json", tmp_path / "told.json").stdout
+    record = json.loads((tmp_path / "told.json").read_text())
+    assert record["address"] == device
+    assert f"'{record['input']['name']}' of float32" in told
+    assert "one score a class" in told
+    assert "what it stores cannot be seen from outside" in " ".join(told.split())
+
+
 def test_the_chip_behind(ask, files, invoke, device):
     simulate = ["--chips", 3, "--ber", 0.001, "--ber", 0.01, "--ber", 0.05]
     record = ask("--clean", files.base, "--chip-behind", *simulate)

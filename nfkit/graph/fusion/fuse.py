@@ -129,7 +129,7 @@ def transfer(
         if theirs != ours:
             raise UnsupportedError(
                 f"the generator was made for an input of {name} {theirs}, the base takes {ours}: give a base of the "
-                "same input, or say with --layout, --range or --mean and --std that it is"
+                "same input, or say with --input-layout, --range or --mean and --std that it is"
             )
 
     def prefix(image: ir.Value, graph: ir.Graph) -> Prefix:

@@ -1,1 +1,1 @@
-"""What goes into a model: type, layout and valid range (`spec`), and how they are found (`discovery`)."""
+"""What goes into a model: type, layout and valid range (`spec`), how to find them (`discovery`)."""

@@ -116,7 +116,7 @@ def _find_layout(value: ir.Value, shape: tuple[int, ...]) -> str:
     few = (1, 3, 4)
     if (shape[0] in few) != (shape[2] in few):
         return "NCHW" if shape[0] in few else "NHWC"
-    raise OptionError(f"input '{value.name}' of shape {list(shape)} may be channels first or last: give --layout")
+    raise OptionError(f"input '{value.name}' of shape {list(shape)} may be channels first or last: give --input-layout")
 
 
 def _downstream(value: ir.Value) -> list[ir.Node]:

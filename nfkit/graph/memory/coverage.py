@@ -15,7 +15,7 @@ from typing import Any
 import onnx_ir as ir
 
 from nfkit.graph.memory.flow import Reading
-from nfkit.graph.memory.inventory import QUANTISED_INSIDE, why_no_site
+from nfkit.graph.memory.inventory import QUANTISED_INSIDE, WIDE, why_no_site
 from nfkit.graph.memory.palettes import palette_of
 from nfkit.graph.memory.paths import Calls
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, sites_of
@@ -122,7 +122,7 @@ def coverage(model: ir.Model | Survey, sites: Iterable[str] | None = None, *, ge
             continue
         if not generator and readings and all(_is_added(reading.node) for reading in readings):
             continue
-        count = _weights_in(entry.tensor.size, weights)
+        count = weights_in(entry.tensor.size, weights)
         if name in faulted:
             reached += count
         else:
@@ -169,7 +169,7 @@ def _choosers(survey: Survey, name: str) -> Iterator[tuple[ir.Node, Calls]]:
                 yield node, calls
 
 
-def _weights_in(size: int, readings: list[Reading]) -> int:
+def weights_in(size: int, readings: list[Reading]) -> int:
     """Weights in a tensor of so many elements, each of which may pack several."""
     packed = [packed_in(end.node, end.index) for reading in readings for end in reading.ends]
     return size * max(packed, default=1)
@@ -187,7 +187,7 @@ def _why(survey: Survey, name: str) -> str:
     if site is None:
         dtype = survey.stored[name].dtype
         if not dtype.is_floating_point() and survey.readings(name):
-            return f"{dtype.name.lower()}, a type that no weight memory has"
+            return f"{dtype.name.lower()}, {WIDE}"
         reason = why_no_site(survey, name)
         return "floats that the graph quantises: nfkit fold stores them" if reason == QUANTISED_INSIDE else reason
     if site.role != "weight":

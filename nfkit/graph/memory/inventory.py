@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from nfkit.graph.memory.flow import label
 from nfkit.graph.memory.sites import WeightSite, sites_of
-from nfkit.graph.memory.survey import Survey
+from nfkit.graph.memory.survey import Survey, reads_weight
 from nfkit.graph.operators.operands import standard_op
 from nfkit.graph.operators.vendors import is_vendors
 
@@ -19,6 +19,9 @@ _SITE_REASONS = {
     "zero_point": "zero points: registers, not memory",
 }
 QUANTISED_INSIDE = "floats that the graph quantises: no integers are stored, make them so with nfkit fold"
+
+ONE_BIT = "floats that the graph makes one bit each of, which no weight memory here holds"
+WIDE = "a type that no weight memory has: nfkit fold stores them in 8 or 16 bits, where the graph casts them to these"
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,10 @@ def why_no_site(survey: Survey, name: str) -> str:
         return "nothing reads them"
     dtype, readings = stored.dtype, survey.readings(name)
     if dtype.is_floating_point():
-        if any(reading.quantised for reading in readings):
-            return QUANTISED_INSIDE
+        if quantised := [reading.quantised for reading in readings if reading.quantised]:
+            return QUANTISED_INSIDE if max(quantised) > 1 else ONE_BIT
+        if readings and all(reading.role == "zero_point" for reading in readings):
+            return _SITE_REASONS["zero_point"]
         if readings and all(reading.role == "scale" for reading in readings):
             return "quantisation scales: registers, not memory"
         ends = [end for reading in readings for end in reading.ends if reading.role == "constant"]
@@ -89,6 +94,8 @@ def why_no_site(survey: Survey, name: str) -> str:
         if dtype.bitwidth <= 8:
             return f"codes of {dtype.name.lower()}, a floating type: faults hit integers"
         return "floats: not stored as integers"
+    if not dtype.is_floating_point() and dtype.bitwidth > 16 and any(reads_weight(dtype, r) for r in readings):
+        return f"weights of {dtype.name.lower()}, {WIDE}"
     if dtype in (ir.DataType.INT64, ir.DataType.BOOL, ir.DataType.INT32, ir.DataType.STRING):
         return "shapes, axes, indices and other data of the graph itself"
     hidden = [f"{node.domain}::{node.op_type}" for node in uses if is_vendors(node)]

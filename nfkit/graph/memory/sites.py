@@ -8,7 +8,7 @@ memory, and its errors hit both. Its role follows from what finally reads it (se
 2. a bias operand, or 32-bit codes that are added on: `bias`, listed, and faulted only on request;
 3. a zero point: `zero_point`, a register rather than memory, never faulted;
 4. anything else that is dequantised, such as the constants of a normalisation: `constant`, as biases;
-5. integers that are never dequantised (shapes, axes, indices): no site at all.
+5. integers that are never dequantised (shapes, axes, indices), and tensors without elements: no site at all.
 
 Types of fewer than 8 bits are memories of that many bits a code. Blobs that pack several codes a byte, as those of
 MatMulNBits, are memories of raw bytes.
@@ -110,7 +110,7 @@ def sites_of(survey: Survey) -> list[WeightSite]:
     return [
         _site(entry, survey.bits(name), readings)
         for name, entry in survey.stored.items()
-        if entry.dtype in CODES and (readings := survey.readings(name))
+        if entry.dtype in CODES and entry.tensor.size and (readings := survey.readings(name))
     ]
 
 

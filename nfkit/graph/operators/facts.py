@@ -73,8 +73,8 @@ class Operator:
         statistics: Operands that hold numbers which were measured, not learned.
         blind: Whether the result holds nothing of the values: shapes, and indices of all kinds.
         counted: How it is counted as a layer; None where no rule counts it.
-        shaped_like: The standard operator whose output has the same shape, and which operands that gets: for operators
-            that ONNX's shape inference does not know.
+        shaped_like: The standard operator whose output has the same shape, and which operands that gets, as far as the
+            node has them: for operators that ONNX's shape inference does not know.
         transposed: The attribute that says that the weight operand is transposed; empty where there is none.
     """
 

@@ -42,7 +42,7 @@ _QLINEAR_CONV = Operator(
 _DEQUANTIZE = Operator(codes={2: _ZERO_POINT}, quantiser="dequantises", scales=(1,), shaped_like=("Relu", (0,)))
 _QUANTIZE = Operator(codes={2: _ZERO_POINT}, quantiser="quantises", scales=(1,), shaped_like=("Relu", (0,)))
 # A quantiser whose results are floats: scale, zero point and bits of a code are operands.
-_IMITATE = Operator(quantiser="imitates", scales=(1, 2, 3), shaped_like=("Relu", (0,)))
+_IMITATE = Operator(codes={2: _ZERO_POINT}, quantiser="imitates", scales=(1, 3), shaped_like=("Relu", (0,)))
 
 
 def _qlinear_unary(like: str | None = None) -> Operator:
@@ -210,7 +210,7 @@ _RUNTIME: dict[str, Operator] = {
     "QLinearAdd": _qlinear_binary("Add"),
     "QLinearMul": _qlinear_binary("Mul"),
     "QLinearAveragePool": _qlinear_unary("AveragePool"),
-    "QLinearGlobalAveragePool": _qlinear_unary(),
+    "QLinearGlobalAveragePool": _qlinear_unary("GlobalAveragePool"),
     "QLinearLeakyRelu": _qlinear_unary("Relu"),
     "QLinearReduceMean": _qlinear_unary(),
     "QLinearSigmoid": _qlinear_unary("Relu"),
@@ -222,6 +222,7 @@ _RUNTIME: dict[str, Operator] = {
             **{4 + 3 * i: _ZERO_POINT for i in range(_PARTS)},
         },
         scales=(0,),
+        shaped_like=("Concat", tuple(2 + 3 * i for i in range(_PARTS))),
     ),
 }
 

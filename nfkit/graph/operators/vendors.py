@@ -25,6 +25,10 @@ QUARK: dict[tuple[str, str], str] = {
 """AMD Quark's quantisers, new and old, and the standard operators that compute the same of integers."""
 
 _FOLD = "turn them into stored integers and standard operators first (nfkit fold MODEL -o OUT), and use that file"
+_NO_FOLD = (
+    "nfkit fold does not take them, since no weight memory here holds one bit a weight or floats of few bits: export "
+    "again with integer weights of 2 to 8 bits"
+)
 _QUARK = (
     "AMD Quark writes them for types that ONNX lacked: nfkit fold MODEL -o OUT makes them QuantizeLinear and "
     "DequantizeLinear where their codes are integers; else quantise again with quant_format=QuantFormat.QDQ in place "
@@ -83,5 +87,8 @@ def kinds(nodes: Iterable[ir.Node]) -> list[VendorOperator]:
 
 def explain(operators: list[VendorOperator]) -> str:
     """What they are and the way out, as one sentence: "... in node 'n', which ONNX Runtime does not have: ..."."""
-    ways = dict.fromkeys(_WAYS_OUT.get(operator.domain, _ANY) for operator in operators)
+    ways = dict.fromkeys(
+        _NO_FOLD if (operator.domain in QONNX and operator.op not in QUANT) else _WAYS_OUT.get(operator.domain, _ANY)
+        for operator in operators
+    )
     return f"{'; '.join(map(str, operators))}, which ONNX Runtime does not have: {'; '.join(ways)}"

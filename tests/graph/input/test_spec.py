@@ -171,7 +171,7 @@ def test_layout_follows_from_the_first_operator_where_the_shape_does_not_tell(ne
 @pytest.mark.parametrize("shape", ["N, 8, 8, 8", "N, 3, 8, 3"])
 def test_ambiguous_layout_is_asked_for(network, shape):
     model = network(f"float[{shape}]", "y = Relu (x)")
-    with pytest.raises(OptionError, match="may be channels first or last: give --layout"):
+    with pytest.raises(OptionError, match="may be channels first or last: give --input-layout"):
         find_input(model)
     assert find_input(model, layout="nhwc").layout == "NHWC"
 
