@@ -94,7 +94,8 @@ def main() -> None:
         setting = {"samples": SAMPLES, "batch": BATCH, "limits": vars(LIMITS), "seed": given.seed}
         record = {
             "schema": "nfkit.speed/1", "benchmark": "faulty_replies",
-            "command": f"python benchmarks/faulty_replies.py --replies {given.replies} --seed {given.seed} --commands",
+            "command": f"python benchmarks/faulty_replies.py --replies {given.replies} --seed {given.seed}"
+            + " --commands" * given.commands,
             "setting": setting, "versions": versions(), "results": rows,
         }  # fmt: skip
         given.json.write_text(json.dumps(record, indent=1) + "\n")
@@ -235,7 +236,10 @@ def draw_plan(seed: str, kind: str, number: int) -> lies.Plan:
     """What one run meets: places and durations in turn, the rest at random."""
     draw = random.Random(seed)
     places = lies.PLACES
-    return lies.Plan(kind, places[number % len(places)], draw.random() < 0.3, draw.random() < 0.5, draw)
+    place, lasts, plain = places[number % len(places)], draw.random() < 0.3, draw.random() < 0.5
+    if kind == "changed model" and place in ("server", "description"):
+        lasts = False  # a model that is another one from its first description on has not changed in mid-run
+    return lies.Plan(kind, place, lasts, plain, draw)
 
 
 @contextlib.contextmanager
