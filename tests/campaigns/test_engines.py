@@ -191,7 +191,7 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_is_done(engine, wanted, expected, tm
     assert all(begun), process.communicate()[1]  # it has not ended by itself
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the workers, too
     out, err = process.communicate(timeout=120)
-    assert out.splitlines()[-1:] == ["interrupted"], err
+    assert out.endswith("interrupted\n"), err  # a line may be cut off before it
     assert "Traceback" not in err
     assert process.returncode == 0
     # No worker is left; what has ended has no command line any more.

@@ -49,15 +49,14 @@ class _Threads:
 def as_done(
     tasks: Iterable[Task], submit: Callable[[Task], Future[Measurement]], ahead: int
 ) -> Iterator[Measurement]:  # fmt: skip
-    """Results of tasks as they come, with never more than some of them submitted: an end then waits for few."""
+    """Results of tasks as they come, with never more than some of them submitted: an end then waits for few.
+
+    What is left at an end is for whoever shuts the pool down.
+    """
     rest = iter(tasks)
     pending = {submit(task) for task in islice(rest, ahead)}
-    try:
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                pending.update(submit(task) for task in islice(rest, 1))
-                yield future.result()
-    finally:
-        for future in pending:
-            future.cancel()
+    while pending:
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            pending.update(submit(task) for task in islice(rest, 1))
+            yield future.result()

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class _Processes:
         # The pool itself: joblib.Parallel starts a second one when it is interrupted, which then wants to be ended.
         from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
-        pool = ProcessPoolExecutor(self._workers)
+        pool, others = ProcessPoolExecutor(self._workers), set(active_children())
 
         def submit(task: Task) -> Future[Measurement]:
             with _out_of_earshot():
@@ -87,7 +88,10 @@ class _Processes:
             with suppress(BrokenProcessPool):
                 yield from as_done(tasks, submit, 2 * self._workers)
         finally:
-            pool.shutdown(kill_workers=True)
+            # The pool's own `kill_workers` fails where a task is new or cancelled; lost workers it is prepared for.
+            for worker in set(active_children()) - others:
+                worker.terminate()
+            pool.shutdown()
 
 
 @contextmanager
