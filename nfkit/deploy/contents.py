@@ -16,6 +16,7 @@ import onnx_ir as ir
 from nfkit.deploy.stated_types import bodies_of, contradicted_types
 from nfkit.graph.fusion import fused as keys
 from nfkit.graph.fusion.early import is_condition
+from nfkit.graph.fusion.front import ANSWERED, SCORES
 from nfkit.graph.fusion.seal import counts_for_base
 from nfkit.graph.fusion.two_files import EARLY_KEY
 from nfkit.graph.injection.record import describe_faults
@@ -177,8 +178,11 @@ def _inputs(model: ir.Model) -> Iterator[str]:
     """Inputs by which a host, or whoever else feeds the file, could change what nfkit put there."""
     if keys.BASE_HEADER_KEY not in model.metadata_props:  # the second of two files takes what the first gives
         return
+    own = {keys.MODE} if keys.has_modes(model) else set[str]()
+    if any(value.name == ANSWERED for value in model.graph.outputs):  # a front, which is given what the base said
+        own.add(SCORES)
     for value in model.graph.inputs:
-        if str(value.name).startswith(keys.PREFIX) and not (value.name == keys.MODE and keys.has_modes(model)):
+        if str(value.name).startswith(keys.PREFIX) and value.name not in own:
             yield f"'{value.name}', which nfkit does not write"
 
 
