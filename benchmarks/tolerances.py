@@ -39,7 +39,7 @@ def main() -> None:
     if given.page:
         page = speed.DOCS / "plan.md"
         before, _, rest = page.read_text().partition(BEGIN)
-        lines = table(json.loads(RECORD.read_text())["rows"])
+        lines = table(json.loads(RECORD.read_text())["results"])
         page.write_text(before + "\n".join([BEGIN, "", *lines, "", END]) + rest.partition(END)[2])
         return
     given.folder.mkdir(exist_ok=True)
@@ -47,9 +47,11 @@ def main() -> None:
         measure(file, given.data, given.chips, given.folder)
     if given.json:
         rows = [row(read_as(path, Plan)) for path in sorted(given.folder.glob("*.json"))]
-        given.json.write_text(
-            json.dumps({"benchmark": "tolerances", "versions": versions(), "rows": rows}, indent=1) + "\n"
-        )
+        record = {
+            "schema": "nfkit.speed/1", "benchmark": "tolerances", "versions": versions(), "results": rows,
+            "command": "python benchmarks/tolerances.py FILE.. --data cifar10_test.npz -o plans --json tolerances.json",
+        }  # fmt: skip
+        given.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def measure(file: Path, data: Path, chips: int, folder: Path) -> None:
