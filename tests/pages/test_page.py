@@ -254,5 +254,7 @@ def test_on_a_phone_and_by_axe(open_page, request, made, scheme):
     path = request.getfixturevalue(made).path
     page = open_page(path, viewport={"width": 390, "height": 844}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    table = page.locator("#modes .scroll").evaluate("part => [part.scrollWidth, part.clientWidth]")
+    assert table[0] == table[1]  # no figure of a mode is beyond the edge
     found = axe.Axe().run(page).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found] == []
