@@ -23,6 +23,7 @@ from nfkit.faults import (
     Reference,
     SiteFaults,
     flipped_bits,
+    kinds,
     parse_layout,
 )
 
@@ -71,6 +72,10 @@ def test_golden_masks(kind, layout):
     counts = tuple(int(np.bitwise_count(mask).sum()) for mask in (setting, clearing))
     digest = hashlib.sha256(setting.tobytes() + clearing.tobytes()).hexdigest()
     assert (*counts, digest) == GOLDEN[kind, layout]
+
+
+def test_every_kind_has_golden_masks():
+    assert {kind for kind, _ in GOLDEN} == set(kinds.KINDS)
 
 
 @given(st.sampled_from(CASES), st.floats(0, 0.25), st.floats(0, 0.25), st.integers(0, 2**32 - 2))

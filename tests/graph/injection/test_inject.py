@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nfkit.errors import ModelError, OptionError, UnsupportedError
 from nfkit.faults import BitErrors, Chip, flipped_bits, parse_layout
 from nfkit.faults.codes import STORAGE_CODES
+from nfkit.faults.kinds import KINDS
 from nfkit.graph.injection.inject import MODES, chip_inputs, count_faults, inject, remove
 from nfkit.graph.memory.bits import record_bits
 from nfkit.graph.memory.sites import codes, fault_sites, find_sites
@@ -22,9 +23,9 @@ from nfkit.model import load, save, to_bytes
 IMAGES = np.random.default_rng(4).uniform(-1, 1, (5, 2, 4, 4)).astype(np.float32)
 CASES = [
     (kind, layout)
-    for kind in ("stuck", "flip", "asymmetric")
+    for kind in KINDS
     for layout in ("iid", "array", "array:4x32", "reference")
-    if (kind, layout) != ("asymmetric", "reference")
+    if layout != "reference" or KINDS[kind].published
 ]
 # w and d share their first cells in all layouts but iid.
 SHARED = """
@@ -69,7 +70,7 @@ def test_modes_compute_the_same(convnet, execute, kind, layout):
     assert execute(open_to_any, image(IMAGES) | masks)[0].tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("storage", STORAGE_CODES)
 def test_modes_compute_the_same_however_codes_are_held(convnet, execute, storage, kind):
     # Per-axis int8 with codes of -128, and uint8.
@@ -200,7 +201,7 @@ def test_corrected_codes_are_baked(convnet):
     assert to_bytes(remove(injected)) == to_bytes(model)
 
 
-@pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_one_file_in_input_mode_is_any_chip_at_any_rate(convnet, execute, kind):
     model = convnet()
     sites = fault_sites(model)
@@ -322,7 +323,7 @@ def test_the_inputs_stay_as_they_were(convnet, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_injected_models_are_valid_onnx(convnet, mode, kind):
     model = convnet()
     injected = inject(model, fault_sites(model), Chip(50000), errors_of(kind), mode)
@@ -389,7 +390,7 @@ def test_names_that_are_taken_are_no_obstacle(parse, execute, mode):
     assert to_bytes(remove(injected)) == to_bytes(model)
 
 
-@pytest.mark.parametrize("kind", ["stuck", "flip", "asymmetric"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_runtime_folds_constant_masks_away(convnet, execute, tmp_path, kind):
     model = convnet()
     injected = inject(model, fault_sites(model), Chip(50000), errors_of(kind))
