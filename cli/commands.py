@@ -124,4 +124,13 @@ def load(name: str) -> Any:
 
 def _named(name: str, command: Any) -> Any:
     command.name = name
+    _unwrap(command)
     return command
+
+
+def _unwrap(command: Any) -> None:
+    """Joins the lines of each paragraph: Typer does so with the first alone, and keeps the others as they are."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
+    for below in getattr(command, "commands", {}).values():
+        _unwrap(below)

@@ -49,3 +49,5 @@ def maps(
     if output is not None:
         write_atomically(output, format_curve(measured_curve(folder, vmin)).encode())
     console.show(found, record.json)
+    if output is not None and record.json != "-":
+        print(f"{output}: voltages and rates of these maps, for --curve {output}")

@@ -1,9 +1,10 @@
-"""Progress on stderr: a bar in a terminal, a line every few percent elsewhere."""
+"""Progress on stderr: a bar in a terminal, elsewhere a line every few percent, and one a minute."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from nfkit.cli.streams import note
@@ -13,11 +14,17 @@ if TYPE_CHECKING:
 
 
 class ProgressDisplay:
-    """What `on_progress` calls; to be closed, as with `contextlib.closing`, before results are printed."""
+    """What `on_progress` calls; to be closed, as with `contextlib.closing`, before results are printed.
+
+    Attributes:
+        longest_silence: Seconds until a line is due, however far it is: one step of a plan may take minutes.
+    """
+
+    longest_silence = 60.0
 
     def __init__(self) -> None:
         self._live = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self._stage, self._next = "", 0.0
+        self._stage, self._next, self._told = "", 0.0, 0.0
         self._bar: Any = None
         self._task: Any = None
 
@@ -56,11 +63,13 @@ class ProgressDisplay:
 
     def _line(self, progress: Progress) -> None:
         share = progress.done / progress.total if progress.total else 0.0
+        now = time.monotonic()
         if progress.stage != self._stage:
-            self._stage, self._next = progress.stage, 0.0
-        if not progress.done or not (share >= self._next or progress.done == progress.total):
+            self._stage, self._next, self._told = progress.stage, 0.0, now
+        further = progress.done > 0 and (share >= self._next or progress.done == progress.total)
+        if not further and now - self._told < self.longest_silence:
             return
-        self._next = share + 0.05
+        self._next, self._told = share + 0.05 if further else self._next, now
         left = "" if progress.seconds_left is None else f"  {_duration(progress.seconds_left)} left"
         note(f"{100 * share:3.0f} %  {progress.stage}{left}  {progress.detail}".rstrip())
 

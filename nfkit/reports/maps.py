@@ -66,7 +66,7 @@ class Maps(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         if self.layout is None:
             first += "; they crowd no more than by chance" if lowest.dispersion is not None else ""
         else:
-            first += f", {lowest.dispersion:.3g} times as unevenly as by chance" if lowest.dispersion else ""
+            first += f", {lowest.dispersion:.3g} times as unevenly as by chance" if (lowest.dispersion or 0) > 1 else ""
         title = f"{self.folder}: {self.rows:,} rows of {self.columns:,} cells; blocks of {self.block:,} cells"
         columns = ("V", "faulty cells", "BER", "read as 1", "a block", "variance/mean", "clean blocks", "shape")
         notes = [f"the cells themselves: --memory-layout measured:{self.folder}"]

@@ -142,6 +142,13 @@ _TERMS = (
         "energy.md",
     ),
     Term(
+        "preset",
+        "How reads and operations are counted: true as the graph says, paper as the published totals imply. Before it "
+        "stand the array's cells and what stays in them: os the outputs, ws the weights, is the inputs.",
+        ("os", "ws", "dataflow"),
+        "energy.md",
+    ),
+    Term(
         "base",
         "The frozen model that is to be protected. nfkit never changes it: a protected file holds it node by node "
         "and byte by byte.",
@@ -150,9 +157,17 @@ _TERMS = (
     ),
     Term(
         "generator",
-        "A small trained network in front of the base that adds a pattern to its input: F(x) = clip(x + G(x)). It "
-        "runs at nominal voltage, without errors.",
-        ("G",),
+        "A small trained network beside the untouched base. It runs at nominal voltage, without errors. By default it "
+        "only looks, and its evidence joins the base's answer or spares it; in the published form it changes the "
+        "base's input: F(x) = clip(x + G(x), -1, 1).",
+        ("G", "hint-32", "auto"),
+        "training.md",
+    ),
+    Term(
+        "residual",
+        "What a generator adds to the base's input, G(x). One that only looks adds nothing; --residual makes one that "
+        "does both.",
+        ("pattern", "F(x)"),
         "training.md",
     ),
     Term(
@@ -201,6 +216,34 @@ _TERMS = (
         "of a protected file, trust and threshold. One half of the images and chips chooses, the other confirms.",
         ("max-loss", "tolerance", "within", "not confirmed", "beyond"),
         "plan.md",
+    ),
+    Term(
+        "remedy",
+        "What is done against bit errors, in a word that plans and campaigns take: bare (nothing but the voltage), "
+        "neuralfuse:FILE, storage:CODE, robust-bits:N, ecc:CODE, mixed-voltage:SITE, several joined by +.",
+        ("remedies", "bare", "neuralfuse", "mixed-voltage"),
+        "remedies.md",
+    ),
+    Term(
+        "verdict",
+        "The first sentence of a result: what to run. A protected model has to be surely better than the faulty base, "
+        "the generator alone and the bare base at a milder voltage; in a tie the simpler way is named.",
+        ("rival", "rivals", "ahead", "behind", "undecided", "broken"),
+        "statistics.md",
+    ),
+    Term(
+        "loss",
+        "Accuracy of the base without errors minus that under errors, in points, on the same images and chips. A plan "
+        "holds the upper end of its interval within what is tolerated.",
+        ("lost", "points lost", "points"),
+        "plan.md",
+    ),
+    Term(
+        "worst chip",
+        "The lowest accuracy among the chips that were measured, in %. More chips have a worse one; the interval is "
+        "that of the mean.",
+        ("worst",),
+        "statistics.md",
     ),
     Term(
         "base runs",
@@ -363,6 +406,7 @@ def find_term(word: str) -> Term:
     wanted = " ".join(word.lower().split())
     if wanted in spellings:
         return spellings[wanted]
-    near = dict.fromkeys(spellings[match].name for match in difflib.get_close_matches(wanted, spellings, 3, 0.6))
+    written = {spelling.lower(): spelling for term in _TERMS for spelling in (term.name, *term.others)}
+    near = [written[match] for match in difflib.get_close_matches(wanted, spellings, 3, 0.6)]
     hint = f"did you mean {' or '.join(near)}?" if near else "nfkit explain lists all"
     raise OptionError(f"there is no entry for {word!r}: {hint}")

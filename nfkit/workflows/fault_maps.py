@@ -6,6 +6,8 @@ import math
 import os
 from pathlib import Path
 
+from scipy import special
+
 from nfkit.energy import Curve
 from nfkit.energy.voltage import CurvePoint
 from nfkit.errors import DataError, OptionError
@@ -13,6 +15,9 @@ from nfkit.faults.layouts.clustered import Clustered, fit_shape
 from nfkit.faults.maps import MeasuredChip, read_measured_chip
 from nfkit.reports.maps import Maps, MapStep
 from nfkit.reports.provenance import versions
+
+_CHANCE = 0.025
+_NEXT_TO_CHANCE = 1e6  # the largest shape that a layout takes
 
 
 def describe_maps(folder: str | os.PathLike[str], *, block: int = Clustered.block) -> Maps:
@@ -32,8 +37,9 @@ def describe_maps(folder: str | os.PathLike[str], *, block: int = Clustered.bloc
         raise OptionError(f"blocks of {block} cells: give a number from 1 on")
     chip = read_measured_chip(Path(folder).expanduser())
     steps = tuple(_step(chip, step.volts, block) for step in chip.steps)
-    crowded = next((step for step in reversed(steps) if step.shape is not None), None)
-    layout = None if crowded is None else f"cluster:{block}:{crowded.shape:.2g}"
+    blocks = chip.cells // block
+    crowded = next((step for step in reversed(steps) if _crowds(step, blocks)), None)
+    layout = None if crowded is None else str(Clustered(block=block, shape=float(f"{crowded.shape:.2g}")))
     return Maps(
         folder=os.fspath(folder), digest=chip.digest, rows=chip.rows, columns=chip.columns, block=block, steps=steps,
         layout=layout, versions=versions(),
@@ -82,6 +88,17 @@ def measured_curve(folder: str | os.PathLike[str], vmin: float | None = None) ->
         meaning="cells that are stuck, as measured",
         flips_per_error=0.5,
     )
+
+
+def _crowds(step: MapStep, blocks: int) -> bool:
+    """Whether faults crowd more than chance explains, at 2.5 %, by Fisher's index of dispersion.
+
+    Where cells fail independently, (blocks - 1) variance / mean has a chi-squared distribution of blocks - 1 degrees of
+    freedom. A few blocks vary by a tenth or more of it: a shape read from that would be one of chance.
+    """
+    if step.shape is None or step.dispersion is None or step.shape > _NEXT_TO_CHANCE:
+        return False
+    return float(special.chdtrc(blocks - 1, (blocks - 1) * step.dispersion)) < _CHANCE
 
 
 def _step(chip: MeasuredChip, volts: float, block: int) -> MapStep:

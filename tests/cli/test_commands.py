@@ -17,6 +17,13 @@ def test_a_summary_is_the_first_sentence_of_the_command(name):
     assert (command.name, first) == (name, SUMMARIES[name])
 
 
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_help_breaks_its_lines_by_the_terminal_alone(name):
+    command = load(name)
+    for shown in (command, *getattr(command, "commands", {}).values()):
+        assert not [part for part in (shown.help or "").split("\n\n") if "\n" in part]
+
+
 def test_every_command_has_examples():
     assert sorted(EXAMPLES) == sorted(SUMMARIES)
 

@@ -28,8 +28,16 @@ def test_spellings_are_unambiguous_and_pages_exist():
 def test_an_unknown_word_names_its_neighbours():
     with pytest.raises(OptionError, match="did you mean caution"):
         find_term("cautoin")
+    with pytest.raises(OptionError, match="did you mean not confirmed"):  # by the spelling, which is then found
+        find_term("not confirmd")
     with pytest.raises(OptionError, match="nfkit explain lists all"):
         find_term("xyzzy")
+
+
+def test_what_is_printed_as_advice_is_explained():
+    """The plan that nfkit campaign init prints, and the columns of a plan's table."""
+    for word in ("remedy", "worst chip", "V/Vmin", "loss", "95 % interval", "energy saved", "base runs", "preset"):
+        assert find_term(word).text
 
 
 def run(*arguments):

@@ -41,6 +41,16 @@ with closing(ProgressDisplay()) as display:
     display.say("a sentence")
 """
 
+SLOW = """
+from nfkit.cli.progress_display import ProgressDisplay
+from nfkit.progress import Progress
+ProgressDisplay.longest_silence = {silence}
+display = ProgressDisplay()
+for chip in (1, 2, 3):
+    display(Progress("looking", 0, 2, None, f"bare, chip {{chip}}"))
+display(Progress("looking", 1, 2, 60.0, "bare"))
+"""
+
 STOPPED = """
 import sys
 from nfkit.cli.interrupts import acknowledged
@@ -221,3 +231,19 @@ def test_the_first_interrupt_is_acknowledged_and_the_second_ends():
     assert process.returncode == 130
     assert said.count("Ctrl-C") == 1
     assert "what was measured is kept; once more ends at once" in said
+
+
+def test_a_step_of_minutes_is_not_silent_in_a_pipe():
+    """Each call is a line where the longest silence is none, and only what goes on is one where it is long."""
+
+    def lines(silence):
+        run = subprocess.run(
+            [sys.executable, "-c", SLOW.format(silence=silence)], capture_output=True, text=True, check=True
+        )
+        return run.stderr.splitlines()
+
+    assert lines(0) == [
+        *(f"  0 %  looking  bare, chip {chip}" for chip in (1, 2, 3)),
+        " 50 %  looking  1:00 left  bare",
+    ]
+    assert lines(3600) == [" 50 %  looking  1:00 left  bare"]

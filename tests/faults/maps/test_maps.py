@@ -187,6 +187,15 @@ def test_maps_without_blocks_or_crowds_say_so(tmp_path):
     assert (by_row.steps[0].faulty_cells, by_row.steps[0].dispersion) == (0, None)
     assert "no more than by chance" in str(by_row)
     assert nfkit.describe_maps(tmp_path).steps[1].by_block is None
+    by_chance = np.zeros((8, 16), int)
+    for row, faults in enumerate((3, 0, 1, 1, 3, 0, 1, 0)):  # variance over mean 1.38: chance does so in 21 %
+        by_chance[row, :faults] = 1
+    few = tmp_path / "few"
+    few.mkdir()
+    write_stuck_at(few, {0.6: np.zeros((8, 16), int), 0.5: by_chance})
+    told = nfkit.describe_maps(few, block=16)
+    assert (told.steps[1].shape is None, told.layout) == (False, None)
+    assert "no more than by chance" in str(told)
     with pytest.raises(OptionError, match="blocks of 0 cells"):
         nfkit.describe_maps(tmp_path, block=0)
     with pytest.raises(DataError, match="is no folder of fault maps"):
