@@ -9,7 +9,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "protect": ("nfkit protect model.onnx", "nfkit protect model.onnx --data train.npz --max-loss 1% --minutes 20"),
     "evaluate": ("nfkit evaluate --ber 0.01", "nfkit evaluate model.onnx --data test.npz --ber 1%,0.5% --chips 20"),
-    "maps": ("nfkit maps measured/", "nfkit maps measured/ --block 1024 --json maps.json"),
+    "maps": ("nfkit maps measured/ --block 1024", "nfkit maps measured/ --vmin 0.95 -o measured.csv"),
     "campaign": ("nfkit campaign init model.onnx > plan.toml", "nfkit campaign plan.toml -o results --until 1%"),
     "vulnerability": (
         "nfkit vulnerability model.onnx --data test.npz --ber 5% --samples 500",
@@ -23,7 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "inject": (
         "nfkit inject model.onnx -o faulty.onnx --ber 1% --chip 7",
-        "nfkit inject faulty.onnx -o model.onnx --remove",
+        "nfkit inject faulty.onnx -o restored.onnx --remove",
     ),
     "split": ("nfkit split model.nf.onnx", "nfkit split model.nf.onnx --base model.onnx --generator front.onnx"),
     "verify": (
@@ -34,7 +34,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nfkit sign model.nf.onnx --key key.pem",
         "nfkit verify model.nf.onnx --public-key public.pem",
     ),
-    "tune": ("nfkit tune model.nf.onnx --caution 16 -o careful.nf.onnx",),
+    "tune": (
+        "nfkit tune model.nf.onnx --at 0 -o nominal.nf.onnx",
+        "nfkit tune published.nf.onnx --caution 16 -o careful.nf.onnx",
+    ),
     "modes": (
         "nfkit modes model.nf.onnx -o switched.nf.onnx --data test.npz",
         "nfkit tune switched.nf.onnx --mode nominal -o nominal.nf.onnx",

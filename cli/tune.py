@@ -63,7 +63,11 @@ def tune(
         rate = None if at is None else parse_share("--at", at)
         changed, changes = dial(changed, numbers, at=rate, threshold=threshold)
         moved |= changes
-    told = ", ".join(f"{name} {ends['after']:g} in place of {ends['before']:g}" for name, ends in moved.items())
+    told = ", ".join(
+        f"{name} {ends['after']:g} in place of {ends['before']:g}"
+        for name, ends in moved.items()
+        if ends["after"] != ends["before"]
+    )
     switched: Switch | None = None
     if mode is not None:
         switched = Switch(mode_of(changed).name, mode)
@@ -71,6 +75,7 @@ def tune(
         told = f"mode '{mode}' in place of '{switched.before}'"
     if not moved and mode is None:
         raise OptionError("nothing to change: give --caution, --at, --trust, --doubt, --mode or another number")
+    told = told or "the numbers that it had"
     save(changed, output)
     written = WrittenFile(str(output), sha256(output if output.is_file() else changed))
     numbers_moved: dict[str, Any] = {name: Ends(**change) for name, change in moved.items()}

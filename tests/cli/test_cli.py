@@ -365,6 +365,8 @@ def test_tune_changes_one_number(invoke, zoo, tmp_path):
     before, after = (load(path).graph.initializers for path in (protected, tuned))
     changed = [name for name in before if (before[name].const_value.numpy() != after[name].const_value.numpy()).any()]
     assert changed == ["nfkit/generator/generator.caution"]
+    again = invoke("tune", tuned, "--caution", "16", "-o", tmp_path / "again.onnx")
+    assert "again.onnx: the numbers that it had; nothing was trained" in again.stdout
     assert "caution 2 in place of 16" in invoke("tune", tuned, "--caution", "2", "-o", tmp_path / "back.onnx").stdout
 
 

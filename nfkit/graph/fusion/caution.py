@@ -26,7 +26,10 @@ def read_caution(fused: ir.Model) -> float:
     """
     value = fused.graph.initializers.get(_NAME)
     if not is_fused(fused) or value is None or value.const_value is None:
-        raise ModelError("the model has no hint generator in front, so it has no caution: protect it with hint-64, say")
+        raise ModelError(
+            "the model has no hint generator in front that changes its input, so it has no caution: protect it with "
+            "--generator hint-64 --answer base, say"
+        )
     return float(value.const_value.numpy())
 
 
