@@ -2,21 +2,13 @@
 
 An accuracy under bit errors is a mean over two samples at once: some chips out of all that will be made, and some
 images out of all that will be seen. Every chip sees the same images, so the answers are a matrix chips x images with
-crossed random effects,
-
-    answer = mean + chip + image + rest,
-
-and the variance of its mean is that of the two-way analysis of variance,
-
-    (MS_chips + MS_images - MS_rest) / (chips x images),
-
-with Satterthwaite's degrees of freedom (F. E. Satterthwaite, Biometrics Bulletin 2, 1946). An accuracy's interval is
-made on the logit scale, by the delta method, since its distribution leans away from 0 and 1. Two systems on the same
-chips and images are compared by the matrix of their differences, by the score interval of paired shares (T. Tango,
-Statistics in Medicine 17, 1998): where few answers differ, the variance of those that do says little, so that at each
-end the variance is that of the likeliest shares whose difference lies there. It is scaled by how far the answers depend
-on each other, the ratio of the two-way variance to that of as many independent ones. How often intervals hold the truth
-is measured in `benchmarks/coverage.py` and stated in docs/statistics.md.
+crossed random effects (see `nfkit.measure.two_way`). An accuracy's interval is made on the logit scale, by the delta
+method, since its distribution leans away from 0 and 1. Two systems on the same chips and images are compared by the
+matrix of their differences, by the score interval of paired shares (T. Tango, Statistics in Medicine 17, 1998): where
+few answers differ, the variance of those that do says little, so that at each end the variance is that of the
+likeliest shares whose difference lies there. It is scaled by how far the answers depend on each other, the ratio of
+the two-way variance to that of as many independent ones. How often intervals hold the truth is measured in
+`benchmarks/coverage.py` and stated in docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -24,12 +16,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from nfkit.measure.two_way import Sums, mean_squares, sums_of, variance_of_mean
 from nfkit.reports.figures import Interval, Share, Spread, pack
 
 LOW_QUANTILE = 0.1
@@ -92,7 +85,7 @@ def accuracy_interval(correct: npt.NDArray[np.bool_]) -> Interval | None:
     Args:
         correct: Whether each chip is right about each image, [chips, images].
     """
-    return _accuracy_interval(_sums(correct), _LEVEL)
+    return _accuracy_interval(sums_of(correct), _LEVEL)
 
 
 class Tally:
@@ -147,21 +140,21 @@ class Tally:
             ValueError: When there are fewer than two chips or images.
         """
         sums = self._all()
-        squares = _mean_squares(sums)
+        squares = mean_squares(sums)
         if squares is None:
             raise ValueError("variances take two chips and two images")
         of_chips, of_images, rest = squares
         chips, images = len(sums.by_chip), len(sums.by_image)
         return max(0.0, (of_chips - rest) / images), max(0.0, (of_images - rest) / chips), rest
 
-    def _all(self) -> _Sums:
+    def _all(self) -> Sums:
         by_chip, images = np.array(self._by_chip, np.float64), len(self._by_image)
         mean = float(by_chip.sum()) / max(1, images * self.chips)
-        return _Sums(mean, by_chip / images, self._by_image / max(1, self.chips), float(self._squares))
+        return Sums(mean, by_chip / images, self._by_image / max(1, self.chips), float(self._squares))
 
 
-def _accuracy_interval(sums: _Sums, level: float) -> Interval | None:
-    mean, variance, degrees = _two_way(sums)
+def _accuracy_interval(sums: Sums, level: float) -> Interval | None:
+    mean, variance, degrees = variance_of_mean(sums)
     if degrees is None:
         return None
     if not 0 < mean < 1:  # nothing varies: what is left is what so many images could have missed
@@ -181,11 +174,11 @@ def difference_interval(difference: npt.NDArray[np.number], independent: float |
             are images by default, all where chips err apart from each other, infinitely many where both systems are
             the same.
     """
-    return _difference_interval(_sums(difference), _LEVEL, independent)
+    return _difference_interval(sums_of(difference), _LEVEL, independent)
 
 
-def _difference_interval(sums: _Sums, level: float, independent: float | None = None) -> Interval | None:
-    mean, variance, degrees = _two_way(sums)
+def _difference_interval(sums: Sums, level: float, independent: float | None = None) -> Interval | None:
+    mean, variance, degrees = variance_of_mean(sums)
     if degrees is None:
         return None
     differing = sums.squares / (len(sums.by_chip) * len(sums.by_image))
@@ -234,8 +227,8 @@ def value_spread(values: Iterable[npt.NDArray[np.floating[Any]]]) -> Spread:
         total = total + row.astype(np.float64)
         squares += float(np.square(row, dtype=np.float64).sum())
     by_image = total / len(by_chip)
-    sums = _Sums(float(by_image.mean()), np.array(by_chip), by_image, squares)
-    mean, variance, degrees = _two_way(sums)
+    sums = Sums(float(by_image.mean()), np.array(by_chip), by_image, squares)
+    mean, variance, degrees = variance_of_mean(sums)
     if degrees is None:
         return _describe(sums.by_chip, None)
     reach = _quantile(degrees, _LEVEL) * math.sqrt(variance)
@@ -267,53 +260,6 @@ def metric_spread(values: Iterable[npt.NDArray[np.floating[Any]]]) -> Spread:
 def chip_spread(values: Sequence[float]) -> Spread:
     """A figure over chips of which no single answers are known, so that there is no interval over images."""
     return _describe(np.asarray(values, np.float64), None)
-
-
-class _Sums(NamedTuple):
-    """What the analysis of variance needs of a matrix [chips, images]: means, and the sum of its squares."""
-
-    mean: float
-    by_chip: npt.NDArray[np.float64]
-    by_image: npt.NDArray[np.float64]
-    squares: float
-
-
-def _sums(answers: npt.NDArray[np.generic]) -> _Sums:
-    """The sums of a matrix whose entries are all -1, 0 or 1."""
-    return _Sums(
-        float(answers.mean(dtype=np.float64)),
-        answers.mean(axis=1, dtype=np.float64),
-        answers.mean(axis=0, dtype=np.float64),
-        float(np.count_nonzero(answers)),
-    )
-
-
-def _mean_squares(sums: _Sums) -> tuple[float, float, float] | None:
-    """Mean squares of chips, of images and of the rest; None for a single chip or image."""
-    chips, images = len(sums.by_chip), len(sums.by_image)
-    if chips < 2 or images < 2:
-        return None
-    of_chips = images * float(np.square(sums.by_chip - sums.mean).sum())
-    of_images = chips * float(np.square(sums.by_image - sums.mean).sum())
-    rest = max(0.0, sums.squares - chips * images * sums.mean**2 - of_chips - of_images)
-    return of_chips / (chips - 1), of_images / (images - 1), rest / ((chips - 1) * (images - 1))
-
-
-def _two_way(sums: _Sums) -> tuple[float, float, float | None]:
-    """Mean of a matrix [chips, images], variance of that mean, and its degrees of freedom; None where undefined."""
-    mean, chips, images = sums.mean, len(sums.by_chip), len(sums.by_image)
-    squares = _mean_squares(sums)
-    if squares is None:
-        return mean, math.nan, None
-    square_chips, square_images, square_rest = squares
-    # By chance the estimate may fall far below what the rest alone would give, or below zero. All of the rest as a
-    # floor makes intervals too wide (98 % hold the truth), none too narrow; with half of it they are right.
-    total = max(square_chips + square_images - square_rest, square_rest / 2)
-    if total == 0:
-        return mean, 0.0, float(chips - 1)
-    parts = square_chips**2 / (chips - 1) + square_images**2 / (images - 1)
-    parts += square_rest**2 / ((chips - 1) * (images - 1))
-    return mean, total / (chips * images), max(total**2 / parts, float(min(chips, images) - 1))
 
 
 def _describe(by_chip: npt.NDArray[np.float64], interval: Interval | None) -> Spread:

@@ -70,7 +70,7 @@ def campaign(
         plan: What to measure; see docs/campaigns.md.
         folder: Where measurements are kept. A campaign that was ended goes on from there; one of something else is
             refused. Models, remedies, errors and chips may be added to it.
-        engine: Who works: `threads` (of this process), `joblib` (processes), or `dask` (a cluster).
+        engine: Who works: `threads` (of this process), `joblib` (processes), or `dask` or `ray` (clusters).
         workers: How many; one a core by default.
         scheduler: Address of a cluster of dask or Ray; workers on this machine by default.
         only_estimate: Whether to end after the pilot, having said what the plan takes.
