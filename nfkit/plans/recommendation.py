@@ -50,7 +50,6 @@ def recommend(
     at = options[best]
     low, high = at.loss.ci95 or (at.loss.mean, at.loss.mean)
     worst = "" if at.accuracy.worst is None else f", its worst chip {100 * at.accuracy.worst:.1f} %"
-    interval = "" if at.accuracy.ci95 is None else f" ({at.accuracy.interval()})"
     where = (
         f"{at.volts_over_vmin:.3f} Vmin (a bit error rate of {100 * at.ber:.2g} %)"
         if at.ber
@@ -64,7 +63,7 @@ def recommend(
     )
     return (
         f"run at {where}: {at.sentence}{spared}; that "
-        f"saves {100 * at.saving:.1f} % of the weight memory's energy, is {100 * at.accuracy.mean:.1f} %{interval} "
+        f"saves {100 * at.saving:.1f} % of the weight memory's energy, is {at.accuracy.with_interval()} "
         f"accurate{worst}, and loses {100 * at.loss.mean:.2f} points ({100 * low:.2f} to {100 * high:.2f}) of the "
         f"{points} tolerated{quick}{_without(options, at)}{_likely(likely)}"
     )

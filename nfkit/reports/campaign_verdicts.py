@@ -69,9 +69,7 @@ def _spread(result: CellResult) -> Spread:
 
 
 def _accuracy(result: CellResult) -> str:
-    spread = _spread(result)
-    interval = "" if spread.ci95 is None else f" ({spread.interval()})"
-    return f"{100 * spread.mean:.1f} %{interval}"
+    return _spread(result).with_interval()
 
 
 def _meet(one: Spread, other: Spread) -> bool:

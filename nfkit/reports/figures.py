@@ -43,6 +43,11 @@ class Spread(msgspec.Struct, frozen=True, omit_defaults=True):
         """The interval in percent; a dash where it is undefined."""
         return "–" if self.ci95 is None else f"{100 * self.ci95[0]:.1f} to {100 * self.ci95[1]:.1f}"
 
+    def with_interval(self) -> str:
+        """The mean in percent, with its interval behind it where it has one."""
+        interval = "" if self.ci95 is None else f" ({self.interval()})"
+        return f"{100 * self.mean:.1f} %{interval}"
+
 
 class Share(msgspec.Struct, frozen=True, omit_defaults=True):
     """The share of the samples that a model without errors gets right.
