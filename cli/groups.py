@@ -70,7 +70,7 @@ class Aim:
             "--max-loss", metavar="SHARE", help="Plan for the least energy within so much lost accuracy, such as 1%."
         ),
     ] = None
-    confidence: options.Confidence = "97.5%"
+    confidence: options.Confidence = "80%"
     can: options.Can = None
 
     def settings(self) -> dict[str, Any]:

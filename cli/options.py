@@ -36,7 +36,7 @@ Confidence = Annotated[
     typer.Option(
         "--confidence",
         metavar="SHARE",
-        help="That no more is lost: 97.5% is the end of the 95 % interval, at 50% the measured loss decides.",
+        help="How surely no more is lost: at 50% the measured loss decides, at 97.5% the end of its 95 % interval.",
     ),
 ]
 AllowLowAccuracy = Annotated[

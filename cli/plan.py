@@ -21,7 +21,7 @@ class Aim:
     max_loss: Annotated[
         str, typer.Option("--max-loss", metavar="SHARE", help="Accuracy that may be lost, such as 1% or 0.01.")
     ] = "1%"
-    confidence: options.Confidence = "97.5%"
+    confidence: options.Confidence = "80%"
     can: options.Can = None
     data: options.FoundData = None
     labels: options.Labels = "data"

@@ -25,7 +25,7 @@ from nfkit.measure.statistics import difference_interval
 from nfkit.plans.ladder import Rung
 from nfkit.plans.looked import Looked, Seen, Trusts
 from nfkit.plans.rivals import Answers
-from nfkit.plans.tolerance import CONFIDENCE, STEERING_CHIPS, upper_end
+from nfkit.plans.tolerance import STEERING_CHIPS, SURE, upper_end
 
 SHARE_STEP = 0.02
 """Distance of the shares of early answers that are tried."""
@@ -103,7 +103,7 @@ class EarlyChoice:
         rungs: Sequence[Rung],
         added: float,
         tolerance: float,
-        confidence: float = CONFIDENCE,
+        confidence: float = SURE,
     ) -> None:
         self._looked, self._trusts, self._rungs = looked, trusts, rungs
         self._added, self._tolerance, self._confidence = added, tolerance, confidence

@@ -17,17 +17,19 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from nfkit.errors import OptionError
 from nfkit.measure.statistics import accuracy_spread, difference_spread
 from nfkit.plans.rivals import Answers
 from nfkit.reports.figures import Interval, Spread
 
-CONFIDENCE = 0.975
-"""That a loss is within the tolerance: what the upper end of a 95 % interval gives."""
+CONFIDENCE = 0.8
+"""How surely a loss is within the tolerance unless more or less is asked for: four to one."""
 MEASURED = 0.5
 """The confidence with which the measured loss alone decides."""
+SURE = 0.975
+"""That with which the upper end of a 95 % interval does."""
 STEERING_CHIPS = 3
 """Chips that steer the bisection."""
 STEPS_BACK = (2, 5)
@@ -49,9 +51,27 @@ def upper_end(mean: float, ci95: Interval, confidence: float) -> float:
         ci95: Its 95 % interval, whose upper end it is below with a confidence of 97.5 %.
         confidence: From 0.5, which gives the measured loss itself, to below 1.
     """
-    if confidence == CONFIDENCE:
+    if confidence == SURE:
         return ci95[1]
-    return mean + (ci95[1] - mean) * float(ndtri(confidence) / ndtri(CONFIDENCE))
+    return mean + (ci95[1] - mean) * float(ndtri(confidence) / ndtri(SURE))
+
+
+def certainty(mean: float, ci95: Interval, tolerance: float) -> float:
+    """The confidence with which a loss is within the tolerance: that whose `upper_end` the tolerance is.
+
+    Args:
+        mean: The measured loss.
+        ci95: Its 95 % interval.
+        tolerance: Largest loss, as a share of the samples.
+
+    Returns:
+        A probability: a half where the measured loss is the tolerance itself.
+    """
+    room = tolerance - mean
+    end = ci95[1] - mean if room >= 0 else mean - ci95[0]
+    if end == 0.0:
+        return float(room >= 0)
+    return float(ndtr(ndtri(SURE) * room / end))
 
 
 def check_confidence(confidence: float) -> None:
@@ -98,7 +118,7 @@ class Finding:
     accuracy: Spread
     loss: Spread
 
-    def holds(self, tolerance: float, confidence: float = CONFIDENCE) -> bool:
+    def holds(self, tolerance: float, confidence: float = SURE) -> bool:
         """Whether the loss is within the tolerance with some confidence: by default, its whole interval is."""
         if self.loss.ci95 is None:
             return False
@@ -151,7 +171,7 @@ def judge(step: int, clean: Answers, answers: Answers, independent: float | None
     return Finding(step, accuracy_spread(answers), loss)
 
 
-def choose(examiner: Examiner[S], ladder: Sequence[S], tolerance: float, confidence: float = CONFIDENCE) -> int | None:
+def choose(examiner: Examiner[S], ladder: Sequence[S], tolerance: float, confidence: float = SURE) -> int | None:
     """Index of the lowest voltage whose loss is surely within the tolerance; None where not even that of Vmin is.
 
     Args:
@@ -183,7 +203,7 @@ def confirm(
     tolerance: float,
     last: int | None = None,
     steps_back: Sequence[int] = STEPS_BACK,
-    confidence: float = CONFIDENCE,
+    confidence: float = SURE,
 ) -> Confirmed:
     """Confirms a choice, or what is left of it.
 

@@ -129,13 +129,17 @@ def front_of_plan(record: Plan) -> Chart:
     """The remedies of a plan, by what became of them, and how much may be lost."""
     groups: tuple[tuple[str, Role, str], ...] = (
         ("beyond the tolerance", "base", "beyond"),
+        ("not chosen", "base", "not chosen"),
         ("not confirmed", "other", "not confirmed"),
         ("within the tolerance", "protected", "within"),
+        ("within it for sure", "alone", "for sure"),
+        ("within it by its mean", "other", "by its mean"),
     )
+    rows = record.rows()
     series = [
         Series(
             name,
-            tuple(_mark(o.accuracy, 100 * o.saving, o.name) for o in record.options if o.outcome == outcome),
+            tuple(_mark(option.accuracy, 100 * option.saving, option.name) for option, word in rows if word == outcome),
             role,
             joined=False,
         )

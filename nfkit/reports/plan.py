@@ -13,8 +13,8 @@ from nfkit.reports.provenance import DataFacts, ModelFacts
 from nfkit.reports.rendering import Overview, Readable, Table
 
 Outcome = Literal["within", "not confirmed", "beyond"]
-"""Whether the loss is surely within the tolerance where it was confirmed; was so only where the voltage was chosen; or
-was so nowhere, Vmin included."""
+"""Whether the loss is within the tolerance where it was confirmed; was so only where the voltage was chosen; or was so
+nowhere, Vmin included: with the confidence that the plan was asked for."""
 
 
 GENERATOR_NAMES = ("neuralfuse", "both-ends", "early", "early-at-vmin", "generator-alone")
@@ -83,7 +83,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def within(self) -> bool:
-        """Whether its loss is surely within the tolerance."""
+        """Whether its loss is within the tolerance with the confidence of the plan."""
         return self.outcome == "within"
 
 
@@ -109,8 +109,11 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
     Attributes:
         sentence: The plan.
         tolerance: Largest loss of accuracy, as a share of the samples.
-        confidence: How surely a loss had to be within it; 0.975 is the upper end of a 95 % interval, 0.5 the mean.
-        likely: What would save clearly more than the plan if the measured loss alone decided; None where nothing would.
+        confidence: How surely a loss had to be within it; 0.5 is the measured loss, 0.975 the upper end of its 95 %
+            interval.
+        likely: What would save clearly more than a sure plan, or than none, if the measured loss alone decided; None
+            where nothing would.
+        sure: What saves most where the upper end of the interval decides; None where nothing does, or the plan is sure.
         best: Index of the plan in `options`; None where nothing saves energy within the tolerance.
         options: What was tried, the most saving first.
         untried: What was not, each with the reason.
@@ -147,6 +150,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
     seed: int
     confidence: float = 0.975
     likely: Option | None = None
+    sure: Option | None = None
     model: ModelFacts
     data: DataFacts
     versions: dict[str, str]
@@ -169,19 +173,29 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         """The sentence, and what each remedy comes to in a few words, for where a table has no room."""
         told = "; ".join(
             f"{option.name} saves {100 * option.saving:.1f} % at {option.volts_over_vmin:.3f} Vmin and loses "
-            f"{100 * option.loss.mean:.2f} points ({option.outcome})"
+            f"{100 * option.loss.mean:.2f} points ({self._outcome(option)})"
             for option in self.options
         )
         return f"{self.sentence}\n{told}"
 
+    def rows(self) -> tuple[tuple[Option, str], ...]:
+        """What was tried, with what became of it in words; at the end what other confidences would decide for."""
+        besides = ((self.likely, "by its mean"), (self.sure, "for sure"))
+        return (
+            *((option, self._outcome(option)) for option in self.options),
+            *((option, word) for option, word in besides if option is not None),
+        )
+
+    def _outcome(self, option: Option) -> str:
+        """In words: what was beyond the tolerance where it is chosen may be within where it is confirmed."""
+        return "not chosen" if option.outcome == "beyond" and option.loss.mean <= self.tolerance else option.outcome
+
     def overview(self) -> Overview:
         """One row an option."""
-        early = any(option.early for option in (*self.options, *([self.likely] if self.likely else [])))
+        early = any(option.early for option, _ in self.rows())
         columns = ["remedy", "V/Vmin", "BER", "accuracy", "worst chip", "loss", "95 % interval"]
         columns += [*(["base runs"] if early else []), "energy saved"]
-        rows = [(*_cells(option, early=early), option.outcome) for option in self.options]
-        if self.likely is not None:
-            rows.append((*_cells(self.likely, early=early), "by its mean"))
+        rows = [(*_cells(option, early=early), word) for option, word in self.rows()]
         part = self.confirming
         title = (
             f"accuracy and loss in % (points), of the clean base {100 * part.clean.accuracy:.1f}, on "
@@ -197,9 +211,10 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
             notes.insert(
                 0, f"latency of the plan in ms, mean / median / 95th percentile, by turns with the base; {said}"
             )
-        if self.confidence != 0.975:
-            alone = ": the measured loss alone decides, and its interval may go beyond" * (self.confidence == 0.5)
-            notes.insert(0, f"within the tolerance with a confidence of {100 * self.confidence:g} %{alone}")
+        if self.confidence == 0.5:
+            notes.insert(0, "within: the measured loss is; its interval may go beyond")
+        else:
+            notes.insert(0, f"within: with a confidence of {100 * self.confidence:g} %")
         if early:
             notes.insert(0, "base runs: share of the images that need the base; energy is an expectation over images")
         return Overview(

@@ -213,8 +213,9 @@ _TERMS = (
     Term(
         "plan",
         "The way to run a model that takes the least energy within a tolerated loss of accuracy: voltage, remedy and, "
-        "of a protected file, trust and threshold. One half of the images and chips chooses, the other confirms.",
-        ("max-loss", "tolerance", "within", "not confirmed", "beyond"),
+        "of a protected file, trust and threshold. One half of the images and chips chooses, the other confirms. The "
+        "loss has to be within it with a confidence of 80 % (--confidence), and the plan says how sure it is.",
+        ("max-loss", "tolerance", "within", "not confirmed", "not chosen", "beyond", "sure", "for sure", "confidence"),
         "plan.md",
     ),
     Term(
@@ -234,7 +235,7 @@ _TERMS = (
     Term(
         "loss",
         "Accuracy of the base without errors minus that under errors, in points, on the same images and chips. A plan "
-        "holds the upper end of its interval within what is tolerated.",
+        "holds it within what is tolerated, and says how sure that is.",
         ("lost", "points lost", "points"),
         "plan.md",
     ),

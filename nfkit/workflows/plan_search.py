@@ -25,7 +25,7 @@ from nfkit.plans.looked import BothEnds as Always
 from nfkit.plans.looked import Looked, Trusts
 from nfkit.plans.means import Means
 from nfkit.plans.operating_points import Strength
-from nfkit.plans.tolerance import CONFIDENCE, MEASURED, STEERING_CHIPS, Confirmed, choose, confirm, judge
+from nfkit.plans.tolerance import CONFIDENCE, MEASURED, STEERING_CHIPS, SURE, Confirmed, choose, confirm, judge
 from nfkit.remedies.answering import BothEnds, EarlyAnswers, EarlyAtVmin, GeneratorAlone
 from nfkit.remedies.bare import Bare
 from nfkit.remedies.base import Combined, Remedy
@@ -99,6 +99,20 @@ class PlanSearch:
             return None
         return self._answered_early(Bare(), looked, at_vmin=True, confidence=MEASURED)
 
+    def for_sure(self) -> list[Option]:
+        """The base, and early answers at Vmin, where the whole interval of the loss decides; none where it did already.
+
+        Little of this is left to be measured.
+        """
+        if self.confidence >= SURE:
+            return []
+        known = None if self.known is None else self.known.sure
+        found = [self._decided_for(Bare(), SURE) if known is None else known]
+        looked = self._both_look()
+        if looked is not None and self._early:
+            found.append(self._answered_early(Bare(), looked, at_vmin=True, confidence=SURE))
+        return found
+
     def with_sites(self, spec: InputSpec, level: Level) -> list[Option]:
         """The best that a nominal voltage for some sites of the base comes to."""
         if self.known is not None:
@@ -123,15 +137,18 @@ class PlanSearch:
             if found is not None:
                 self.display.end()
                 return found
-        rungs = self._ladder(remedy)
         self.display.begin(remedy.name)
-        chosen = choose(self.choosing.of(protected=False), rungs, self.tolerance, self.confidence)
-        if isinstance(remedy, Bare):
-            self._bare = chosen or 0
-        confirmed = confirm(
-            self.confirming.of(protected=False), rungs, chosen, self.tolerance, confidence=self.confidence
-        )
+        option = self._decided_for(remedy, self.confidence)
         self.display.end()
+        return option
+
+    def _decided_for(self, remedy: Remedy, confidence: float) -> Option:
+        """The base with a remedy, decided with some confidence."""
+        rungs = self._ladder(remedy)
+        chosen = choose(self.choosing.of(protected=False), rungs, self.tolerance, confidence)
+        if isinstance(remedy, Bare) and confidence == self.confidence:
+            self._bare = chosen or 0
+        confirmed = confirm(self.confirming.of(protected=False), rungs, chosen, self.tolerance, confidence=confidence)
         return _option(remedy, rungs, confirmed)
 
     def _published(self, remedy: Remedy) -> Option:

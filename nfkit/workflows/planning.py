@@ -21,10 +21,10 @@ from nfkit.plans.ladder import grid
 from nfkit.plans.looked import Looked
 from nfkit.plans.means import find_means
 from nfkit.plans.operating_points import Scale
-from nfkit.plans.recommendation import best_of, recommend, worth_saying
+from nfkit.plans.recommendation import best_of, is_sure, recommend, worth_saying
 from nfkit.plans.tolerance import CONFIDENCE, check_confidence, check_tolerance
 from nfkit.progress import OnProgress, Progress, duration, silent
-from nfkit.reports.plan import Part, Plan
+from nfkit.reports.plan import Option, Part, Plan
 from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
 from nfkit.workflows.forecast import WORTH_SAYING, Pace
@@ -70,8 +70,8 @@ def plan(
         max_loss: Largest loss of accuracy against the clean base, as a share of the samples.
         can: What the chip can do besides a lower voltage: names of `nfkit.plans.means.MEANS`.
         spec: The model's input; found in the file by default.
-        confidence: How surely the loss has to be within it: 0.975 is the upper end of a 95 % interval, 0.5 the measured
-            loss itself.
+        confidence: How surely the loss has to be within it: at 0.5 the measured loss decides, at 0.975 the upper end of
+            its 95 % interval. The plan says how sure it is.
         curve: Voltage curve, by name or path; the voltages that are tried lie on it.
         kind: What a faulty cell does: stuck, flip or asymmetric.
         set_share: Share of the errors that write a 1.
@@ -190,17 +190,16 @@ def plan_on_halves(
     if means.per_site:
         options += search.with_sites(form, level)
     options.sort(key=lambda option: (not option.within, -option.saving, len(option.needs)))
-    best, likely = best_of(options), search.by_measured_loss()
-    if likely is not None and not worth_saying(likely, None if best is None else options[best]):
-        likely = None
+    best = best_of(options)
+    likely, sure = _besides(search, None if best is None else options[best])
     times = None
     if best is not None and options[best].trust is not None:
         file = as_planned(graph, options[best])
         check_planned(file, options[best], confirming)
         times = time_planned(file, confirming, level)
     return Plan(
-        sentence=recommend(options, best, max_loss, times, likely), tolerance=max_loss,
-        confidence=confidence, best=best, options=tuple(options), likely=likely,
+        sentence=recommend(options, best, max_loss, times, images=confirming.images, likely=likely, sure=sure),
+        tolerance=max_loss, confidence=confidence, best=best, options=tuple(options), likely=likely, sure=sure,
         untried=(*means.untried, *search.untried, *untrained(choosing.bench.fused, graph)),
         can=tuple(sorted(means.hardware.abilities)),
         choosing=_part(choosing), confirming=_part(confirming), grid=grid(curve),
@@ -208,6 +207,19 @@ def plan_on_halves(
         seed=seed, latency=None if times is None else {"1": times.to_dict()}, model=provenance.model,
         data=provenance.data, versions=provenance.versions, warnings=(*warnings, *doubts),
     )  # fmt: skip
+
+
+def _besides(search: PlanSearch, best: Option | None) -> tuple[Option | None, Option | None]:
+    """What saves clearly more by its measured loss, and what whole intervals would decide for; None where all is said.
+
+    A plan that is not sure says what is; one that is, and where there is none, what would be if less decided.
+    """
+    if best is not None and not is_sure(best, search.tolerance):
+        surely = search.for_sure()
+        surest = best_of(surely)
+        return None, None if surest is None else surely[surest]
+    likely = search.by_measured_loss()
+    return likely if likely is not None and worth_saying(likely, best) else None, None
 
 
 def _half(

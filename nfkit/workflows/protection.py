@@ -139,8 +139,8 @@ def protect(
             can be had with it, early answers included; the file is set to that. One half of the test data chooses, the
             other confirms and measures. By default the file is made for a bit error rate instead.
         can: What the chip can do for such a plan besides a lower voltage: names of `nfkit.plans.means.MEANS`.
-        confidence: How surely the loss has to be within `max_loss`: 0.975 is the upper end of a 95 % interval, 0.5 the
-            measured loss itself.
+        confidence: How surely the loss has to be within `max_loss`: at 0.5 the measured loss decides, at 0.975 the
+            upper end of its 95 % interval.
         level: Optimisation level of the measurement.
         force: Whether to replace an existing output.
         record: Where to write the record as JSON; nowhere by default.

@@ -10,7 +10,7 @@ from nfkit.errors import OptionError
 from nfkit.faults import BitErrors
 from nfkit.plans.ladder import grid, ladder
 from nfkit.plans.operating_points import Scale
-from nfkit.plans.tolerance import check_confidence, check_tolerance, choose, confirm, upper_end
+from nfkit.plans.tolerance import certainty, check_confidence, check_tolerance, choose, confirm, upper_end
 
 CURVE = load_curve("stutz-2021")
 SCALE = Scale(BitErrors(0.0, "flip"), 1.0, CURVE)
@@ -107,6 +107,19 @@ def test_more_confidence_asks_for_less_loss():
     assert ends[1] == pytest.approx(0.01 + 0.005 / 1.959964, abs=1e-6)  # one standard error
     assert ends[2] == 0.015
     assert ends == sorted(ends)
+
+
+@pytest.mark.parametrize(("tolerance", "expected"), [(0.01, 0.5), (0.02, 0.975), (0.006, 0.025), (0.0, 0.0)])
+def test_how_sure_a_loss_is_within_a_tolerance(tolerance, expected):
+    found = certainty(0.01, (0.006, 0.02), tolerance)
+    assert found == pytest.approx(expected, abs=1e-6)
+    if found >= 0.5:
+        assert upper_end(0.01, (0.006, 0.02), found) == pytest.approx(tolerance)
+
+
+def test_a_loss_without_an_interval_is_certain():
+    assert certainty(0.0, (0.0, 0.0), 0.0) == certainty(0.01, (0.01, 0.01), 0.02) == 1.0
+    assert certainty(0.01, (0.01, 0.01), 0.009) == 0.0
 
 
 def test_tests_go_on_beyond_the_choice_where_that_is_said():

@@ -172,7 +172,7 @@ def test_a_search_within_a_tolerance_shows_its_plans():
 def test_a_plan_shows_outcomes_and_what_may_be_lost(plan):
     chart = chart_of(plan)
     assert [(s.name, s.marks[0].x) for s in chart.series] == [
-        ("beyond the tolerance", pytest.approx(30)),
+        ("not chosen", pytest.approx(30)),
         ("within the tolerance", pytest.approx(20)),
     ]
     assert [line.y for line in chart.lines] == pytest.approx([92, 91])

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.special import softmax
+from scipy.stats import norm
 from scipy.stats import t as student
 
 import nfkit
@@ -25,6 +26,7 @@ from nfkit.model import to_bytes
 from nfkit.plans.ladder import grid, ladder
 from nfkit.plans.means import CANDIDATES
 from nfkit.plans.operating_points import Scale
+from nfkit.plans.tolerance import upper_end
 from nfkit.reports.reading import decode, encode
 from nfkit.workflows.planned_file import as_planned
 
@@ -73,7 +75,14 @@ def halves():
 
 @pytest.fixture(scope="module")
 def planned(tiny):
-    return nfkit.plan(tiny.base, tiny.data, 0.05, ("robust-bits", "storage", "ecc", "per-layer-voltage"), chips=CHIPS)
+    return nfkit.plan(
+        tiny.base,
+        tiny.data,
+        0.05,
+        ("robust-bits", "storage", "ecc", "per-layer-voltage"),
+        chips=CHIPS,
+        confidence=0.975,
+    )
 
 
 def on(record, name):
@@ -147,7 +156,7 @@ def test_a_tolerance_of_everything_takes_the_lowest_voltage(tiny):
 
 
 def test_a_tolerance_of_nothing_takes_only_what_loses_nothing(tiny, halves):
-    record = nfkit.plan(tiny.base, tiny.data, 0.0, chips=CHIPS)
+    record = nfkit.plan(tiny.base, tiny.data, 0.0, chips=CHIPS, confidence=0.975)
     option = on(record, "bare")
     step = (1.0, *VOLTS).index(option.volts_over_vmin)
     curve = load_curve("stutz-2021")
@@ -189,7 +198,9 @@ def test_what_a_file_does_anyway_is_not_tried(parse):
 
 
 def test_the_same_seed_gives_the_same_plan(tiny, planned):
-    again = nfkit.plan(tiny.base, tiny.data, 0.05, planned.can and ("storage", "robust-bits"), chips=CHIPS)
+    again = nfkit.plan(
+        tiny.base, tiny.data, 0.05, planned.can and ("storage", "robust-bits"), chips=CHIPS, confidence=0.975
+    )
     for option in again.options:
         assert option == on(planned, option.name)
 
@@ -225,7 +236,7 @@ def looking(tiny, parse, execute, halves):
     form = find_form(tiny.base, execute(tiny.base, {"image": images})[0])
     fused = fuse(parse(LOOKER, k=tiny.stored.reshape(36, 3)), tiny.base, tiny.spec, {}, Answer(form, Trust()))
     seen = images[halves[1]].reshape(-1, 36) @ (tiny.stored * 0.015625)  # evidence on the half that confirms
-    record = nfkit.plan(fused, tiny.data, 0.05, "robust-bits", chips=4)
+    record = nfkit.plan(fused, tiny.data, 0.05, "robust-bits", chips=4, confidence=0.975)
     return SimpleNamespace(
         fused=fused, evidence=seen, record=record, images=images[halves[1]], y=tiny.data.y[halves[1]]
     )
@@ -324,7 +335,9 @@ generator (float[N, 1, 6, 6] image) => (float[N, 3] evidence)
 """
 
 
-def test_what_the_measured_loss_alone_would_save_is_said(tiny, parse, execute, halves):
+@pytest.fixture
+def glancing(tiny, parse, execute):
+    """A base that is hard to be sure of with 200 images, behind a generator that sees a third of the image."""
     random = np.random.default_rng(5)
     stored = np.concatenate([random.integers(-120, 121, (12, 3)), random.integers(-30, 31, (24, 3))]).astype(np.int8)
     base, images = parse(TINY, w=stored), tiny.spec.encode(tiny.data.x)
@@ -332,7 +345,38 @@ def test_what_the_measured_loss_alone_would_save_is_said(tiny, parse, execute, h
     data = nfkit.Dataset("tiny", tiny.data.x, scores.argmax(1))
     answer = Answer(find_form(base, scores), Trust())
     fused = fuse(parse(GLANCER, k=stored[:12]), base, tiny.spec, {}, answer)
-    record = nfkit.plan(fused, data, 0.02, chips=2)
+    return SimpleNamespace(fused=fused, data=data, images=images, stored=stored)
+
+
+def test_four_to_one_decides_and_how_sure_that_is_is_said(glancing):
+    record = nfkit.plan(glancing.fused, glancing.data, 0.02, chips=2)
+    chosen, sure = record.chosen, nfkit.plan(glancing.fused, glancing.data, 0.02, chips=2, confidence=0.975)
+    assert record.confidence == 0.8
+    assert upper_end(chosen.loss.mean, chosen.loss.ci95, 0.8) <= 0.02 < chosen.loss.ci95[1]
+    assert chosen.saving > (0.0 if sure.best is None else sure.chosen.saving)
+    z = 1.959964 * (0.02 - chosen.loss.mean) / (chosen.loss.ci95[1] - chosen.loss.mean)
+    assert f"of the 2 points tolerated ({100 * norm.cdf(z):.0f} % sure" in record.sentence
+    if record.sure is None:
+        assert record.sentence.endswith("to be 97.5 % sure of that, nothing that was tried saves energy")
+    else:
+        assert record.sure == on(sure, record.sure.name)
+        assert record.sure.loss.ci95[1] <= 0.02
+        assert f"to be 97.5 % sure of that, {record.sure.name} at " in record.sentence
+        assert record.overview().table.rows[-1][-1] == "for sure"
+    assert decode(encode(record), "plan") == record
+
+
+def test_a_plan_that_is_sure_needs_no_doubt(tiny, planned):
+    assert planned.sure is None
+    sure = nfkit.plan(tiny.base, tiny.data, 1.0, chips=2)
+    assert sure.chosen.loss.ci95[1] <= 1.0
+    assert sure.sure is None
+    assert "% sure" not in sure.sentence + planned.sentence
+
+
+def test_what_the_measured_loss_alone_would_save_is_said(glancing, halves):
+    fused, data, images, stored = glancing.fused, glancing.data, glancing.images, glancing.stored
+    record = nfkit.plan(fused, data, 0.02, chips=2, confidence=0.975)
     likely = record.likely
     assert likely.name == "early-at-vmin:generator"
     assert likely.loss.mean <= 0.02 < likely.loss.ci95[1]
