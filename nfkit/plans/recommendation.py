@@ -100,8 +100,8 @@ def recommend(
         f"run at {where}: {at.sentence}{spared}; that "
         f"saves {100 * at.saving:.1f} % of the weight memory's energy, is {at.accuracy.with_interval()} "
         f"accurate{worst}, and loses {100 * at.loss.mean:.2f} points ({100 * low:.2f} to {100 * high:.2f}) of the "
-        f"{points} tolerated{_doubt(at, tolerance, images)}{quick}{_without(options, at)}{_likely(likely)}"
-        f"{_sure(at, sure, tolerance)}"
+        f"{points} tolerated{_doubt(at, tolerance, images)}{quick}{_without(options, at, sure)}{_likely(likely)}"
+        f"{_sure(options, at, sure, tolerance)}"
     )
 
 
@@ -114,9 +114,9 @@ def _doubt(at: Option, tolerance: float, images: int) -> str:
     return f" ({100 * certainty(at.loss.mean, at.loss.ci95, tolerance):.0f} % sure{more})"
 
 
-def _sure(at: Option, sure: Option | None, tolerance: float) -> str:
-    """What whole intervals would decide for."""
-    if at.loss.ci95 is None or is_sure(at, tolerance):
+def _sure(options: Sequence[Option], at: Option, sure: Option | None, tolerance: float) -> str:
+    """What whole intervals would decide for, where that was not said."""
+    if at.loss.ci95 is None or is_sure(at, tolerance) or _same(sure, _rival(options, at)):
         return ""
     if sure is None:
         return f"; to be {100 * SURE:g} % sure of that, nothing that was tried saves energy"
@@ -137,14 +137,27 @@ def _likely(option: Option | None) -> str:
     )
 
 
-def _without(options: Sequence[Option], best: Option) -> str:
+def _without(options: Sequence[Option], best: Option, sure: Option | None) -> str:
     """What can be had without a generator, where the plan has one."""
     if not best.uses_generator:
         return "; no generator is needed for that" if any(option.uses_generator for option in options) else ""
-    rest = [option for option in options if option.within and not option.uses_generator and option.saving > 0]
-    if not rest:
+    rival = _rival(options, best)
+    if rival is None:
         return "; nothing without a generator saves energy within the tolerance"
-    rival = max(rest, key=lambda option: option.saving)
     near = rival.saving >= best.saving - NEAR
     advice = "nearly as much, and is simpler" if near else f"{100 * rival.saving:.1f} %"
-    return f"; without a generator, {rival.name} at {rival.volts_over_vmin:.3f} Vmin saves {advice}"
+    surely = f", {100 * SURE:g} % sure" if _same(sure, rival) else ""
+    return f"; without a generator, {rival.name} at {rival.volts_over_vmin:.3f} Vmin saves {advice}{surely}"
+
+
+def _rival(options: Sequence[Option], best: Option) -> Option | None:
+    """What saves most without a generator, where the plan has one; None where nothing saves energy."""
+    rest = [option for option in options if option.within and not option.uses_generator and option.saving > 0]
+    return max(rest, key=lambda option: option.saving, default=None) if best.uses_generator else None
+
+
+def _same(one: Option | None, other: Option | None) -> bool:
+    """Whether two are one remedy at one voltage."""
+    if one is None or other is None:
+        return False
+    return (one.name, one.volts_over_vmin) == (other.name, other.volts_over_vmin)

@@ -10,8 +10,8 @@ from nfkit.reports.operating_point import Row
 from nfkit.workflows.evaluation import describe_row
 
 MEASURED = 50
-"""Measurements a remedy, about: a few chips steer a bisection, all of them decide and confirm. A remedy that takes more stays
-just short of its end."""
+"""Measurements a remedy, about: a few chips steer a bisection, all of them decide and confirm. A remedy that takes more
+stays just short of its end."""
 
 
 @dataclass

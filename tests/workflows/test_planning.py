@@ -361,7 +361,7 @@ def test_four_to_one_decides_and_how_sure_that_is_is_said(glancing):
     else:
         assert record.sure == on(sure, record.sure.name)
         assert record.sure.loss.ci95[1] <= 0.02
-        assert f"to be 97.5 % sure of that, {record.sure.name} at " in record.sentence
+        assert f"{record.sure.name} at {record.sure.volts_over_vmin:.3f} Vmin saves" in record.sentence
         assert record.overview().table.rows[-1][-1] == "for sure"
     assert decode(encode(record), "plan") == record
 
