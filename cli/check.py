@@ -10,7 +10,9 @@ import typer
 from nfkit.cli.grouped import grouped
 from nfkit.cli.groups import ModelInput, Record
 
-DATA = typer.Option("--data", help="Samples to run in each runtime that is installed here; else nothing is run.")
+DATA = typer.Option(
+    "--data", help="Samples to run in each runtime that is installed here; by default what lies beside the model."
+)
 SAMPLES = typer.Option("--samples", min=1, help="How many of the first samples to run.")
 OPSET = typer.Option("--opset", min=1, help="Version of the standard operators that the file shall have.")
 
@@ -42,7 +44,9 @@ def check(
     from nfkit.workflows.shipping import check as run
 
     console.check_outputs(record.json, models={"the model": model}, files={"the data": data})
-    result = run(model, target or None, data, samples=samples, opset=opset, **model_input.settings())
+    result = run(
+        model, target or None, data, samples=samples, opset=opset, on_stage=console.note, **model_input.settings()
+    )
     console.show(result, record.json)
     if target and any(entry.state in ("refused", "fails") for entry in result.checked):
         raise typer.Exit(1)

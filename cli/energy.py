@@ -138,11 +138,15 @@ def _show(path: Path, result: Economy, layers: bool, errors: BitErrors) -> None:
         print(f"not counted: {more} more; --layers and --json name them")
     for choice in base.choices:
         print(choice)
-    counted = f", whose rate counts {result.curve.meaning}" if result.curve.meaning else ""
-    print(f"{result.point}, by the curve {result.curve.name}{counted}")
+    at, counted = result.point, result.curve.meaning or "errors"
+    beyond = ", extrapolated" if at.extrapolated else ""
+    print(
+        f"{at.volts:.3f} Vmin: energy per access {at.energy:.3f}{beyond}, by the curve {result.curve.name}, whose rate "
+        f"there, {100 * at.rate:.3g} %, counts {counted}"
+    )
     if errors.rate:
         print(
-            f"{errors.kind} errors at {100 * errors.rate:.3g} % of the cells flip "
+            f"a bit error rate of {100 * errors.rate:.3g} % ({errors.kind} cells) flips "
             f"{100 * errors.flips_per_cell():.3g} % of the bits, which is what the voltage is looked up by"
         )
     if layers:

@@ -54,6 +54,7 @@ def export(
     files = {"the data": data}
     console.check_outputs(record.json, written, models={"the model": model}, files=files, force=force)
     result = run(
-        model, target, output, data, samples=samples, opset=opset, two_files=two_files, **model_input.settings()
+        model, target, output, data, samples=samples, opset=opset, two_files=two_files, on_stage=console.note,
+        **model_input.settings(),
     )  # fmt: skip
     console.show(result, record.json)

@@ -68,6 +68,23 @@ def find_data(
     Raises:
         DataError: There is none, with the shortest ways to give some; or what was found is unusable.
     """
+    found = look_for_data(model_path, split, model, wanted)
+    if found is None:
+        raise _nothing(Path(model_path), split)
+    return found
+
+
+def look_for_data(
+    model_path: str | os.PathLike[str],
+    split: Split,
+    model: ir.Model | None = None,
+    wanted: ImageShape | None = None,
+) -> Found | None:
+    """The same for what can do without data: None where there is none.
+
+    Raises:
+        DataError: What was found is unusable.
+    """
     path = Path(model_path)
     changed = None
     if model is not None and DATA_KEY in model.metadata_props:
@@ -76,7 +93,7 @@ def find_data(
             return recorded
     rule = _beside(path, split)
     if rule is None:
-        raise _nothing(path, split)
+        return None
     source, why = rule
     data = _load(source, split, wanted)
     sentence = f"data: {data.name}, {len(data):,} samples ({why})"

@@ -149,9 +149,10 @@ class Export(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         """See `nfkit.reports.rendering.Readable`."""
         at = self.checked
         title = str(at.parity) if at.parity else at.note
-        return Overview(f"{', '.join(self.outputs)}: for {at.target}", title, self.table())
+        unchanged = "" if at.findings else "; nothing had to change"
+        return Overview(f"{', '.join(self.outputs)}: for {at.target}{unchanged}", title, self.table())
 
     def table(self) -> Table:
         """See `nfkit.reports.rendering.Readable`."""
         rows = [(finding.where, finding.what, finding.way_out) for finding in self.checked.findings]
-        return Table(("changed", "was", "is"), tuple(rows or [("nothing", "", "")]))
+        return Table(("changed", "was", "is"), tuple(rows)) if rows else Table((), ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ import onnx_ir as ir
 
 from nfkit.access.ort_format import convert
 from nfkit.data import Dataset
+from nfkit.data.found import look_for_data
 from nfkit.deploy.targets import runtimes
 from nfkit.deploy.targets.changes import adapt
 from nfkit.deploy.targets.findings import findings
 from nfkit.deploy.targets.known import TARGETS, find_target
 from nfkit.deploy.targets.target import Target
-from nfkit.errors import ModelError, OptionError
+from nfkit.errors import ModelError, NfkitError, OptionError
 from nfkit.graph.fusion.two_files import SURE
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
@@ -44,6 +45,7 @@ def check(
     *,
     samples: int = DEFAULT_SAMPLES,
     opset: int | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
     **about_input: Any,
 ) -> Check:
     """Holds a model against runtimes: what they do not take, what export would change, and how the result answers.
@@ -51,9 +53,11 @@ def check(
     Args:
         model: A base or a protected model; never changed.
         targets: Names of `nfkit.deploy.targets.known.TARGETS`; all by default.
-        data: Samples to run in each runtime that is installed; without any, the table alone is asked.
+        data: Samples to run in each runtime that is installed; by default looked for beside the model, as
+            `nfkit.data.found` says. Without any, the table alone is asked.
         samples: How many of the first.
         opset: Version of the standard operators that files shall have.
+        on_stage: Called with a sentence about data that was found.
         about_input: What the graph does not say of its input, as `nfkit.evaluate` takes it.
 
     Raises:
@@ -61,7 +65,7 @@ def check(
     """
     graph = _shippable(model)
     wanted = [find_target(name) for name in (TARGETS if targets is None else targets)]
-    given = _Given.of(graph, data, samples, about_input)
+    given = _Given.of(graph, model, data, samples, about_input, on_stage)
     checked = [_check_one(graph, target, given, opset) for target in wanted]
     return Check(checked=tuple(checked), provenance=_provenance(model, graph, given))
 
@@ -75,6 +79,7 @@ def export(
     samples: int = DEFAULT_SAMPLES,
     opset: int | None = None,
     two_files: bool = False,
+    on_stage: Callable[[str], None] = lambda stage: None,
     **about_input: Any,
 ) -> Export:
     """Makes of a model what a runtime takes, writes it, and runs what was written in that runtime.
@@ -84,10 +89,11 @@ def export(
         target: A name of `nfkit.deploy.targets.known.TARGETS`.
         output: The file to write. Two files get `.front` and `.back` before their suffix; beside a file in ONNX
             Runtime's format lies the list of operators that it needs.
-        data: Samples to run; without any, nothing is run.
+        data: Samples to run; by default looked for beside the model. Without any, nothing is run.
         samples: How many of the first.
         opset: Version of the standard operators; by default the nearest that the runtime takes.
         two_files: Whether early answers shall be two files though the runtime takes If.
+        on_stage: Called with a sentence about data that was found.
         about_input: What the graph does not say of its input, as `nfkit.evaluate` takes it.
 
     Raises:
@@ -98,7 +104,7 @@ def export(
     path = inputs.as_path(output, "the output")
     if path.suffix != known.suffix:
         raise OptionError(f"the output '{path}' is a file for {known.name}: call it {path.with_suffix(known.suffix)}")
-    given = _Given.of(graph, data, samples, about_input)
+    given = _Given.of(graph, model, data, samples, about_input, on_stage)
     parts, found = adapt(graph, known, opset=opset, two_files=two_files)
     contents = {_named(path, part): _content(known, made) for part, made in parts.items()}
     parity, note = _compare(graph, known, parts, given)
@@ -131,15 +137,37 @@ class _Given:
         return self.spec.batch if isinstance(self.spec.batch, int) else None
 
     @classmethod
-    def of(cls, model: ir.Model, data: DataLike | None, samples: int, about_input: dict[str, Any]) -> _Given | None:
+    def of(
+        cls,
+        model: ir.Model,
+        origin: ModelLike,
+        data: DataLike | None,
+        samples: int,
+        about_input: dict[str, Any],
+        on_stage: Callable[[str], None],
+    ) -> _Given | None:
         if samples < 1:
             raise OptionError(f"{samples} samples: give how many to run, from 1 on")
-        if data is None:
-            return None
-        spec = inputs.find_spec(model, **about_input)
-        taken = inputs.find_data(data, "test", spec)
+        if data is not None:
+            spec = inputs.find_spec(model, **about_input)
+            taken = inputs.find_data(data, "test", spec)
+        else:
+            path, known = inputs.source_path(origin), _input_of(model, about_input)
+            found = None if path is None or known is None else look_for_data(path, "test", model, known.image_shape)
+            if found is None or known is None:
+                return None
+            spec, taken = known, found.data
+            on_stage(found.sentence)
         taken = taken.take(min(samples, len(taken)))
         return cls(taken, spec.encode(taken.x), spec)
+
+
+def _input_of(model: ir.Model, about_input: dict[str, Any]) -> InputSpec | None:
+    """The model's input; None where it takes no images, so that none can be looked for."""
+    try:
+        return inputs.find_spec(model, **about_input)
+    except NfkitError:
+        return None
 
 
 def _provenance(origin: ModelLike, model: ir.Model, given: _Given | None) -> Provenance | None:

@@ -72,7 +72,8 @@ def test_a_voltage_stands_for_the_rate_that_evaluating_at_it_has(invoke, files):
     back = as_json(invoke("energy", files.base, "--ber", str(record["ber"]), "--json", "-"))
     assert back["point"]["volts_over_vmin"] == pytest.approx(0.85)
     text = invoke("energy", files.base, "--vdd", "0.85").stdout
-    assert f"stuck errors at {200 * by_curve:.3g} % of the cells flip {100 * by_curve:.3g} % of the bits" in text
+    assert f"whose rate there, {100 * by_curve:.3g} %, counts bits that flip" in text
+    assert f"a bit error rate of {200 * by_curve:.3g} % (stuck cells) flips {100 * by_curve:.3g} % of the bits" in text
 
 
 def test_efficiency_where_the_file_states_its_recovery(invoke, files, tmp_path):

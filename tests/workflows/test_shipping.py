@@ -1,6 +1,7 @@
 """`nfkit.check` and `nfkit.export`: files are run in the runtimes that are installed, and compared."""
 
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -137,6 +138,21 @@ def test_without_data_nothing_is_run(made, tmp_path):
     states = {entry.target: entry.state for entry in nfkit.check(made.base).checked}
     assert states["tract"] == "after 2 changes"
     assert states["onnxruntime"] == "as it is"
+
+
+def test_data_beside_the_model_is_run(made, tmp_path):
+    path = tmp_path / "base.onnx"
+    path.write_bytes(Path(made.base).read_bytes())
+    np.savez(tmp_path / "base.npz", x=made.data.x, y=made.data.y)
+    said = []
+    record = nfkit.export(path, "onnxruntime", tmp_path / "out.onnx", on_stage=said.append, **SETTINGS)
+    assert said == [f"data: base.npz:x, {COUNT} samples (base.npz beside the model)"]
+    assert record.checked.parity.samples == record.checked.parity.equal == COUNT
+    assert str(record).startswith(f"{tmp_path / 'out.onnx'}: for onnxruntime; nothing had to change\n")
+    assert "changed" not in str(record)
+    (entry,) = nfkit.check(path, ["onnxruntime"], on_stage=said.append, **SETTINGS).checked
+    assert entry.parity == record.checked.parity
+    assert said[1] == said[0]
 
 
 def test_without_the_runtime_the_record_says_so(made, monkeypatch):
