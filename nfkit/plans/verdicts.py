@@ -20,6 +20,7 @@ from nfkit.plans.rivals import Answers, Candidate, strongest
 from nfkit.reports.figures import Spread
 from nfkit.reports.verdict import Choice, Comparison, Confirmation, Standing, Verdict
 
+_NOTHING = 0.0005  # a saving that is shown as 0.0 %
 BEARABLE_LOSS = 0.01
 """What a bare base may lose, as a share of the samples, and still do without protection."""
 
@@ -158,6 +159,11 @@ def _without_pair(comparisons: tuple[Comparison, ...], setting: Setting) -> Verd
 
 def _instead(rival: Standing, where: str, pair: str) -> str:
     saved = "" if rival.saving is None else f", and saves {100 * rival.saving:.1f} % of the weight memory's energy"
+    if rival.kind == "milder" and rival.saving is not None and rival.saving < _NOTHING:
+        return (
+            f"leave the generator out: it costs more energy than the voltage saves at {where}; {rival.rival} is "
+            f"{_share(rival.accuracy)} accurate, {pair}"
+        )
     if rival.kind == "milder":
         return (
             f"leave the generator out: {rival.rival} is {_share(rival.accuracy)} accurate{saved}, as much as "

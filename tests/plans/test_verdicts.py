@@ -83,6 +83,15 @@ def test_the_bare_base_at_a_milder_voltage():
     assert "the protected model at a bit error rate of 0.1 % (0.904 Vmin), which is 8" in verdict.sentence
 
 
+def test_a_generator_that_costs_more_than_the_voltage_saves():
+    verdict = judge(candidate(1, 0.84, 0.7, 0.6, 0.89, saving=0.0))
+    assert verdict.choice == "milder"
+    assert verdict.sentence.startswith(
+        "leave the generator out: it costs more energy than the voltage saves at a bit error rate of 0.2 % (0.894 Vmin)"
+    )
+    assert "as much as" not in verdict.sentence
+
+
 def test_the_generator_alone():
     verdict = judge(candidate(2, 0.67, 0.3, 0.85, 0.6))
     assert verdict.choice == "alone"
