@@ -30,6 +30,7 @@ from nfkit.campaigns.store import MeasurementStore
 from nfkit.campaigns.tables import Run
 from nfkit.data import Dataset
 from nfkit.data.targets import Targets
+from nfkit.energy import load_curve
 from nfkit.errors import ModelError
 from nfkit.faults import BitErrors, Chip, parse_layout
 from nfkit.graph.fusion.fused import is_fused
@@ -46,6 +47,7 @@ from nfkit.reports.provenance import versions
 from nfkit.workflows import inputs
 from nfkit.workflows.campaign_metrics import identify, judged, targets_of
 from nfkit.workflows.intake import Intake, data_for_measuring
+from nfkit.workflows.memory import foreign_curve
 
 PlanLike = Union[str, "os.PathLike[str]", CampaignPlan, Mapping[str, Any]]
 """What a plan is given as: a TOML file, a `CampaignPlan`, or the same as plain values."""
@@ -166,6 +168,8 @@ def prepare(plan: CampaignPlan, on_stage: Callable[[str], None] = lambda stage: 
     for remedy in remedies:
         wrong.require(remedy.name, remedy.name in served, "none of the models is the base of this file")
     wrong.check("the plan")
+    curve = load_curve(plan.curve)
+    made.warnings += dict.fromkeys(said for layout in plan.layouts for said in foreign_curve(layout, curve))
     return made
 
 

@@ -39,7 +39,7 @@ from nfkit.workflows import inputs
 from nfkit.workflows.forecast import WORTH_SAYING, Pace
 from nfkit.workflows.inputs import DataLike, Numbers
 from nfkit.workflows.intake import LabelSource, data_for_measuring
-from nfkit.workflows.memory import Settings, read_settings
+from nfkit.workflows.memory import Settings, foreign_curve, read_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -252,7 +252,7 @@ class _Work:
             on_stage(sentence)
         return cls(
             graph, taken.test, taken.spec, given, scale, seeds, cells,
-            Provenance.of(model, graph, taken.test), (*warnings, *taken.warnings),
+            Provenance.of(model, graph, taken.test), (*warnings, *foreign_curve(cells, scale.curve), *taken.warnings),
         )  # fmt: skip
 
 

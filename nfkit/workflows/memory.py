@@ -12,11 +12,23 @@ from typing import Any, TypedDict, cast
 
 import onnx_ir as ir
 
+from nfkit.energy import CURVES, Curve
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors, Layout
 from nfkit.plans.operating_points import Scale
 from nfkit.workflows import inputs
 from nfkit.workflows.inputs import CurveLike
+
+
+def foreign_curve(layout: Layout | str, curve: Curve) -> tuple[str, ...]:
+    """What is doubtful where cells were measured and their voltages were not: the voltages are those of other cells."""
+    if not str(layout).startswith("measured:") or curve.name not in CURVES:
+        return ()
+    said = (
+        f"voltages and energies are those of the curve {curve.name}, not of the measured maps: "
+        "nfkit maps FOLDER -o CURVE.csv writes theirs, for --curve"
+    )
+    return (said,)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from nfkit.access.runtime import Level
 from nfkit.data import Dataset
-from nfkit.energy import CURVES, Curve, count
+from nfkit.energy import Curve, count
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import BitErrors, Layout
 from nfkit.graph.input.spec import InputSpec
@@ -30,6 +30,7 @@ from nfkit.workflows import inputs
 from nfkit.workflows.forecast import WORTH_SAYING, Pace
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import LabelSource, data_for_measuring
+from nfkit.workflows.memory import foreign_curve
 from nfkit.workflows.plan_progress import Display
 from nfkit.workflows.plan_search import PlanSearch, untrained
 from nfkit.workflows.planned_file import as_planned, check_planned, time_planned
@@ -180,11 +181,7 @@ def plan_on_halves(
     doubts = [doubt.sentence for doubt in near_perfect(choosing.bench.data.name, choosing.bench.clean_base)]
     if gap := count(choosing.bench.base).gap:
         doubts.append(gap)
-    if str(layout).startswith("measured:") and curve.name in CURVES:
-        doubts.append(
-            f"voltages and energies are those of the curve {curve.name}, not of the measured maps: "
-            "nfkit maps FOLDER -o CURVE.csv writes theirs, for --curve"
-        )
+    doubts += foreign_curve(layout, curve)
     search = PlanSearch(graph, errors, curve, choosing, confirming, max_loss, display, confidence, known)
     options = search.all_of(means)
     if means.per_site:

@@ -40,7 +40,7 @@ from nfkit.workflows.finishing import Finishing, rates_around, write
 from nfkit.workflows.forecast import Pace, of_protection
 from nfkit.workflows.inputs import DataLike
 from nfkit.workflows.intake import LabelSource, data_for_training, mirrors, range_by_data, require_found
-from nfkit.workflows.memory import divide
+from nfkit.workflows.memory import divide, foreign_curve
 from nfkit.workflows.within import BUDGET, RATE, WIDEST, Tolerance, as_means, may_answer_early
 
 if TYPE_CHECKING:
@@ -264,7 +264,8 @@ def protect(
             config = replace(config, errors=config.errors.at(planned.of_file.ber))
     on_stage(f"measuring on {len(held_back)} samples of {held_back.name} and {chips} unseen chips")
     finishing = Finishing(
-        train, held_back, known, config, scale, chips, around, level, on_progress, on_row, taken.warnings,
+        train, held_back, known, config, scale, chips, around, level, on_progress, on_row,
+        (*foreign_curve(config.layout, scale.curve), *taken.warnings),
         None if aim is None else aim.test,
     )  # fmt: skip
     result = finishing.measure(made, path, reason)

@@ -58,6 +58,15 @@ def whole(tiny, tmp_path_factory):
     return folder, nfkit.campaign(plan, folder, on_stage=said.append), said
 
 
+def test_voltages_of_other_cells_than_the_measured_ones_are_doubted(tiny, tmp_path):
+    stuck = np.random.default_rng(5).random((64, 32)) < 0.01
+    for name, cells in (("sa0", stuck), ("sa1", np.zeros_like(stuck))):
+        np.savetxt(tmp_path / f"fmap_{name}_v_0.8.txt", cells, fmt="%d", delimiter=",")
+    plan = {"models": str(tiny.base), "data": str(tiny.data), "layouts": f"measured:{tmp_path}", "rates": 0.005}
+    (said,) = (w for w in nfkit.campaign({**plan, "chips": 2}, tmp_path / "folder").warnings if "measured maps" in w)
+    assert said.startswith("voltages and energies are those of the curve stutz-2021, not of the measured maps")
+
+
 def test_every_combination_is_measured_on_the_same_chips(whole, tiny):
     folder, record, _ = whole
     assert [(r.cell.remedy, r.cell.rate) for r in record.cells] == list(

@@ -509,6 +509,8 @@ def test_a_plan_ends_where_the_measured_cells_end(tiny, tmp_path):
     )
     assert not any("not of the measured maps" in said for said in own.warnings)
     assert own.curve.name == f"measured-{read_measured_chip(tmp_path).digest}"
+    evaluated = nfkit.evaluate(tiny.base, tiny.data, ber=0.001, chips=1, layout=f"measured:{tmp_path}")
+    assert record.warnings[-1] in evaluated.warnings
 
 
 def test_a_plan_says_what_its_energy_leaves_out(parse, tiny):
