@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -13,6 +13,9 @@ from nfkit.cli.grouped import grouped
 from nfkit.cli.groups import Aim, Batches, Budget, Faults, Measuring, ModelInput, Rate, SeenRecord
 from nfkit.cli.remote import Remote
 from nfkit.errors import OptionError
+
+_OF_DEVICE = ("memory_layout", "layout_map", "curve")
+"""Options of the weight memory that a single device may have for itself."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,26 @@ class Objective:
     ] = True
 
 
+@dataclass(frozen=True)
+class OneDevice:
+    """A protected file for one device."""
+
+    TITLE: ClassVar[str] = "One device"
+    chip: Annotated[
+        int | None,
+        typer.Option("--chip", metavar="N", help="Train a protected file's patterns for this chip alone, in minutes."),
+    ] = None
+    chip_map: Annotated[
+        Path | None,
+        typer.Option("--chip-map", metavar="FOLDER", help="Its faulty cells as measured; --chip is then its place."),
+    ] = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is one device that the file is for."""
+        return self.chip is not None or self.chip_map is not None
+
+
 @grouped
 def protect(
     model: Annotated[str, typer.Argument(help="Quantised ONNX file, never changed; or https://HOST/v2/models/NAME.")],
@@ -164,6 +187,7 @@ def protect(
     measuring: Measuring,
     model_input: ModelInput,
     remote: Remote,
+    device: OneDevice,
     record: SeenRecord,
 ) -> None:
     """Train a generator for a frozen model and fuse the two into one file that withstands bit errors.
@@ -173,6 +197,9 @@ def protect(
 
     With --max-loss it says first what can be had without a generator, and then chooses voltage, trust and threshold
     of the file together, for the least energy; half of the test data chooses, the other half confirms.
+
+    With --chip or --chip-map it makes of a protected file (--answer base) one for a single device whose faulty cells
+    are known: its patterns alone are trained, for two minutes.
 
     Ctrl-C ends the training early and still gives a valid file. A run that was killed goes on when the same command
     is given again. Started by torchrun, several processes train one generator.
@@ -201,6 +228,10 @@ def protect(
         )  # fmt: skip
         return
     remote.refuse()
+    if device.wanted:
+        _refuse_with_chip(aim, answering, limited, generating, objective, faults)
+        _protect_device(model, samples, rate, budget, written, batches, faults, measuring, device, record)
+        return
     output = written.output or default_output(Path(model))
     files = {"the data": samples.data, "the test data": samples.test_data, "the curve": faults.curve}
     models = {"the model": Path(model)} | {f"surrogate {path}": path for path in limited.surrogate or ()}
@@ -216,5 +247,54 @@ def protect(
             **aim.settings(),
             **rate.settings(), **budget.settings(), **generating.settings(), **vars(objective), **batches.settings(),
             **faults.settings(), **measuring.settings(), **model_input.settings(),
+        )  # fmt: skip
+    console.show(result, "-" if record.json == "-" else None, record.report, record.chart)
+
+
+def _refuse_with_chip(*groups: Any) -> None:
+    """Refuses options that a device's file has from the one that it is made of."""
+    for group in groups:
+        for field in fields(group):
+            if field.name not in _OF_DEVICE and getattr(group, field.name) != field.default:
+                name = f"--{field.name.replace('_', '-')}"
+                raise OptionError(
+                    f"{name} is for a new generator: with --chip the file's own stays, but for its patterns"
+                )
+
+
+def _protect_device(
+    model: str,
+    samples: Samples,
+    rate: Rate,
+    budget: Budget,
+    written: Written,
+    batches: Batches,
+    faults: Faults,
+    measuring: Measuring,
+    device: OneDevice,
+    record: SeenRecord,
+) -> None:
+    from nfkit.cli import console
+    from nfkit.workflows.device import device_output
+    from nfkit.workflows.device import protect_device as run
+
+    chip = device.chip or 0
+    output = written.output or device_output(Path(model), chip)
+    layout = None if faults.layout() == "iid" else faults.layout()
+    if device.chip_map is not None:
+        if layout is not None:
+            raise OptionError("--chip-map and --memory-layout both say which cells are faulty: give one of them")
+        layout = f"measured:{device.chip_map}"
+    files = {"the data": samples.data, "the test data": samples.test_data, "the curve": faults.curve}
+    console.check_outputs(
+        record.json, {"-o": output}, report=record.report, models={"the model": Path(model)}, files=files,
+        force=written.force,
+    )  # fmt: skip
+    with console.working("training ends where it is; what was learned is written and measured") as display:
+        result = run(
+            model, samples.data, chip, test=samples.test_data, output=output, layout=layout, curve=faults.curve,
+            batch=batches.batch, mirror=bool(batches.mirror), seed=batches.seed, level=measuring.optimization,  # type: ignore[arg-type]
+            force=written.force, record=record.file(), command=console.command_line(), on_stage=display.say,
+            on_progress=display, **rate.settings(), **budget.settings(),
         )  # fmt: skip
     console.show(result, "-" if record.json == "-" else None, record.report, record.chart)

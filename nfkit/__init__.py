@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from nfkit.workflows.campaigning import campaign as campaign
     from nfkit.workflows.canaries import check_health as check_health
     from nfkit.workflows.canaries import make_canary as make_canary
+    from nfkit.workflows.device import protect_device as protect_device
     from nfkit.workflows.evaluation import evaluate as evaluate
     from nfkit.workflows.fault_maps import describe_maps as describe_maps
     from nfkit.workflows.fault_maps import measured_curve as measured_curve
@@ -81,6 +82,7 @@ _HOMES = {
     # protection
     "TrainConfig": "nfkit.learn.config:TrainConfig",
     "protect": "nfkit.workflows.protection:protect",
+    "protect_device": "nfkit.workflows.device:protect_device",
     "fuse": "nfkit.graph.fusion.fuse:fuse",
     "split": "nfkit.graph.fusion.split:split",
     # measuring

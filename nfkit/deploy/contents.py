@@ -32,7 +32,7 @@ KNOWN_KEYS = {
     "nfkit.format", "nfkit.version", "nfkit.training", "nfkit.advice", "nfkit.data", BITS_KEY, EARLY_KEY,
     keys.BASE_DIGEST_KEY, keys.BASE_HEADER_KEY, keys.BASE_SOURCE_KEY, keys.BASE_ORIGINAL_KEY, keys.INPUT_KEY,
     keys.RESULTS_KEY, keys.GENERATOR_KEY, keys.GENERATOR_DIGEST_KEY, keys.ANSWER_KEY, keys.FITS_KEY, keys.SEAL_KEY,
-    keys.MODES_KEY, keys.PLAN_KEY,
+    keys.MODES_KEY, keys.PLAN_KEY, keys.DEVICE_KEY,
 }  # fmt: skip
 """Metadata keys that nfkit writes into a finished file."""
 _ROLES = ("generator", keys.ROLE_ANSWER)

@@ -45,6 +45,10 @@ class PerturbedCopies:
         """Weights of the first chips that are held out to choose between generators."""
         return [self._weights(VALIDATION_CHIPS[i]) for i in range(count)]
 
+    def chip(self, seed: int) -> Environment:
+        """Weights of a chip by its seed: of one that is known, and no sample of others."""
+        return self._weights(seed)
+
     def _weights(self, seed: int) -> Environment:
         chip = Chip(seed, self.layout)
         return self.frozen.weights(

@@ -132,7 +132,7 @@ def train(
         UnsupportedError: When the model has operators without a gradient.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = _choose_dtype(config.precision, device)
+    dtype = choose_dtype(config.precision, device)
     keep_freed_memory()
     torch.manual_seed(config.seed)
     driven = _find_driven(model, sites, spec, config, surrogates, dtype)
@@ -268,7 +268,8 @@ def _score(clean: float, perturbed: float, weight: float) -> float:
     return (clean + weight * perturbed) / (1 + weight)
 
 
-def _choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The floating type to train in: for `auto` bfloat16 where the processor computes in it."""
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":

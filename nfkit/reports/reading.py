@@ -18,6 +18,7 @@ from nfkit.outputs import write_atomically
 from nfkit.reports import version1
 from nfkit.reports.answered import Answered
 from nfkit.reports.campaign import Campaign
+from nfkit.reports.device import DeviceFile
 from nfkit.reports.evaluation import Evaluation
 from nfkit.reports.fronted import Fronted
 from nfkit.reports.inspection import EnergyCount, Inspection
@@ -63,6 +64,7 @@ RECORDS: dict[str, type[Readable]] = {
     "nfkit.maps/1": Maps,
     "nfkit.evaluate-base/1": Answered,
     "nfkit.protect-answers/1": Fronted,
+    "nfkit.protect-device/1": DeviceFile,
 }
 """Records by the schema that their files state."""
 

@@ -15,7 +15,7 @@ from nfkit.graph.fusion.fused import GENERATOR_DIGEST_KEY, GENERATOR_PREFIX, PLA
 from nfkit.graph.fusion.seal import seal
 
 _NAME = GENERATOR_PREFIX + "generator.caution"
-_OUTDATED = ("nfkit.results", "nfkit.advice", PLAN_KEY, GENERATOR_DIGEST_KEY)  # true of the file as it was
+OUTDATED = ("nfkit.results", "nfkit.advice", PLAN_KEY, GENERATOR_DIGEST_KEY)  # true of the file as it was
 
 
 def read_caution(fused: ir.Model) -> float:
@@ -53,7 +53,7 @@ def with_caution(fused: ir.Model, caution: float) -> ir.Model:
     read_caution(fused)
     changed = fused.clone()
     changed.graph.initializers[_NAME].const_value = ir.tensor(np.float32(caution), name=_NAME)
-    for key in _OUTDATED:
+    for key in OUTDATED:
         changed.metadata_props.pop(key, None)
     seal(changed)
     return changed
