@@ -31,7 +31,7 @@ class MemoryCells:
 
     Attributes:
         robust: Share of the data cells that stay at the nominal voltage.
-        check: Check cells that are read for each data cell.
+        check: Further cells that are read for each data cell and follow the voltage: check bits, spare cells.
     """
 
     robust: float = 0.0

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import onnx_ir as ir
 
-from nfkit.energy import Count, SystolicArray, count, memory_cells
+from nfkit.energy import Count, MemoryCells, SystolicArray, count, memory_cells
 from nfkit.errors import OptionError
 from nfkit.faults import BitErrors
 from nfkit.graph.memory.sites import fault_sites
@@ -49,6 +50,18 @@ class Remedy(ABC):
         """Accesses of an inference that the remedy adds, at the nominal voltage."""
         return 0.0
 
+    @property
+    def extra_cells(self) -> float:
+        """Cells at the low voltage that are read beside each cell of the memory, such as spare ones.
+
+        Robust cells and check bits are none of them: those follow from the `errors` that are left.
+        """
+        return 0.0
+
+    def cells(self, cells: MemoryCells) -> MemoryCells:
+        """The memory's cells with those that the remedy adds."""
+        return replace(cells, check=cells.check + self.extra_cells)
+
     def energy(self, base: Count, model: ir.Model, errors: BitErrors, low: float) -> float:
         """Energy of the weight memory for an inference, over that of the bare base at the nominal voltage.
 
@@ -61,7 +74,7 @@ class Remedy(ABC):
         Raises:
             ModelError: When no reads of weights could be counted.
         """
-        cells = memory_cells(base, fault_sites(model), self.errors(errors))
+        cells = self.cells(memory_cells(base, fault_sites(model), self.errors(errors)))
         return cells.energy(low) + self.added_accesses(base.array) / base.accesses
 
     def saving(self, model: ir.Model, errors: BitErrors, low: float, array: SystolicArray | None = None) -> float:
@@ -117,3 +130,8 @@ class Combined(Remedy):
     def added_accesses(self, array: SystolicArray) -> float:
         """See `Remedy.added_accesses`."""
         return sum(remedy.added_accesses(array) for remedy in self.remedies)
+
+    @property
+    def extra_cells(self) -> float:
+        """See `Remedy.extra_cells`."""
+        return sum(remedy.extra_cells for remedy in self.remedies)

@@ -237,6 +237,10 @@ class PlanSearch:
 
     def _ladder(self, remedy: Remedy, added: float = 0.0) -> tuple[Rung, ...]:
         scale = inputs.scale_of(self.graph, remedy.errors(self.errors), self.curve)
+        scale = replace(scale, cells=remedy.cells(scale.cells))
+        reads = count(self.choosing.bench.base)
+        if more := remedy.added_accesses(reads.array):
+            added += more / reads.accesses
         rungs = ladder(scale, lambda strength: added + _energy(strength))
         rungs = tuple(replace(r, strength=r.strength.leaving(remedy.errors(r.strength.errors))) for r in rungs)
         known = self.choosing.bench.layout.highest_rate  # measured cells end at some voltage

@@ -1,14 +1,17 @@
 """What remedies do to faults, graph and energy, and what they need."""
 
+from dataclasses import dataclass, replace
+
 import pytest
 
+import nfkit
 from nfkit.energy import SystolicArray, compare, count, count_fused, load_curve
 from nfkit.errors import ModelError, OptionError
 from nfkit.faults import BitErrors
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.model import save
 from nfkit.remedies.bare import Bare
-from nfkit.remedies.base import Combined
+from nfkit.remedies.base import Combined, Remedy
 from nfkit.remedies.ecc import Ecc
 from nfkit.remedies.hardware import ABILITIES, Hardware
 from nfkit.remedies.mixed_voltage import MixedVoltage
@@ -121,6 +124,45 @@ def test_energy_of_an_int8_model(zoo, text, energy):
     assert remedy.energy(count(zoo.model), zoo.model, PLAIN, POINT.energy) == pytest.approx(energy)
     assert remedy.saving(zoo.model, PLAIN, POINT.energy) == pytest.approx(1 - energy)
     assert remedy.graph(zoo.model) is zoo.model
+
+
+@dataclass(frozen=True)
+class SpareCells(Remedy):
+    """Spare cells for a share of the faulty ones, and a table of them that is read at the nominal voltage."""
+
+    share: float
+    name = "spare-cells"
+    sentence = "spare cells stand in for some that are faulty"
+
+    def errors(self, errors):
+        return replace(errors, rate=errors.rate * (1 - self.share))
+
+    @property
+    def extra_cells(self):
+        return self.share
+
+    def added_accesses(self, array):
+        return 100.0
+
+
+def test_extra_cells_add_up_at_the_low_voltage(zoo):
+    base, low = count(zoo.model), POINT.energy
+    table = 100 / base.accesses
+    assert SpareCells(0.25).energy(base, zoo.model, PLAIN, low) == pytest.approx(1.25 * low + table)
+    both = Combined([SpareCells(0.25), RobustBits(2), Ecc("secded-64")])
+    assert both.energy(base, zoo.model, PLAIN, low) == pytest.approx(2 / 8 + (6 / 8 + 8 / 64 + 0.25) * low + table)
+    assert both.errors(PLAIN) == BitErrors(0.0075, protected_top=2, ecc="secded-64")
+    assert Combined([SpareCells(0.25), SpareCells(0.5)]).extra_cells == 0.75
+
+
+def test_a_plan_pays_for_extra_cells_and_reads(zoo, monkeypatch):
+    monkeypatch.setitem(REMEDIES, "spare-cells", lambda text: SpareCells(float(text)))
+    monkeypatch.setattr("nfkit.plans.means.CANDIDATES", ("bare", "spare-cells:0.25"))
+    plan = nfkit.plan(zoo.path, zoo.images, 1.0, samples=40, chips=2)
+    spare = next(option for option in plan.options if option.name == "spare-cells")
+    point = CURVE.at_volts(spare.volts_over_vmin)
+    assert spare.energy == pytest.approx(1.25 * point.energy + 100 / count(zoo.model).accesses)
+    assert spare.flips == pytest.approx(0.75 * point.rate, rel=1e-3)
 
 
 def test_neuralfuse_saves_what_its_voltage_leaves(zoo, fused):
