@@ -14,8 +14,10 @@ from nfkit.cli.groups import Aim, Batches, Budget, Faults, Measuring, ModelInput
 from nfkit.cli.remote import Remote
 from nfkit.errors import OptionError
 
-_OF_DEVICE = ("memory_layout", "layout_map", "curve")
-"""Options of the weight memory that a single device may have for itself."""
+_OF_DEVICE = (
+    "data", "test_data", "memory_layout", "layout_map", "curve", "batch", "mirror", "seed", "optimization",
+)  # fmt: skip
+"""Options that may be given with --chip, besides budget, rate and output; all others are those of the file."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,8 @@ def protect(
     from nfkit.workflows.protection import protect as run
 
     if is_address(model):
+        if device.wanted:
+            raise OptionError("--chip and --chip-map are for files: behind an address no cells are known")
         if aim.max_loss is not None:
             raise OptionError("--max-loss is for files: behind an address no chips are simulated to plan with")
         simulated = rate.ber is not None and not limited.surrogate and limited.distil is None
@@ -229,7 +233,8 @@ def protect(
         return
     remote.refuse()
     if device.wanted:
-        _refuse_with_chip(aim, answering, limited, generating, objective, faults)
+        groups = (aim, answering, limited, generating, objective, samples, faults, batches, measuring, model_input)
+        _refuse_with_chip(*groups)
         _protect_device(model, samples, rate, budget, written, batches, faults, measuring, device, record)
         return
     output = written.output or default_output(Path(model))
@@ -256,9 +261,10 @@ def _refuse_with_chip(*groups: Any) -> None:
     for group in groups:
         for field in fields(group):
             if field.name not in _OF_DEVICE and getattr(group, field.name) != field.default:
-                name = f"--{field.name.replace('_', '-')}"
+                name = field.name.rstrip("_").replace("_", "-")
                 raise OptionError(
-                    f"{name} is for a new generator: with --chip the file's own stays, but for its patterns"
+                    f"--{name} cannot be given with --chip: of a device's file the patterns alone are new, by data, "
+                    "rate, budget, batch and seed"
                 )
 
 

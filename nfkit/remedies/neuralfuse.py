@@ -292,4 +292,7 @@ def refuse_protected(base: ir.Model) -> None:
     refuse_faults(base)
     if is_fused(base):
         split(base)  # says so where the file is damaged
-        raise ModelError("the model is protected already: give the base, or take it out with nfkit split")
+        raise ModelError(
+            "the model is protected already: give the base, or take it out with nfkit split; for one device whose "
+            "cells are known add --chip or --chip-map"
+        )

@@ -104,7 +104,7 @@ def test_a_command_takes_a_measured_map(zoo, general, tmp_path):
     assert (stated["chip"], stated["errors"]["rate"]) == (0, 0.005)
     refused = CliRunner().invoke(app, [*run, "--answer", "both", "-o", str(tmp_path / "b.onnx")])
     assert isinstance(refused.exception, OptionError)
-    assert "--answer is for a new generator" in str(refused.exception)
+    assert "--answer cannot be given with --chip" in str(refused.exception)
     assert not (tmp_path / "b.onnx").exists()
 
 
