@@ -51,7 +51,30 @@ def test_of_several_kinds_the_one_under_which_the_best_does_worst():
     )
 
 
-def test_a_model_on_two_data_sets_has_two_and_maps_and_metrics_have_none():
+def test_a_metric_is_told_by_what_changes_it_least():
+    def measured(remedy, change, half=0.01, kind="stuck"):
+        cell = Cell("m", "d", remedy, kind, 0.5, "iid", "as-stored", 0.01, None)
+        spread = Spread(change, ci95=(change - half, change + half))
+        return CellResult(cell=cell, chips=3, images=100, clean=0.25, value=Spread(0.25 + change), change=spread)
+
+    def told(*cells):
+        ((_, sentence),) = verdicts_of(Campaign(folder="f", cells=cells, fingerprint={"metric": "m.py:rmse 0123"}))
+        return sentence
+
+    name = Campaign(folder="f", cells=(), fingerprint={"metric": "m.py:rmse 0123"}).metric
+    assert told(measured("bare", -0.2)) == (
+        f"at a bit error rate of 1 %, errors change {name} from 0.25 without errors by -0.2 (-0.21 to -0.19)"
+    )
+    assert told(measured("bare", 0.2), measured("ecc", -0.03), measured("robust-bits:2", -0.035)) == (
+        f"at a bit error rate of 1 %, errors change {name} least with 'ecc', from 0.25 without errors by -0.03 (-0.04 "
+        "to -0.02); most with 'bare', by +0.2 (+0.19 to +0.21); the interval of 'robust-bits:2' meets that of the first"
+    )
+    assert ", with kind flip, the hardest of 2, errors" in told(
+        measured("bare", 0.1), measured("bare", -0.3, kind="flip")
+    )
+
+
+def test_a_model_on_two_data_sets_has_two_and_maps_have_none():
     told = said(result("m", "bare", 0.5), result("m", "bare", 0.7, data="e.npz"))
     assert [model for model, _ in told] == ["m", "m"]
     assert [sentence.split(",")[0] for _, sentence in told] == ["on d.npz", "on e.npz"]
