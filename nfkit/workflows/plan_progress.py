@@ -44,6 +44,11 @@ class Display:
         self.done, self.seen = min(self.done + 1, self.total), 0
         self._tell("")
 
+    def close(self) -> None:
+        """Nothing is left to be tried."""
+        self.done, self.seen = self.total, 0
+        self._tell("")
+
     def row(self, row: Row) -> None:
         """A chip was measured."""
         self.say(describe_row(row))

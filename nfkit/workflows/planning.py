@@ -189,6 +189,7 @@ def plan_on_halves(
     options.sort(key=lambda option: (not option.within, -option.saving, len(option.needs)))
     best = best_of(options)
     likely, sure = _besides(search, None if best is None else options[best])
+    display.close()
     times = None
     if best is not None and options[best].trust is not None:
         file = as_planned(graph, options[best])
