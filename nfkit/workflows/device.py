@@ -30,6 +30,7 @@ from nfkit.reports.provenance import Provenance
 from nfkit.workflows import inputs
 from nfkit.workflows.inputs import CurveLike, DataLike
 from nfkit.workflows.intake import data_for_training
+from nfkit.workflows.memory import foreign_curve
 
 MINUTES = 2.0
 """Training budget where none is given: a few hundred numbers need no more."""
@@ -108,7 +109,8 @@ def protect_device(
     trained, known = read_errors(general)
     cells = known if layout is None else inputs.find_layout(layout)
     rate = trained.rate if ber is None and vdd is None else ber
-    (strength,), _ = inputs.find_strengths(inputs.scale_of(general, trained, curve), rate, vdd)
+    scale = inputs.scale_of(general, trained, curve)
+    (strength,), _ = inputs.find_strengths(scale, rate, vdd)
     errors, spec = strength.errors, inputs.find_spec(general)
     config = TrainConfig(
         _generator(general), errors, cells, epochs=epochs, minutes=None if epochs else minutes or MINUTES, batch=batch,
@@ -117,7 +119,7 @@ def protect_device(
     taken = data_for_training(general, model, data, test, spec, seed, allow_low_accuracy=True, level=level)
     for sentence in taken.sentences:
         on_stage(sentence)
-    chips = (chip, *[seed for seed in EVALUATION_CHIPS[: OTHERS + 1] if seed != chip][:OTHERS])
+    chips = (chip, *[other for other in EVALUATION_CHIPS[: OTHERS + 1] if other != chip][:OTHERS])
     on_stage(f"measuring the general file on chip {chip} and {OTHERS} others")
     bench = Bench(general, taken.test, taken.spec, layout=cells, level=level)
     before = _measure(bench, errors, chips, on_progress)
@@ -139,7 +141,8 @@ def protect_device(
         clean=share(bench.clean_base), device=systems[0], others=tuple(systems[1:]),
         gain=_gain(before[0], after[0], images), held_out=(learned.before, learned.after),
         numbers=int(patterns.values.size), steps=learned.steps, seconds=learned.seconds, seed=seed, model=of.model,
-        data=of.data, versions=of.versions, interrupted=learned.interrupted, warnings=tuple(taken.warnings),
+        data=of.data, versions=of.versions, interrupted=learned.interrupted,
+        warnings=(*foreign_curve(cells, scale.curve), *taken.warnings),
         command=command,
     )  # fmt: skip
     if record is not None:
