@@ -111,8 +111,7 @@ class Plan(Readable, frozen=True, kw_only=True, omit_defaults=True, tag_field="s
         tolerance: Largest loss of accuracy, as a share of the samples.
         confidence: How surely a loss had to be within it; 0.5 is the measured loss, 0.975 the upper end of its 95 %
             interval.
-        likely: What would save clearly more than a sure plan, or than none, if the measured loss alone decided; None
-            where nothing would.
+        likely: What would save clearly more than the plan if the measured loss alone decided; None where nothing would.
         sure: What saves most where the upper end of the interval decides; None where nothing does, or the plan is sure.
         best: Index of the plan in `options`; None where nothing saves energy within the tolerance.
         options: What was tried, the most saving first.

@@ -74,8 +74,8 @@ class PlanSearch:
         """What every remedy comes to, of the base and, where the file is fused, of that."""
         looked = self._both_look()
         fused, self._early = self.choosing.bench.fused, looked is not None and self._may_answer_early()
-        # Where both answer also the generator alone, both at all times, and early answers at Vmin: these twice.
-        self.display.total = (1 + fused) * len(means.remedies) + (4 if self._early else 1 if looked else 0)
+        # Where both answer also the generator alone, both at all times, and early answers at Vmin: these three times.
+        self.display.total = (1 + fused) * len(means.remedies) + (5 if self._early else 1 if looked else 0)
         options = [self._base(remedy) for remedy in means.remedies]
         if not fused:
             return options

@@ -208,16 +208,13 @@ def plan_on_halves(
 
 
 def _besides(search: PlanSearch, best: Option | None) -> tuple[Option | None, Option | None]:
-    """What saves clearly more by its measured loss, and what whole intervals would decide for; None where all is said.
-
-    A plan that is not sure says what is; one that is, and where there is none, what would be if less decided.
-    """
-    if best is not None and not is_sure(best, search.tolerance):
-        surely = search.for_sure()
-        surest = best_of(surely)
-        return None, None if surest is None else surely[surest]
+    """What saves clearly more by its measured loss, and what whole intervals decide for; None where all is said."""
     likely = search.by_measured_loss()
-    return likely if likely is not None and worth_saying(likely, best) else None, None
+    if likely is not None and not worth_saying(likely, best):
+        likely = None
+    surely = [] if best is None or is_sure(best, search.tolerance) else search.for_sure()
+    surest = best_of(surely)
+    return likely, None if surest is None else surely[surest]
 
 
 def _half(
