@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime as ort
 
+from nfkit.access import packed_products
 from nfkit.errors import ModelError
 from nfkit.model import to_bytes
 
@@ -37,7 +38,7 @@ def convert(model: ir.Model) -> tuple[bytes, bytes]:
         options.optimized_model_filepath = str(path)
         options.add_session_config_entry("session.save_model_format", "ORT")
         try:
-            ort.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
+            _convert(model, options)
         except Exception as error:
             raise ModelError(f"ONNX Runtime {ort.__version__} refuses the model: {_first(error)}") from error
         logging.getLogger(utils.log.name).setLevel(logging.WARNING)  # it tells of every file that it writes
@@ -45,6 +46,19 @@ def convert(model: ir.Model) -> tuple[bytes, bytes]:
             warnings.simplefilter("ignore", ResourceWarning)
             utils.create_config_from_models([path], needed, enable_type_reduction=False)
         return path.read_bytes(), needed.read_bytes()
+
+
+def _convert(model: ir.Model, options: ort.SessionOptions) -> None:
+    """Optimises a model, and writes it where the options say; without packing where that fails."""
+    content, providers = to_bytes(model), ["CPUExecutionProvider"]
+    try:
+        ort.InferenceSession(content, options, providers=providers)
+    except Exception as error:
+        if packed_products.explain_refusal(error) is None:
+            raise
+        ort.InferenceSession(
+            content, options, providers=providers, disabled_optimizers=[packed_products.REWRITING]
+        )  # fmt: skip
 
 
 def run(path: Path, feeds: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -57,7 +71,8 @@ def run(path: Path, feeds: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]
         session = ort.InferenceSession(str(path), _options(), providers=["CPUExecutionProvider"])
         return [np.asarray(output) for output in session.run(None, feeds)]
     except Exception as error:
-        raise ModelError(f"ONNX Runtime {ort.__version__} cannot run '{path}': {_first(error)}") from error
+        why = packed_products.explain_refusal(error) or _first(error)
+        raise ModelError(f"ONNX Runtime {ort.__version__} cannot run '{path}': {why}") from error
 
 
 def _options() -> ort.SessionOptions:

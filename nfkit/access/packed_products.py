@@ -12,6 +12,7 @@ wrong is found by trying; the second refuses by itself.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -41,6 +42,18 @@ def are_broken(model: ir.Model) -> bool:
     """
     stored = stored_tensors(model).values()
     return any(e.dtype in _NARROW and any(extent % 4 for extent in e.shape) for e in stored) and _breaks()
+
+
+def explain_refusal(error: Exception) -> str | None:
+    """Why a plain session refuses a model of the second kind, and what a host can do; None for any other error."""
+    missing = re.search(r"Missing required weight: (\S+)", str(error))
+    if missing is None or "MatMulNBits" not in str(error):
+        return None
+    return (
+        f"the weight '{missing[1]}' comes from outside the body of an If, a Loop or a Scan, and packing looks for it "
+        f"inside: hosts open such a file with disabled_optimizers=['{REWRITING}'] or at level basic, or the weight "
+        "moves into the body; --target ort-format writes it without packing"
+    )
 
 
 @lru_cache(maxsize=1)

@@ -40,6 +40,19 @@ base (float[N, 2, 4, 4] image) => (float[N, 3] scores)
     scores = DequantizeLinear (q, so, zo)
 }
 """
+OUTSIDE = """
+<ir_version: 8, opset_import: ["" : 17]>
+base (float[N, 2, 4, 4] image) => (float[N, 3] scores) <float s = {0.0078125}, float zero = {0}>
+{
+    flat = Flatten (image)
+    most = ReduceMax <keepdims = 0> (flat)
+    any = Greater (most, zero)
+    scores = If (any) <
+        then_branch = yes () => (float[N, 3] a) { w_a = DequantizeLinear (w, s) a = MatMul (flat, w_a) },
+        else_branch = no () => (float[N, 3] b) { w_b = DequantizeLinear (w, s) c = MatMul (flat, w_b) b = Neg (c) }
+    >
+}
+"""
 LOOKS = """
 <ir_version: 8, opset_import: ["" : 18]>
 generator (float[N, 2, 4, 4] image) => (float[N, 3] evidence)
@@ -160,6 +173,17 @@ def test_without_the_runtime_the_record_says_so(made, monkeypatch):
     (entry,) = nfkit.check(made.base, ["onnxruntime-web"], made.data, **SETTINGS).checked
     assert entry.parity is None
     assert "not installed here, so that nothing was run" in entry.note
+
+
+def test_a_body_that_takes_its_weights_from_outside(parse, tmp_path):
+    random = np.random.default_rng(3)
+    base = parse(OUTSIDE, w=random.integers(-20, 21, (32, 3), np.int8))
+    save(base, tmp_path / "base.onnx")
+    data = nfkit.Dataset("noise", random.uniform(-1, 1, (40, 2, 4, 4)).astype(np.float32), random.integers(0, 3, 40))
+    with pytest.raises(ModelError, match=r"the weight 'w' comes from outside the body .*: hosts open such a file with"):
+        nfkit.export(tmp_path / "base.onnx", "onnxruntime", tmp_path / "out.onnx", data, **SETTINGS)
+    record = nfkit.export(tmp_path / "base.onnx", "ort-format", tmp_path / "out.ort", data, **SETTINGS)
+    assert (record.checked.parity.equal, record.checked.parity.difference) == (40, 0)
 
 
 def test_a_file_that_fails_in_its_runtime_is_not_written(made, tmp_path, monkeypatch):
