@@ -44,6 +44,8 @@ class BitErrors:
             top; a site that has no more bits never errs at all.
         storage: How a code is held: a name of `nfkit.faults.codes.STORAGE_CODES`. Errors hit the word that is held.
         ecc: What corrects errors at the read port: a name of `nfkit.faults.ecc.CORRECTIONS`, or `none`.
+        top_rates: Bit error rates of the most significant bits over `rate`, each 0 to 1, from the top of each site's
+            codes down, such as those of sturdier cells; all other bits, and check bits, have `rate` itself.
 
     Raises:
         OptionError: When a value is out of its range.
@@ -57,6 +59,7 @@ class BitErrors:
     protected_top: int = 0
     storage: str = AS_STORED.name
     ecc: str = NO_CORRECTION
+    top_rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         self.fault_kind.check(self.rate, self.set_share)
@@ -70,6 +73,8 @@ class BitErrors:
             )
         find_storage_code(self.storage)
         find_correction(self.ecc)
+        if not all(0 <= share <= 1 for share in self.top_rates):
+            raise OptionError(f"top rates {list(self.top_rates)}: give shares of the bit error rate, each from 0 to 1")
 
     @classmethod
     def asymmetric(cls, zero_to_one: float, one_to_zero: float) -> BitErrors:
@@ -143,6 +148,21 @@ class BitErrors:
             )
         return frozenset(self.protected_bits) | frozenset(range(max(0, bits - self.protected_top), bits))
 
+    def rate_shares(self, site: str, bits: int) -> tuple[float, ...]:
+        """Bit error rate of each bit position of a site over `rate`, from the least significant on; robust ones have 0.
+
+        Args:
+            site: Name of the site.
+            bits: Bits of its codes.
+
+        Raises:
+            OptionError: When a protected position is none of the site's.
+        """
+        robust = self.robust_bits(site, bits)
+        top = self.top_rates[:bits]
+        shares = (*(1.0,) * (bits - len(top)), *reversed(top))
+        return tuple(0.0 if bit in robust else share for bit, share in enumerate(shares))
+
     def at(self, rate: float) -> BitErrors:
         """The same errors at another bit error rate."""
         return replace(self, rate=rate)
@@ -161,4 +181,6 @@ class BitErrors:
             record["storage"] = self.storage
         if self.ecc != NO_CORRECTION:
             record["ecc"] = self.ecc
+        if self.top_rates:
+            record["top_rates"] = list(self.top_rates)
         return record

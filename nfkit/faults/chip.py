@@ -58,14 +58,12 @@ class Chip:
         Raises:
             OptionError: When the layout cannot hold the memory or does not know the kind.
         """
-        robust, none = errors.robust_bits(memory.name, memory.bits), np.empty(0, np.uint64)
+        shares, none = errors.rate_shares(memory.name, memory.bits), np.empty(0, np.uint64)
         sound = SiteFaults(memory.bits, none, none, exclusive=errors.fault_kind.exclusive, storage=errors.storage_code)
-        if errors.rate == 0 or len(robust) == memory.bits:
+        if not errors.rate * max(shares):
             return sound
-        setting, clearing = self.layout.faulty(self.seed, memory, errors)
-        kept = _exposed(setting, memory, robust)
-        other = kept if clearing is setting else _exposed(clearing, memory, robust)
-        faults = replace(sound, setting=kept, clearing=other)
+        setting, clearing = self._erring(memory, errors, shares)
+        faults = replace(sound, setting=setting, clearing=clearing)
         correction = errors.correction
         if correction is None:
             return faults
@@ -75,6 +73,24 @@ class Chip:
             correction=correction,
             check=SiteFaults(check.bits, *self.layout.faulty(self.seed, check, errors), errors.fault_kind.exclusive),
         )
+
+    def _erring(self, memory: Memory, errors: BitErrors, shares: tuple[float, ...]) -> tuple[Cells, Cells]:
+        """Cells that set and that clear, where each bit position has a share of the rate.
+
+        A cell is faulty at its own rate where it would be if all cells had that rate: cells differ in how weak they
+        are, and a sturdier one is a cell at a lower rate.
+        """
+        parts = []
+        for share in sorted(set(shares) - {0.0}):
+            setting, clearing = self.layout.faulty(self.seed, memory, errors.at(errors.rate * share))
+            kept = _at_positions(setting, shares, share)
+            parts.append((kept, kept if clearing is setting else _at_positions(clearing, shares, share)))
+        if len(parts) == 1:
+            return parts[0]
+        all_setting = np.concatenate([setting for setting, _ in parts])
+        if all(clearing is setting for setting, clearing in parts):
+            return all_setting, all_setting
+        return all_setting, np.concatenate([clearing for _, clearing in parts])
 
 
 @dataclass(frozen=True)
@@ -91,7 +107,9 @@ class _CheckBits:
         return cls(f"{memory.name}#check", words, correction.check_bits)
 
 
-def _exposed(cells: Cells, memory: Memory, robust: frozenset[int]) -> Cells:
-    if not robust:
+def _at_positions(cells: Cells, shares: tuple[float, ...], share: float) -> Cells:
+    """Those of a memory's cells whose bit position has a share of the rate."""
+    others = [bit for bit, own in enumerate(shares) if own != share]
+    if not others:
         return cells
-    return cells[~np.isin(cells % np.uint64(memory.bits), np.array(sorted(robust), np.uint64))]
+    return cells[~np.isin(cells % np.uint64(len(shares)), np.array(others, np.uint64))]

@@ -166,21 +166,36 @@ def measure(
         rows.append(row)
         if on_row:
             on_row(row)
-    kind = errors[0]
-    faults = Faults(
-        kind=kind.kind,
-        set_share=kind.set_share,
-        protected_bits=tuple(kind.protected_bits),
-        protected_sites=tuple(kind.protected_sites),
-        layout=str(bench.layout),
-        generator_faulted=bench.generator_faulted,
-        protected_top=kind.protected_top,
-        storage=kind.storage,
-        ecc=kind.ecc,
-        flips_per_error=flips_per_error(bench.base, bench.sites, kind),
-    )
+    flips = flips_per_error(bench.base, bench.sites, errors[0])
+    faults = fault_facts(errors[0], bench.layout, generator_faulted=bench.generator_faulted, flips=flips)
     return Measurement(
         bench.clean_base, bench.clean_protected, bench.alone, tuple(errors), tuple(rows), faults, bench.level, basis
+    )
+
+
+def fault_facts(
+    errors: BitErrors, layout: Layout, *, generator_faulted: bool = False, flips: float | None = None
+) -> Faults:
+    """What errors are, whatever their rate, for a record.
+
+    Args:
+        errors: The errors.
+        layout: How cells hold weights.
+        generator_faulted: Whether errors hit the generator's weights as well.
+        flips: Stored bits that an error flips on average; None where it was not counted.
+    """
+    return Faults(
+        kind=errors.kind,
+        set_share=errors.set_share,
+        protected_bits=tuple(errors.protected_bits),
+        protected_sites=tuple(errors.protected_sites),
+        layout=str(layout),
+        generator_faulted=generator_faulted,
+        protected_top=errors.protected_top,
+        storage=errors.storage,
+        ecc=errors.ecc,
+        flips_per_error=flips,
+        top_rates=tuple(errors.top_rates),
     )
 
 

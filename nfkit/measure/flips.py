@@ -22,17 +22,21 @@ def flips_per_error(model: ir.Model, sites: list[WeightSite], errors: BitErrors)
     Args:
         model: The model that stores the codes.
         sites: The memories that errors hit.
-        errors: Kind of the errors, whatever their rate; cells that never err do not count.
+        errors: Kind of the errors, whatever their rate; cells count by how often they err.
     """
     some = errors.at(_SOME_RATE)
     if some.flips_per_cell(0.0) == some.flips_per_cell(1.0):  # whatever is stored
         return some.flips_per_cell() / _SOME_RATE
-    ones = cells = 0
+    ones = cells = 0.0
     for site in sites:
-        exposed = set(range(site.bits)) - errors.robust_bits(site.name, site.bits)
         held = np.ascontiguousarray(errors.storage_code.hold(codes(model, site), site.bits))
         words = held.view(f"uint{held.dtype.itemsize * 8}")
-        mask = words.dtype.type(sum(1 << bit for bit in exposed))
-        ones += int(np.bitwise_count(words & mask).sum())
-        cells += held.size * len(exposed)
+        for share, mask in _masks(errors.rate_shares(site.name, site.bits)).items():
+            ones += share * int(np.bitwise_count(words & words.dtype.type(mask)).sum())
+            cells += share * held.size * mask.bit_count()
     return some.flips_per_cell(ones / cells if cells else 0.5) / _SOME_RATE
+
+
+def _masks(shares: tuple[float, ...]) -> dict[float, int]:
+    """The bit positions that have each share of the rate, as a mask; those that never err left out."""
+    return {share: sum(1 << bit for bit, own in enumerate(shares) if own == share) for share in {*shares} - {0.0}}

@@ -55,6 +55,8 @@ class Stop(msgspec.Struct, frozen=True):
         if type(kind) not in _DRAWN:
             known = ", ".join(drawn.name for drawn in _DRAWN)
             raise UnsupportedError(f"a page draws errors of the kinds {known}, not '{kind.name}': give --kind")
+        if errors.top_rates:
+            raise UnsupportedError("a page draws errors of one rate, not of another one in the top bits")
         rates = (errors.rate, 0.0) if isinstance(kind, Stuck) else errors.directed_rates()
         return cls(volts, errors.rate, (time_of(rates[0]), time_of(rates[1])), energy, saving)
 

@@ -49,6 +49,7 @@ class Faults(msgspec.Struct, frozen=True):
         storage: How memory holds a code.
         ecc: What corrects errors.
         flips_per_error: Stored bits that an error flips on average; None where the record does not say.
+        top_rates: Bit error rates of the top bits of every site, from the top down, over that of all others.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Faults(msgspec.Struct, frozen=True):
     storage: str = "as-stored"
     ecc: str = "none"
     flips_per_error: float | None = None
+    top_rates: tuple[float, ...] = ()
 
     @property
     def memory(self) -> str:
@@ -72,6 +74,8 @@ class Faults(msgspec.Struct, frozen=True):
             parts.append(f"ECC {self.ecc}")
         if self.protected_top:
             parts.append(f"top {self.protected_top} bit{'s' * (self.protected_top > 1)} robust")
+        if self.top_rates:
+            parts.append(f"top bits at {', '.join(f'{share:g}' for share in self.top_rates)} of the rate")
         if self.protected_bits:
             parts.append(f"bits {', '.join(map(str, self.protected_bits))} robust")
         if self.protected_sites:

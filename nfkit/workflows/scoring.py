@@ -18,20 +18,20 @@ from nfkit.access.runtime import Level, Runner
 from nfkit.access.swapping import Swapper
 from nfkit.data.function import load_callable
 from nfkit.data.targets import load_targets
-from nfkit.faults import EVALUATION_CHIPS, Chip, Layout
+from nfkit.faults import EVALUATION_CHIPS, Chip
 from nfkit.graph.fusion.fused import is_fused
 from nfkit.graph.fusion.split import split
 from nfkit.graph.injection.record import refuse_faults
 from nfkit.graph.input.spec import InputSpec
 from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.measure.bench import check_strengths, read_codes
+from nfkit.measure.evaluation import fault_facts
 from nfkit.measure.judge import Judge, Metric, Values
 from nfkit.measure.statistics import metric_spread
 from nfkit.model import ModelLike, describe, sha256
 from nfkit.parallel import cores
 from nfkit.plans.operating_points import Strength
 from nfkit.progress import Counter, OnProgress, silent
-from nfkit.reports.evaluation import Faults
 from nfkit.reports.provenance import DataFacts, ModelFacts, versions
 from nfkit.reports.scoring import Scored, ScoredPoint
 from nfkit.workflows import inputs
@@ -130,7 +130,7 @@ def score(
         metric=name, targets="base" if given.y is None else "data", by_sample=clean_base.size > 1,
         clean_base=float(clean_base.mean()),
         clean_protected=None if clean_protected is None else float(clean_protected.mean()),
-        points=tuple(points), chips=seeds, faults=_facts(errors, cells), level=level,
+        points=tuple(points), chips=seeds, faults=fault_facts(errors, cells), level=level,
         model=ModelFacts(describe(model), sha256(model), None, fused),
         data=DataFacts(given.name, len(given), given.sha256), versions=versions(),
     )  # fmt: skip
@@ -145,10 +145,3 @@ def _point(strength: Strength, rows: Sequence[tuple[Values, Values | None]], cle
         return point
     whole = np.stack(protected)
     return replace(point, protected=metric_spread(whole), protected_change=metric_spread(whole - clean))
-
-
-def _facts(errors: Any, layout: Layout) -> Faults:
-    return Faults(
-        errors.kind, errors.set_share, tuple(errors.protected_bits), tuple(errors.protected_sites), str(layout), False,
-        errors.protected_top, errors.storage, errors.ecc,
-    )  # fmt: skip

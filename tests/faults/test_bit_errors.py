@@ -130,6 +130,22 @@ def test_more_top_bits_than_a_code_has_protect_it_as_a_whole():
     assert BitErrors(0.1, protected_top=5).robust_bits("w", 8) == {3, 4, 5, 6, 7}
 
 
+def test_rates_of_top_bits_are_counted_from_each_top():
+    errors = BitErrors(0.1, protected_bits=(0,), protected_sites=("head*",), top_rates=(0.25, 0.5))
+    assert errors.rate_shares("w", 4) == (0, 1, 0.5, 0.25)
+    assert errors.rate_shares("w", 8) == (0, 1, 1, 1, 1, 1, 0.5, 0.25)
+    assert errors.rate_shares("head.w", 4) == (0, 0, 0, 0)
+    assert BitErrors(0.1, top_rates=(0.25, 0.5, 0.75)).rate_shares("w", 2) == (0.5, 0.25)
+    assert BitErrors(0.1, protected_top=1, top_rates=(0.25, 0.5)).rate_shares("w", 4) == (1, 1, 0.5, 0)
+    assert BitErrors(0.1).rate_shares("w", 4) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("shares", [(-0.1,), (0.5, 1.1), (float("nan"),)])
+def test_top_rates_are_shares(shares):
+    with pytest.raises(OptionError, match="give shares of the bit error rate, each from 0 to 1"):
+        BitErrors(0.1, top_rates=shares)
+
+
 def test_top_bits_count_from_0():
     with pytest.raises(OptionError, match="give how many top bits never err"):
         BitErrors(0.1, protected_top=-1)
@@ -141,8 +157,8 @@ def test_more_top_bits_than_any_code_has_are_refused():
 
 
 def test_records_hold_what_is_newer_where_it_is_set():
-    errors = BitErrors(0.1, protected_top=2, storage="gray", ecc="secded-64")
-    newer = {"protected_top": 2, "storage": "gray", "ecc": "secded-64"}
+    errors = BitErrors(0.1, protected_top=2, storage="gray", ecc="secded-64", top_rates=(0.5,))
+    newer = {"protected_top": 2, "storage": "gray", "ecc": "secded-64", "top_rates": [0.5]}
     assert errors.to_dict() == BitErrors(0.1).to_dict() | newer
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ml_dtypes
 import numpy as np
@@ -241,6 +241,47 @@ def test_top_bits_are_counted_in_each_memory(kind, layout, bits):
     ):
         assert np.bitwise_or.reduce(bare) == 2**bits - 1
         assert kept.tolist() == (bare & (2 ** (bits - 2) - 1)).tolist()
+
+
+@pytest.mark.parametrize(("kind", "layout"), CASES, ids=["-".join(case) for case in CASES])
+@pytest.mark.parametrize("bits", [2, 8])
+def test_top_bits_have_a_rate_of_their_own(kind, layout, bits):
+    plain, memory = errors_of(kind, 0.2), Memory("w", 4000, bits)
+    mixed = replace(plain, top_rates=(0.25, 0.5), protected_bits=(1,) if bits == 8 else ())
+    chip = Chip(50000, parse_layout(layout))
+    rest = 2 ** (bits - 2) - 1
+    for way, got in enumerate(chip.faults(memory, mixed).masks((4000,), np.uint8)):
+        full, half, quarter = (
+            chip.faults(memory, plain.at(plain.rate * share)).masks((4000,), np.uint8)[way] for share in (1, 0.5, 0.25)
+        )
+        expected = (full & rest) | (half & 2 ** (bits - 2)) | (quarter & 2 ** (bits - 1))
+        assert got.tolist() == (expected & 0b11111101 if bits == 8 else expected).tolist()
+
+
+# As above, with a top bit that errs a quarter as often and a next one that errs half as often.
+GOLDEN_TOP_RATES = {
+    ("stuck", "iid"): (168, 176, "9bcc3af00105ae9718f0193195e01017a2f8e34deda5acdf91e88687486e2271"),
+    ("stuck", "array"): (178, 163, "7d1959d741bba308d34b207ab60fad94460cd8ddba6f3b8b3a50387eba7293c3"),
+    ("stuck", "reference"): (256, 280, "a3a2302d7f998076672e9d4281c31b23d10b058f1812f72f660995d0c0190012"),
+    ("flip", "iid"): (344, 344, "36e4565298b697fd87e1dbebaaff38027fda47c0994b2ae92a9b3315ff4dce9a"),
+    ("asymmetric", "iid"): (1031, 344, "36d3e997b8993780097f9016fe7e0bc4e099029bcc9b8bfcc519689c234a295c"),
+    ("asymmetric", "array"): (974, 341, "a75892e737a4f69e35463c684c35f88fea2f2a99b7d467759f15ffbfcbbd96db"),
+}
+
+
+@pytest.mark.parametrize(("kind", "layout"), GOLDEN_TOP_RATES, ids=["-".join(case) for case in GOLDEN_TOP_RATES])
+def test_golden_masks_of_top_rates(kind, layout):
+    errors = BitErrors.asymmetric(0.03, 0.01) if kind == "asymmetric" else BitErrors(0.01, kind)
+    chip = Chip(50000, parse_layout(layout))
+    setting, clearing = chip.faults(Memory("w", 5000), replace(errors, top_rates=(0.25, 0.5))).masks((5000,), np.uint8)
+    counts = tuple(int(np.bitwise_count(mask).sum()) for mask in (setting, clearing))
+    digest = hashlib.sha256(setting.tobytes() + clearing.tobytes()).hexdigest()
+    assert (*counts, digest) == GOLDEN_TOP_RATES[kind, layout]
+
+
+def test_a_memory_whose_every_bit_has_rate_0_is_sound():
+    errors = BitErrors(0.4, top_rates=(0.0,) * 8, ecc="secded-64")
+    assert Chip(50000).faults(Memory("w", 4000), errors).faulty_cells() == 0
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])

@@ -25,5 +25,10 @@ def test_the_first_example_runs(monkeypatch, capsys):
     assert abs(float(third) - 0.239) < 0.001
 
 
-def test_the_other_example_is_python():
-    compile(EXAMPLES[1], "docs/remedies.md", "exec")
+def test_a_remedy_of_ones_own_adds_up(capsys):
+    exec(compile(EXAMPLES[1], "docs/remedies.md", "exec"), {"__name__": __name__})
+    assert capsys.readouterr().out == "(1.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.0)\n"
+
+
+def test_the_last_example_is_python():
+    compile(EXAMPLES[2], "docs/remedies.md", "exec")

@@ -1,6 +1,7 @@
 """What remedies do to faults, graph and energy, and what they need."""
 
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import pytest
 
@@ -153,6 +154,46 @@ def test_extra_cells_add_up_at_the_low_voltage(zoo):
     assert both.energy(base, zoo.model, PLAIN, low) == pytest.approx(2 / 8 + (6 / 8 + 8 / 64 + 0.25) * low + table)
     assert both.errors(PLAIN) == BitErrors(0.0075, protected_top=2, ecc="secded-64")
     assert Combined([SpareCells(0.25), SpareCells(0.5)]).extra_cells == 0.75
+
+
+@dataclass(frozen=True)
+class SturdyBits(Remedy):
+    """The top bits are held in sturdier cells: each costs as much as 1.25 others, and errs a tenth as often."""
+
+    top: int
+    name = "sturdy-bits"
+    sentence = "the top bits are held in cells that err less often"
+
+    def errors(self, errors):
+        pairs = zip_longest((0.1,) * self.top, errors.top_rates, fillvalue=1.0)
+        return replace(errors, top_rates=tuple(map(min, pairs)))
+
+    @property
+    def extra_cells(self):
+        return 0.25 * self.top / 8  # of 8-bit codes
+
+
+def test_rates_of_top_bits_add_up(zoo):
+    assert SturdyBits(2).errors(PLAIN) == BitErrors(0.01, top_rates=(0.1, 0.1))
+    every = Combined([SturdyBits(1), SpareCells(0.25), SturdyBits(3), RobustBits(1), Ecc("secded-64")])
+    left = every.errors(PLAIN)
+    assert left == BitErrors(0.0075, protected_top=1, ecc="secded-64", top_rates=(0.1, 0.1, 0.1))
+    assert left.rate_shares("w", 8) == (1, 1, 1, 1, 1, 0.1, 0.1, 0)
+    base, low = count(zoo.model), POINT.energy
+    assert SturdyBits(2).energy(base, zoo.model, PLAIN, low) == pytest.approx((1 + 0.25 * 2 / 8) * low)
+    with_robust = Combined([RobustBits(1), SturdyBits(2)])
+    assert with_robust.energy(base, zoo.model, PLAIN, low) == pytest.approx(1 / 8 + (7 / 8 + 0.25 * 2 / 8) * low)
+
+
+def test_a_plan_measures_rates_of_top_bits(zoo, monkeypatch):
+    monkeypatch.setitem(REMEDIES, "sturdy-bits", lambda text: SturdyBits(int(text)))
+    monkeypatch.setattr("nfkit.plans.means.CANDIDATES", ("bare", "sturdy-bits:8"))
+    plan = nfkit.plan(zoo.path, zoo.images, 0.05, samples=40, chips=2)
+    sturdy = next(option for option in plan.options if option.name == "sturdy-bits")
+    point = CURVE.at_volts(sturdy.volts_over_vmin)
+    assert sturdy.energy == pytest.approx(1.25 * point.energy)
+    # All bits err a tenth as often, so that a lower voltage does than that of the bare base.
+    assert sturdy.volts_over_vmin < next(o for o in plan.options if o.name == "bare").volts_over_vmin
 
 
 def test_a_plan_pays_for_extra_cells_and_reads(zoo, monkeypatch):

@@ -271,6 +271,17 @@ def test_flips_per_error_are_those_that_are_counted(zoo, kind, set_share):
     assert row.flipped_bits / exposed == pytest.approx(0.05 * expected, rel=0.03)
 
 
+@pytest.mark.parametrize("set_share", [0.0, 0.9])
+def test_flips_per_error_weigh_bits_by_how_often_they_err(zoo, set_share):
+    errors = BitErrors(0.05, "stuck", set_share, top_rates=(0.1, 0.1, 0.1, 0.1))
+    expected = flips_per_error(zoo.model, zoo.sites, errors)
+    measured = measure(zoo.model, zoo.test.take(2), zoo.spec, [errors], chips=range(50_000, 50_008))
+    flipped, faulty = (sum(getattr(row, name) for row in measured.rows) for name in ("flipped_bits", "faulty_cells"))
+    assert flipped / faulty == pytest.approx(expected, rel=0.01)  # 3 % off if bits were not weighed
+    assert measured.faults.top_rates == (0.1, 0.1, 0.1, 0.1)
+    assert measured.faults.memory == ", top bits at 0.1, 0.1, 0.1, 0.1 of the rate"
+
+
 # --- memories that are not plain ---
 
 

@@ -18,6 +18,7 @@ from nfkit.graph.fusion.answer import Answer
 from nfkit.graph.fusion.fuse import fuse
 from nfkit.graph.fusion.scores import find_form
 from nfkit.graph.fusion.trust import Trust
+from nfkit.pages.contents import Stop
 from nfkit.pages.web_runtime import SCRIPT, WASM
 from nfkit.reports.reading import decode, encode
 
@@ -125,6 +126,11 @@ def test_a_kind_that_the_page_does_not_draw(write, monkeypatch):
     monkeypatch.setitem(KINDS, "other", Other())
     with pytest.raises(UnsupportedError, match=r"kinds stuck, flip, asymmetric, not 'other'"):
         write(kind="other")
+
+
+def test_top_bits_with_a_rate_of_their_own_are_not_drawn():
+    with pytest.raises(UnsupportedError, match="a page draws errors of one rate"):
+        Stop.of(nfkit.BitErrors(0.01, top_rates=(0.1,)), None, None, None)
 
 
 def test_a_file_with_faults_in_it(write, zoo, tmp_path):

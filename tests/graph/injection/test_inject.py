@@ -98,6 +98,28 @@ def test_modes_compute_the_same_however_codes_are_held(convnet, execute, storage
         assert fault_sites(injected) == sites
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("storage", ["as-stored", "gray"])
+def test_modes_compute_the_same_where_top_bits_have_rates_of_their_own(convnet, execute, storage, kind):
+    model, chip = convnet(), Chip(50000)
+    errors = replace(errors_of(kind), storage=storage, top_rates=(0.1, 0.5))
+    sites, by_hand, plain = fault_sites(model), convnet(), convnet()
+    for site in sites:
+        for copy, left in ((by_hand, errors), (plain, replace(errors, top_rates=()))):
+            read = chip.faults(site, left).apply(codes(model, site))
+            copy.graph.initializers[site.name].const_value = ir.tensor(read, name=site.name)
+    expected, one_rate = (execute(copy, image(IMAGES))[0].tobytes() for copy in (by_hand, plain))
+    assert expected != one_rate
+
+    assert execute(inject(model, sites, chip, errors, "node"), image(IMAGES))[0].tobytes() == expected
+    baked = inject(model, sites, chip, errors, "baked")
+    assert execute(baked, image(IMAGES))[0].tobytes() == expected
+    assert to_bytes(remove(baked)) == to_bytes(model)
+    open_to_any = inject(model, sites, chip, errors, "input")
+    assert execute(open_to_any, image(IMAGES) | chip_inputs(model, sites, chip, errors))[0].tobytes() == expected
+    assert json.loads(open_to_any.metadata_props["nfkit.faults"])["top_rates"] == [0.1, 0.5]
+
+
 @pytest.mark.parametrize("storage", ["sign-magnitude", "gray"])
 @pytest.mark.parametrize("mode", ["node", "input"])
 @pytest.mark.parametrize(("dtype", "bits"), [("int16", 16), ("uint16", 16), ("int8", 3), ("uint8", 5)])
