@@ -6,8 +6,8 @@ import onnx_ir as ir
 
 from nfkit.energy.layers import Part
 from nfkit.graph.memory.coverage import weights_in
-from nfkit.graph.memory.flow import Reading
 from nfkit.graph.memory.ranks import CODES
+from nfkit.graph.memory.readings import Reading
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY
 from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.operands import facts_of

@@ -14,10 +14,10 @@ from typing import Any
 
 import onnx_ir as ir
 
-from nfkit.graph.memory.flow import Reading
 from nfkit.graph.memory.inventory import QUANTISED_INSIDE, WIDE, why_no_site
 from nfkit.graph.memory.palettes import palette_of
 from nfkit.graph.memory.paths import Calls
+from nfkit.graph.memory.readings import Reading
 from nfkit.graph.memory.sites import ADDED_ROLES, ROLE_KEY, sites_of
 from nfkit.graph.memory.survey import LOOK_UPS, Survey, reads_weight
 from nfkit.graph.operators.operands import OPERATORS, key_of, operand, packed_in, passed_on, standard_op

@@ -19,23 +19,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.graph.memory.palettes import palette_of
 from nfkit.graph.memory.paths import Calls, Paths
-from nfkit.graph.memory.ranks import CODES, rank
-from nfkit.graph.memory.spelt_scales import broadcast_axis, product
+from nfkit.graph.memory.ranks import CODES, is_product, rank
+from nfkit.graph.memory.readings import Reading, dequantised, ending, shifted
 from nfkit.graph.memory.storage import bodies
 from nfkit.graph.operators.operands import (
     code_role,
+    code_type,
     facts_of,
-    integer,
     is_scale,
     operand,
     passed_on,
@@ -44,48 +41,6 @@ from nfkit.graph.operators.operands import (
     value_role,
 )
 from nfkit.graph.operators.vendors import is_vendors
-
-ReadAs = Literal["weight", "bias", "constant", "zero_point", "scale"]
-"""What a tensor is read as, in the order in which a tensor that is several counts."""
-
-
-@dataclass(frozen=True)
-class End:
-    """A node that finally uses the values of a tensor, and at which operand."""
-
-    node: ir.Node
-    index: int
-    role: ReadAs
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One way in which a stored tensor is read.
-
-    Attributes:
-        node: The node that takes the tensor itself.
-        role: What it is read as.
-        ends: What finally uses its values.
-        scale: Quantisation scales, of the shape that the graph gives them; None where it does not say.
-        zero_point: Zero points; None where the graph has none.
-        axis: Axis of several scales, counted from the end if negative.
-        quantised: Bits of the codes that a quantiser in the graph makes of the values on the way; 0 where none does.
-        looked_up: Bits that a code of a palette has in memory; 0 for what is no such code.
-    """
-
-    node: ir.Node
-    role: ReadAs
-    ends: tuple[End, ...]
-    scale: npt.NDArray[Any] | None = None
-    zero_point: npt.NDArray[Any] | None = None
-    axis: int = 0
-    quantised: int = 0
-    looked_up: int = 0
-
-    @property
-    def consumers(self) -> tuple[str, ...]:
-        """Names (or types) of the operators that finally use the values."""
-        return tuple(label(end.node) for end in self.ends)
 
 
 class Flow:
@@ -133,13 +88,13 @@ class _Walk:
         if facts.blind:
             return
         if is_scale(node, index):
-            yield _end(node, index, "scale")
+            yield ending(node, index, "scale")
             return
         role = code_role(node, index)
         if role is not None:
             scale, zero_point, axis = quantisation(node, index)
             number, zero = self._paths.number(scale, calls), self._paths.number(zero_point, calls)
-            yield replace(_end(node, index, role), scale=number, zero_point=zero, axis=axis)
+            yield replace(ending(node, index, role), scale=number, zero_point=zero, axis=axis)
             return
         if facts.quantiser is not None:
             yield from self._quantiser(node, index, calls, coded)
@@ -150,16 +105,16 @@ class _Walk:
             if looked_up and coded:
                 yield from self._table(node, calls)
             else:
-                yield _end(node, index, role)
+                yield ending(node, index, role)
             return
         if facts.passes is not None or node.domain == "nfkit":
             yield from self._passed(node, index, calls, coded)
-        elif not bodies_of(node) and self._alone(node, index, calls):
+        elif not _has_bodies(node) and self._alone(node, index, calls):
             yield from self._computed(node, index, calls, coded)
         elif standard_op(node) == "Sub" and index == 1:  # what is taken off is no weight, but may be its zero point
-            yield _end(node, index, "zero_point")
+            yield ending(node, index, "zero_point")
         elif not coded:
-            yield _end(node, index, "constant")
+            yield ending(node, index, "constant")
 
     def _quantiser(self, node: ir.Node, index: int, calls: Calls, coded: bool) -> Iterator[Reading]:
         if index != 0:
@@ -167,9 +122,9 @@ class _Walk:
         kind = facts_of(node).quantiser
         if kind == "dequantises":
             axis = self._paths.integer(node, "axis", calls, 1)
-            ends = list(self._behind(node, calls, False)) or [_end(node, index, "constant")]
+            ends = list(self._behind(node, calls, False)) or [ending(node, index, "constant")]
             scale, zero_point = (self._paths.number(operand(node, i), calls) for i in (1, 2))
-            yield _joined(node, ends, scale, zero_point, axis)
+            yield dequantised(node, ends, scale, zero_point, axis)
             return
         bits = self._code_bits(node, calls)
         for reading in self._behind(node, calls, kind == "quantises"):
@@ -192,7 +147,7 @@ class _Walk:
         palette = palette_of(self._paths, node, calls)
         if palette is not None and palette.obstacle is None:
             if index == 0:  # no weight, since what says which number it is stands for it
-                yield _end(node, index, "constant")
+                yield ending(node, index, "constant")
                 return
             for reading in self._behind(node, calls, not palette.is_float):
                 if reading.role == "weight":  # the numbers' scale is none of the codes'
@@ -204,7 +159,7 @@ class _Walk:
         others = [v for i in chosen if i != index and (v := operand(node, i)) is not None]
         if not all(self._paths.is_constant(v, calls) for v in others):
             if not coded:  # joined to activations
-                yield _end(node, index, "constant")
+                yield ending(node, index, "constant")
             return
         if facts_of(node).passes == "masks" and not self._prevails(others, calls):
             return
@@ -215,14 +170,14 @@ class _Walk:
         op = standard_op(node)
         others = [v for i, v in enumerate(node.inputs) if i != index and v is not None]
         role = value_role(node, index)
-        prevails = self._prevails(others, calls) or self._isproduct(node.inputs[index], calls)
+        prevails = self._prevails(others, calls) or is_product(self._paths, node.inputs[index], calls)
         if op == "Sub" and index == 1 and prevails and not self._prevails(others, calls, strictly=True):
             prevails = False  # of two alike the one that is taken off is the zero point
         if role != "weight" and not prevails:
             if op in ("Add", "Sub"):
-                yield _end(node, index, "zero_point")
+                yield ending(node, index, "zero_point")
             elif not coded:
-                yield _end(node, index, "scale" if self._start.dtype not in CODES else "constant")
+                yield ending(node, index, "scale" if self._start.dtype not in CODES else "constant")
             return
         if coded and is_vendors(node):  # what that makes of codes only its maker knows
             return
@@ -231,22 +186,8 @@ class _Walk:
         for reading in self._behind(node, calls, coded and not becomes_float):
             if coded and becomes_float and reading.role in ("constant", "scale"):
                 continue  # integers that end anywhere but in a layer are no quantised weights
-            yield self._shifted(op, index, others, calls, reading)
-
-    def _shifted(self, op: str, index: int, others: list[ir.Value], calls: Calls, reading: Reading) -> Reading:
-        """A reading behind arithmetic with constants, which may be the scale and the zero point."""
-        if op not in ("Mul", "Div", "Add", "Sub") or len(others) != 1 or (op == "Div" and index == 1):
-            return reading
-        number = self._paths.number(others[0], calls)
-        if op in ("Mul", "Div"):
-            scale = product(number, reading.scale, inverse=op == "Div")
-            # What is taken off behind a scale is no code.
-            return replace(reading, scale=scale, zero_point=None, axis=broadcast_axis(scale))
-        if reading.zero_point is not None or number is None or not np.all(number == np.rint(number)):
-            return reading
-        turned = op == "Sub" and index == 1  # z - w: the same zero point, and a negative scale
-        scale = -reading.scale if turned and reading.scale is not None else reading.scale
-        return replace(reading, zero_point=np.negative(number) if op == "Add" else number, scale=scale)
+            spelt = op in ("Mul", "Div", "Add", "Sub") and len(others) == 1  # a scale or a zero point, perhaps
+            yield shifted(reading, op, index, self._paths.number(others[0], calls)) if spelt else reading
 
     def _is_constant(self, node: ir.Node, index: int, calls: Calls) -> bool:
         value = operand(node, index)
@@ -263,59 +204,11 @@ class _Walk:
             return True
         return self._own_rank > max(ranks) if strictly else self._own_rank >= max(ranks)
 
-    def _isproduct(self, value: ir.Value | None, calls: Calls) -> bool:
-        """Whether a constant is a product of stored matrices: weights of low rank, however few elements these have."""
-        pending, seen = [(value, calls)], set()
-        while pending:
-            found, within = pending.pop()
-            found, within = self._paths.outside(found, within) if found is not None else (None, within)
-            node = found.producer() if found is not None else None
-            if node is None or (id(node), within) in seen:
-                continue
-            seen.add((id(node), within))
-            if facts_of(node).passes is None and "weight" in facts_of(node).values.values():
-                return True
-            pending.extend((v, within) for v in node.inputs)
-        return False
-
     @cached_property
     def _own_rank(self) -> tuple[int, int]:
         return rank(self._start)
 
 
-def label(node: ir.Node) -> str:
-    """Name of a node, or its operator where it has none."""
-    return node.name or node.op_type
-
-
-def code_type(node: ir.Node) -> ir.DataType:
-    """Type of the codes that a QuantizeLinear makes."""
-    zero_point, stated = operand(node, 2), integer(node, "output_dtype", 0)
-    if zero_point is not None and zero_point.dtype is not None:
-        return zero_point.dtype
-    if stated:
-        return ir.DataType(stated)
-    return node.outputs[0].dtype or ir.DataType.UINT8
-
-
-def bodies_of(node: ir.Node) -> bool:
+def _has_bodies(node: ir.Node) -> bool:
     """Whether a node runs graphs of its own."""
     return any(True for _ in bodies(node))
-
-
-def _end(node: ir.Node, index: int, role: ReadAs) -> Reading:
-    return Reading(node, role, (End(node, index, role),))
-
-
-def _joined(
-    node: ir.Node,
-    found: list[Reading],
-    scale: npt.NDArray[Any] | None,
-    zero_point: npt.NDArray[Any] | None,
-    axis: int,
-) -> Reading:
-    """One reading for all that happens behind a DequantizeLinear."""
-    roles = {reading.role for reading in found}
-    role: ReadAs = next((r for r in ("weight", "bias") if r in roles), "constant")
-    ends = tuple(end for reading in found for end in reading.ends)
-    return Reading(node, role, ends, scale, zero_point, axis, max(reading.quantised for reading in found))

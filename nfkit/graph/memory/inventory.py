@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from nfkit.graph.memory.flow import label
+from nfkit.graph.memory.readings import label
 from nfkit.graph.memory.sites import WeightSite, sites_of
 from nfkit.graph.memory.survey import Survey, reads_weight
 from nfkit.graph.operators.operands import standard_op

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from nfkit.graph.memory.flow import code_type
 from nfkit.graph.memory.paths import Paths
 from nfkit.graph.memory.ranks import CODES
 from nfkit.graph.memory.survey import Survey
-from nfkit.graph.operators.operands import facts_of, operand, packed_in, passed_on
+from nfkit.graph.operators.operands import code_type, facts_of, operand, packed_in, passed_on
 
 
 @dataclass(frozen=True)

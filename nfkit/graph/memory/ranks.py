@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from nfkit.graph.memory.paths import Calls, Paths
 from nfkit.graph.memory.storage import constant
+from nfkit.graph.operators.operands import facts_of
 
 CODES = (
     ir.DataType.INT2,
@@ -36,6 +38,22 @@ def rank(root: ir.Value) -> tuple[int, int]:
         numbers = tensor.numpy() if tensor is not None else content
         return count, 1 if numbers is not None and _is_mask(numbers) else 2
     return count, 1 if dtype.is_floating_point() else 0
+
+
+def is_product(paths: Paths, value: ir.Value | None, calls: Calls) -> bool:
+    """Whether a constant is a product of stored matrices: weights of low rank, however few elements these have."""
+    pending, seen = [(value, calls)], set()
+    while pending:
+        found, within = pending.pop()
+        found, within = paths.outside(found, within) if found is not None else (None, within)
+        node = found.producer() if found is not None else None
+        if node is None or (id(node), within) in seen:
+            continue
+        seen.add((id(node), within))
+        if facts_of(node).passes is None and "weight" in facts_of(node).values.values():
+            return True
+        pending.extend((v, within) for v in node.inputs)
+    return False
 
 
 def _is_mask(codes: npt.NDArray[Any]) -> bool:

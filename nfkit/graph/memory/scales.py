@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nfkit.errors import ModelError
-from nfkit.graph.memory.flow import End, label
+from nfkit.graph.memory.readings import End, label
 from nfkit.graph.memory.survey import Survey
 from nfkit.graph.operators.operands import facts_of, is_scale
 

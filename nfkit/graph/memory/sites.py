@@ -24,9 +24,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from nfkit.errors import ModelError
-from nfkit.graph.memory.flow import Reading
 from nfkit.graph.memory.foreign import refuse_hidden_weights
 from nfkit.graph.memory.ranks import CODES
+from nfkit.graph.memory.readings import Reading
 from nfkit.graph.memory.scales import refuse_scales
 from nfkit.graph.memory.storage import Stored, find_stored
 from nfkit.graph.memory.survey import Survey, reads_weight

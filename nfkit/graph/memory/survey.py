@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from nfkit.graph.memory.bits import recorded_bits
-from nfkit.graph.memory.flow import Flow, Reading
+from nfkit.graph.memory.flow import Flow
+from nfkit.graph.memory.readings import Reading
 from nfkit.graph.memory.storage import stored_tensors
 
 LOOK_UPS = ("Gather", "GatherElements", "GatherND")

@@ -61,6 +61,16 @@ def packed_in(node: ir.Node, index: int) -> int:
     return max(1, value.dtype.bitwidth // integer(node, coded.packed, 4))
 
 
+def code_type(node: ir.Node) -> ir.DataType:
+    """Type of the codes that a QuantizeLinear makes."""
+    zero_point, stated = operand(node, 2), integer(node, "output_dtype", 0)
+    if zero_point is not None and zero_point.dtype is not None:
+        return zero_point.dtype
+    if stated:
+        return ir.DataType(stated)
+    return node.outputs[0].dtype or ir.DataType.UINT8
+
+
 def is_scale(node: ir.Node, index: int) -> bool:
     """Whether an operand holds quantisation scales."""
     facts = facts_of(node)
