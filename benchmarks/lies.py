@@ -2,25 +2,18 @@
 
 What is done is a `Plan`: a kind of fault, the place in a run where it begins (a description, or a question), and
 whether it lasts. Faults of the content (`CONTENT`) change an answer, those of the line (`LINE`) how it travels.
-`lying_http` and `lying_grpc` are proxies that do so to what a server of the Open Inference Protocol over HTTP answers.
+`lying_http` and `lying_grpc` are the proxies; `lying_proxy` is what both do.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import random
-import socket
-import struct
 import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import SplitResult
 
 import numpy as np
 import numpy.typing as npt
-
-from nfkit.access.wire import decode
 
 CONTENT = ("wrong shape", "no number", "other class count", "changed model")
 LINE = ("slow drip", "redirect", "huge body", "truncated", "server error", "connection reset")
@@ -62,6 +55,11 @@ class Plan:
     reached: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def of_content(self) -> bool:
+        """Whether the fault changes what a reply says, not how it travels."""
+        return self.kind in CONTENT
+
     def strikes(self, what: str) -> bool:
         """Whether the reply that comes now, to a "server", "model" or "infer" request, is to be faulty; counts it."""
         with self.lock:
@@ -93,6 +91,11 @@ class Answer:
     name: str = "scores"
     model: str = ""
     version: str = ""
+
+    @property
+    def raw(self) -> bytes:
+        """The scores as raw bytes."""
+        return self.scores.astype("<f8" if self.datatype == "FP64" else "<f4").tobytes()
 
 
 def change_answer(plan: Plan, answer: Answer) -> Answer:
@@ -135,35 +138,3 @@ def change_description(plan: Plan, fields: dict[str, Any]) -> dict[str, Any]:
     if plan.kind == "other class count":
         return fields | {"outputs": [given | {"shape": [-1, draw.choice([2, 9, 11, 1000])]}]}
     return fields | draw.choice([{"versions": ["2"]}, {"platform": "other"}, {"versions": ["1", "2"]}])
-
-
-def forward(upstream: SplitResult, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[Any, bytes]:
-    """Headers and body of the server's own answer."""
-    connection = http.client.HTTPConnection(upstream.netloc, timeout=60)
-    connection.request(method, path, body or None, headers)
-    response = connection.getresponse()
-    content = response.read()
-    connection.close()
-    return {k: v for k, v in response.getheaders() if k not in ("Server", "Date", "Content-Length")}, content
-
-
-def answer_of(headers: dict[str, str], body: bytes) -> Answer:
-    """What a right reply over HTTP holds."""
-    message = decode("outputs", {k.lower(): v for k, v in headers.items()}, body)
-    scores = message.tensors["scores"]
-    fields = message.fields
-    return Answer(scores, list(scores.shape), model=fields["model_name"], version=fields["model_version"])
-
-
-def numbers(answer: Answer) -> bytes:
-    """Its numbers as raw bytes."""
-    return answer.scores.astype("<f8" if answer.datatype == "FP64" else "<f4").tobytes()
-
-
-def reset_after(connection: socket.socket, part: bytes) -> None:
-    """Sends a part, and breaks the connection with RST."""
-    with contextlib.suppress(OSError):
-        connection.sendall(part)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.shutdown(socket.SHUT_RD)
-    connection.close()

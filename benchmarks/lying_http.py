@@ -9,22 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from lies import (
-    CONTENT,
-    ELSEWHERE,
-    LINE,
-    OVERSIZE,
-    PAUSE,
-    WAITS,
-    Answer,
-    answer_of,
-    change_answer,
-    change_description,
-    forward,
-    honest,
-    numbers,
-    reset_after,
-)  # fmt: skip
+import lies
+from lying_proxy import answer_of, forward, reset_after
 
 from nfkit.access.wire import LENGTH_HEADER
 
@@ -36,7 +22,7 @@ class HttpProxy(ThreadingHTTPServer):
 
     def __init__(self, upstream: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.upstream, self.plan = urlsplit(upstream), honest()
+        self.upstream, self.plan = urlsplit(upstream), lies.honest()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
@@ -60,10 +46,10 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "server" and plan.plain:
             body = json.dumps(json.loads(body) | {"extensions": []}).encode()
         struck = plan.strikes(what)
-        if struck and plan.kind in CONTENT:
-            body = json.dumps(change_description(plan, json.loads(body)) if what == "model" else {"extensions": 1})
+        if struck and plan.of_content:
+            body = json.dumps(lies.change_description(plan, json.loads(body)) if what == "model" else {"extensions": 1})
             body = body.encode()
-        self.answer(struck and plan.kind in LINE, {"Content-Type": "application/json"}, body)
+        self.answer(struck and not plan.of_content, {"Content-Type": "application/json"}, body)
 
     def do_POST(self) -> None:
         plan, asked = self.server.plan, self.rfile.read(int(self.headers["Content-Length"]))
@@ -71,9 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self.reply(400, {}, b'{"error": "no JSON"}')
         headers, body = forward(self.server.upstream, "POST", self.path, dict(self.headers.items()), asked)
         struck = plan.strikes("infer")
-        if struck and plan.kind in CONTENT:
-            headers, body = _encode_http(change_answer(plan, answer_of(headers, body)), LENGTH_HEADER in headers)
-        return self.answer(struck and plan.kind in LINE, headers, body)
+        if struck and plan.of_content:
+            headers, body = _encode_http(lies.change_answer(plan, answer_of(headers, body)), LENGTH_HEADER in headers)
+        return self.answer(struck and not plan.of_content, headers, body)
 
     def answer(self, struck: bool, headers: dict[str, str], body: bytes) -> None:
         """Replies, with the plan's fault of the line or without."""
@@ -85,20 +71,20 @@ class _Handler(BaseHTTPRequestHandler):
         head = "".join(f"{k}: {v}\r\n" for k, v in {**headers, "Content-Length": len(body)}.items())
         whole = f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body
         if kind == "redirect":
-            self.reply(draw.choice([301, 302, 307, 308]), {"Location": draw.choice(ELSEWHERE)}, b"")
+            self.reply(draw.choice([301, 302, 307, 308]), {"Location": draw.choice(lies.ELSEWHERE)}, b"")
         elif kind == "server error":
-            wait = {"Retry-After": w} if (w := draw.choice(WAITS)) else {}
+            wait = {"Retry-After": w} if (w := draw.choice(lies.WAITS)) else {}
             self.reply(draw.choice([429, 500, 502, 503, 504]), wait, b'{"error": "busy"}')
         elif kind == "slow drip":
             at_once = draw.randrange(len(whole) // 2)
             self.wfile.write(whole[:at_once])
             for i in range(at_once, len(whole)):
                 self.wfile.write(whole[i : i + 1])
-                time.sleep(PAUSE)
+                time.sleep(lies.PAUSE)
         elif kind == "huge body":
             announced = draw.random() < 0.5
-            size = f"Content-Length: {draw.choice([OVERSIZE, 10**12, 10**18])}" if announced else "X-Size: none"
-            self.wfile.write(f"HTTP/1.1 200 OK\r\n{size}\r\n\r\n".encode() + bytes(0 if announced else OVERSIZE))
+            size = f"Content-Length: {draw.choice([lies.OVERSIZE, 10**12, 10**18])}" if announced else "X-Size: none"
+            self.wfile.write(f"HTTP/1.1 200 OK\r\n{size}\r\n\r\n".encode() + bytes(0 if announced else lies.OVERSIZE))
         elif kind == "truncated" and draw.random() < 0.5:  # whole, by its header
             self.reply(200, headers, body[: draw.randrange(len(body))])
         elif kind == "truncated":
@@ -118,10 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def _encode_http(answer: Answer, binary: bool) -> tuple[dict[str, str], bytes]:
+def _encode_http(answer: lies.Answer, binary: bool) -> tuple[dict[str, str], bytes]:
     """A reply over HTTP that states what it holds as the answer does, right or wrong."""
     entry: dict[str, Any] = {"name": answer.name, "datatype": answer.datatype, "shape": answer.shape}
-    raw = numbers(answer)
+    raw = answer.raw
     if binary:
         entry["parameters"] = {"binary_data_size": len(raw)}
     else:

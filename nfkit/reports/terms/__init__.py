@@ -23,7 +23,7 @@ def find_term(word: str) -> Term:
     Raises:
         OptionError: When there is none; names those that are spelt much like it.
     """
-    spellings = {spelling.lower(): (spelling, term) for term in TERMS.values() for spelling in (term.name, *term.others)}
+    spellings = {said.lower(): (said, term) for term in TERMS.values() for said in (term.name, *term.others)}
     wanted = " ".join(word.lower().split())
     if wanted in spellings:
         return spellings[wanted][1]
