@@ -4,8 +4,8 @@
 
 Ten models of different forms (`fuzz_models`) are mutated field by field: dropped, doubled, swapped, set to extremes,
 given to other names; some as bytes, some in their metadata (`fuzz_damage`). Each goes through the library calls behind
-the commands (`fuzz_uses`). Anything but an answer or an `NfkitError` is a failure, and so is a call beyond the limits of
-time (SECONDS) and memory (MEMORY). Equal seeds give equal cases, each by itself: `--first` goes on where a run was
+the commands (`fuzz_uses`). Anything but an answer or an `NfkitError` is a failure, and so is a call beyond the limits
+of time (SECONDS) and memory (MEMORY). Equal seeds give equal cases, each by itself: `--first` goes on where a run was
 stopped. `tests/benchmarks/test_fuzz.py` runs some of them.
 """
 

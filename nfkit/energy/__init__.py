@@ -1,4 +1,12 @@
-"""What an inference costs, and what lower voltage saves."""
+"""What an inference costs, and what lower voltage saves.
+
+`read` lists the layers of a graph (`layers`, by `shapes` and `unrolled`; `branches` of an If, `paper` for the published
+conventions, `unruled` for what no rule knows), `systolic` says how often an array reads the weights of one, and `count`
+adds up. `voltage` looks up what an access costs, on a curve that `curve_files` reads; `memory` adds cells that do not
+follow the voltage, and `savings` sets a generator's cost against what is saved. `parameters` counts what was learned.
+A new operator that multiplies is a rule of `read` and an entry in the table of operators. May import: `nfkit.graph`,
+`nfkit.faults`.
+"""
 
 from nfkit.energy.count import PRESETS, Count, count, count_fused, count_macs
 from nfkit.energy.curve_files import CURVES, DEFAULT_CURVE, PAPER_CURVE, load_curve

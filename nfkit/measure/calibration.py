@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nfkit.reports.looks import Answers, Bin, Calibration
+from nfkit.reports.single_samples import Answers, Bin, Calibration
 
 BINS = 10
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from nfkit.errors import OptionError
-from nfkit.reports.looks import Answers, ScoreMap
+from nfkit.reports.single_samples import Answers, ScoreMap
 
 FEWEST = 60
 """Samples of all models together, below which neighbourhoods mean nothing."""

@@ -22,7 +22,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 
 from nfkit.errors import DataError, OptionError
-from nfkit.graph.fusion.trust import Trust, combine
+from nfkit.graph.fusion.trust import Trust
 
 Array = npt.NDArray[np.float64]
 
@@ -168,13 +168,6 @@ def unseen_weights(correct: npt.NDArray[np.bool_], accuracy: float) -> Array:
     if seen == 1:
         raise DataError("the base makes no error on the data that trust is fitted on: give data that it has not seen")
     return np.where(correct, accuracy / seen, (1 - accuracy) / (1 - seen))
-
-
-def answer_accuracy(
-    scores: npt.NDArray[Any], evidence: npt.NDArray[Any], y: npt.NDArray[np.int64], trust: Trust
-) -> float:
-    """Share of images that the answer classifies rightly, over all chips; shapes as for `fit_trust`."""
-    return float((combine(scores, evidence, trust).argmax(-1) == y).mean())
 
 
 class _Problem:

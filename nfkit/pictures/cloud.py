@@ -8,7 +8,7 @@ import numpy as np
 
 from nfkit.pictures import elements
 from nfkit.pictures.charts import Role
-from nfkit.pictures.looks import paint
+from nfkit.pictures.styles import paint
 
 SIGNS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """Signs of classes; those beyond are dots."""

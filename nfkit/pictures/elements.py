@@ -6,7 +6,7 @@ from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from nfkit.pictures.charts import Role
-from nfkit.pictures.looks import LOOKS, Marker, paint
+from nfkit.pictures.styles import STYLES, Marker, paint
 from nfkit.pictures.text import shown
 
 FAINT = "currentColor"
@@ -70,7 +70,7 @@ def block(parent: Element, x: float, y: float, width: float, height: float, role
 def marker(parent: Element, x: float, y: float, role: Role, r: float = 4) -> Element | None:
     """Draws the marker of a role; None where it has none."""
     style = {"style": f"fill:{paint(role)}"}
-    kind: Marker = LOOKS[role].marker
+    kind: Marker = STYLES[role].marker
     if kind == "none":
         return None
     if kind == "circle":
@@ -117,7 +117,7 @@ def markup(drawing: Element) -> str:
 
 
 def _dash(role: Role) -> dict[str, str]:
-    return {"stroke-dasharray": LOOKS[role].dash} if LOOKS[role].dash else {}
+    return {"stroke-dasharray": STYLES[role].dash} if STYLES[role].dash else {}
 
 
 def _dashed(more: dict[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nfkit.errors import OptionError
 from nfkit.pictures.charts import Chart, Role
-from nfkit.pictures.looks import LOOKS, Marker
+from nfkit.pictures.styles import STYLES, Marker
 
 _MARKERS: dict[Marker, str] = {
     "circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "x", "none": "",
@@ -35,23 +35,23 @@ def plot(chart: Chart, axes: Any = None) -> Any:
         _, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for line in chart.lines:
         if line.drawable:
-            axes.axhline(line.y, label=line.name, linewidth=1.2, **_style(line.role))
+            axes.axhline(line.y, label=line.name, linewidth=1.2, **_line(line.role))
     for series in chart.series:
         marks = chart.drawn(series)
         x, y = [mark.x for mark in marks], [mark.y for mark in marks]
-        look = LOOKS[series.role]
+        style = STYLES[series.role]
         if series.faint:
-            axes.plot(x, y, marker=_MARKERS[look.marker], linestyle="", markersize=2.5, alpha=0.5, color=look.light)
+            axes.plot(x, y, marker=_MARKERS[style.marker], linestyle="", markersize=2.5, alpha=0.5, color=style.light)
             continue
-        style = _style(series.role) if series.joined else {"color": look.light, "linestyle": ""}
-        axes.plot(x, y, marker=_MARKERS[look.marker], label=series.name, **style)
+        drawn = _line(series.role) if series.joined else {"color": style.light, "linestyle": ""}
+        axes.plot(x, y, marker=_MARKERS[style.marker], label=series.name, **drawn)
         ends = [(mark.x, mark.interval) for mark in marks if mark.interval is not None]
         if series.joined and len(ends) > 1:
             low, high = ([interval[end] for _, interval in ends] for end in (0, 1))
-            axes.fill_between([at for at, _ in ends], low, high, color=look.light, alpha=0.16, linewidth=0)
+            axes.fill_between([at for at, _ in ends], low, high, color=style.light, alpha=0.16, linewidth=0)
         else:
             for at, (low_end, high_end) in ends:
-                axes.vlines(at, low_end, high_end, color=look.light, alpha=0.7)
+                axes.vlines(at, low_end, high_end, color=style.light, alpha=0.7)
     if chart.x.logarithmic:
         axes.set_xscale("log")
     axes.set_xlabel(chart.x.title)
@@ -62,7 +62,7 @@ def plot(chart: Chart, axes: Any = None) -> Any:
     return axes
 
 
-def _style(role: Role) -> dict[str, Any]:
-    look = LOOKS[role]
-    lengths = tuple(float(length) for length in look.dash.split())
-    return {"color": look.light, "linestyle": (0, lengths) if lengths else "-"}
+def _line(role: Role) -> dict[str, Any]:
+    style = STYLES[role]
+    lengths = tuple(float(length) for length in style.dash.split())
+    return {"color": style.light, "linestyle": (0, lengths) if lengths else "-"}

@@ -10,8 +10,8 @@ from typing import Any
 
 from nfkit.errors import OptionError
 from nfkit.pictures.charts import Chart, Mark, Role
-from nfkit.pictures.looks import LOOKS, Marker
 from nfkit.pictures.scale import fit
+from nfkit.pictures.styles import STYLES, Marker
 from nfkit.pictures.text import shown
 
 HEIGHT = 16
@@ -61,7 +61,7 @@ def draw(chart: Chart, width: int, *, colour: bool) -> str:
     place, ends = _axes(figure, chart, [mark for _, marks in drawn for mark in marks])
 
     def put(x: Sequence[float], y: Sequence[float], sign: str, role: Role, *, joined: bool) -> None:
-        signal = figure.signal(list(x), list(y), marker=plotext.marker(sign, pixel=LOOKS[role].terminal))
+        signal = figure.signal(list(x), list(y), marker=plotext.marker(sign, pixel=STYLES[role].terminal))
         signal.lines(joined)
         figure.draw(signal)
 
@@ -109,4 +109,4 @@ def _legend(chart: Chart, width: int) -> list[str]:
 
 
 def _sign(role: Role) -> str:
-    return _SIGNS[LOOKS[role].marker]
+    return _SIGNS[STYLES[role].marker]

@@ -14,7 +14,7 @@ from nfkit.campaigns.results import read_campaign
 from nfkit.campaigns.store import MeasurementStore, is_store
 from nfkit.errors import DataError, OptionError
 from nfkit.faults import EVALUATION_CHIPS, BitErrors, Chip
-from nfkit.measure.looks import look
+from nfkit.measure.single_samples import look
 from nfkit.outputs import write_atomically
 from nfkit.reports.comparison import over_energy
 from nfkit.reports.document.samples import section_of_looks

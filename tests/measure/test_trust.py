@@ -7,7 +7,7 @@ from scipy.special import log_softmax, softmax
 
 from nfkit.errors import DataError, OptionError
 from nfkit.graph.fusion.trust import Trust, combine
-from nfkit.measure.trust import _Problem, answer_accuracy, fit_temperature, fit_trust, unseen_weights
+from nfkit.measure.trust import _Problem, fit_temperature, fit_trust, unseen_weights
 
 CLASSES = 5
 
@@ -15,6 +15,10 @@ CLASSES = 5
 def scores_of(rng, y, strength, noise=1.0):
     """Scores whose softmax, at factor `strength / noise^2`, is the posterior of y: Gaussian with the class's mean."""
     return noise * rng.normal(size=(len(y), CLASSES)) + strength * np.eye(CLASSES)[y]
+
+
+def answer_accuracy(scores, evidence, y, trust):
+    return (combine(scores, evidence, trust).argmax(-1) == y).mean()
 
 
 @pytest.fixture(scope="module")

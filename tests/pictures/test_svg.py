@@ -10,7 +10,7 @@ from nfkit.pictures.bars import Bars
 from nfkit.pictures.charts import MOST_MARKS, Axis, Chart, Line, Mark, Series
 from nfkit.pictures.figures import MOST_ROWS, draw, figure, legend, sketch
 from nfkit.pictures.heat import Heat
-from nfkit.pictures.looks import LOOKS, stylesheet
+from nfkit.pictures.styles import STYLES, stylesheet
 from nfkit.pictures.svg import HEIGHT, WIDTH
 from nfkit.pictures.text import LONGEST, shown
 
@@ -42,7 +42,7 @@ def test_marks_stand_where_linear_interpolation_puts_them(chart):
     (x1, y1), (x2, y2), (x3, y3) = places
     assert x2 - x1 == pytest.approx(x3 - x2, abs=0.11)  # coordinates have one decimal
     assert (y1 - y2) / (y2 - y3) == pytest.approx(40 / 30, abs=0.01)
-    (clean,) = [p for p in drawing.iter(f"{SVG}polyline") if LOOKS["clean"].light in p.get("style")]
+    (clean,) = [p for p in drawing.iter(f"{SVG}polyline") if STYLES["clean"].light in p.get("style")]
     level = float(clean.get("points").split()[0].split(",")[1])
     assert (y3 - level) / (y2 - y3) == pytest.approx(2 / 30, abs=0.01)
     assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places)
@@ -52,7 +52,7 @@ def test_bands_and_whiskers_are_the_intervals(chart):
     drawing = parsed(draw(chart, "a"))
     (band,) = [p for p in drawing.iter(f"{SVG}polygon") if p.get("fill-opacity")]
     assert len(band.get("points").split()) == 4  # two of the three marks have an interval
-    (whisker,) = [e for e in drawing.iter(f"{SVG}line") if LOOKS["protected"].light in e.get("style", "")]
+    (whisker,) = [e for e in drawing.iter(f"{SVG}line") if STYLES["protected"].light in e.get("style", "")]
     (dot,) = drawing.iter(f"{SVG}circle")
     assert float(whisker.get("y1")) < float(dot.get("cy")) < float(whisker.get("y2"))
 
@@ -196,9 +196,9 @@ def luminance(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("role", [role for role in LOOKS if role != "heat"])
+@pytest.mark.parametrize("role", [role for role in STYLES if role != "heat"])
 def test_colours_stand_out_from_light_and_dark_pages(role):
-    look = LOOKS[role]
+    look = STYLES[role]
     assert 1.05 / (luminance(look.light) + 0.05) >= 3
     assert (luminance(look.dark) + 0.05) / (luminance("#14161a") + 0.05) >= 3
     assert look.light in stylesheet()
@@ -206,7 +206,7 @@ def test_colours_stand_out_from_light_and_dark_pages(role):
 
 
 def test_no_two_series_share_marker_and_dash():
-    signs = [(look.marker, look.dash) for role, look in LOOKS.items() if role != "heat"]
+    signs = [(look.marker, look.dash) for role, look in STYLES.items() if role != "heat"]
     assert len(signs) == len(set(signs))
 
 

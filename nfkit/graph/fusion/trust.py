@@ -58,7 +58,6 @@ class Trust:
 
 
 BASE_ALONE = Trust(weight=0.0)
-GENERATOR_ALONE = Trust(doubt=1.0)
 
 
 def combine(scores: Scores, evidence: Scores, trust: Trust) -> npt.NDArray[np.float64]:

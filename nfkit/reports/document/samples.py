@@ -14,8 +14,8 @@ from nfkit.pictures.figures import Picture
 from nfkit.pictures.heat import Heat
 from nfkit.pictures.images import LARGEST, data_uri
 from nfkit.reports.document.sections import Cell, Gallery, Section
-from nfkit.reports.looks import Answers, Looks
 from nfkit.reports.rendering import Table
+from nfkit.reports.single_samples import Answers, Looks
 
 MOST_CLASSES = 12
 """Classes of which a sample is shown, at most; the section says how many there are."""

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from nfkit.errors import OptionError
 from nfkit.pictures.charts import Chart
 from nfkit.pictures.figures import figure, table
-from nfkit.pictures.looks import stylesheet
+from nfkit.pictures.styles import stylesheet
 from nfkit.pictures.text import shown
 from nfkit.reports.document.sections import Section
 from nfkit.reports.document.verdicts import by_model

@@ -14,7 +14,7 @@ from nfkit.pictures.images import LARGEST, data_uri
 from nfkit.reports.document.samples import MOST_CLASSES, MOST_WRONG, section_of_looks
 from nfkit.reports.document.writing import LARGEST as PAGE
 from nfkit.reports.document.writing import render
-from nfkit.reports.looks import Answers, Bin, Calibration, FlippedBits, Looks, ScoreMap
+from nfkit.reports.single_samples import Answers, Bin, Calibration, FlippedBits, Looks, ScoreMap
 
 image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 

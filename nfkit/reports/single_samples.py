@@ -1,7 +1,7 @@
 """What single samples show of a model: what goes in, what the generator makes of it, and what three models answer.
 
-Given by `nfkit.measure.looks`, and shown by `nfkit.reports.document.samples`. Arrays stay arrays: nothing of it is kept
-in a record.
+Given by `nfkit.measure.single_samples`, and shown by `nfkit.reports.document.samples`. Arrays stay arrays: nothing of
+it is kept in a record.
 """
 
 from __future__ import annotations

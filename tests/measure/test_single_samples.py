@@ -14,9 +14,9 @@ from nfkit.graph.injection.inject import inject
 from nfkit.graph.input.discovery import find_input
 from nfkit.graph.memory.sites import fault_sites
 from nfkit.measure.calibration import calibrate
-from nfkit.measure.looks import look
 from nfkit.measure.score_map import MOST, map_scores
-from nfkit.reports.looks import Answers
+from nfkit.measure.single_samples import look
+from nfkit.reports.single_samples import Answers
 
 ERRORS, CHIP = BitErrors(0.05), Chip(3)
 

@@ -25,7 +25,7 @@ from nfkit.graph.memory.sites import codes, fault_sites
 from nfkit.measure.calibration import calibrate
 from nfkit.measure.plausibility import class_names
 from nfkit.measure.score_map import map_scores
-from nfkit.reports.looks import Answers, FlippedBits, Looks, ScoreMap, Which
+from nfkit.reports.single_samples import Answers, FlippedBits, Looks, ScoreMap, Which
 
 
 def look(

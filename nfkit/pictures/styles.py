@@ -17,8 +17,8 @@ Marker = Literal["circle", "square", "triangle", "diamond", "cross", "none"]
 
 
 @dataclass(frozen=True)
-class Look:
-    """The look of a series.
+class Style:
+    """The style of a series.
 
     Attributes:
         light: Colour on a light page, as #rrggbb.
@@ -35,24 +35,24 @@ class Look:
     terminal: str
 
 
-LOOKS: dict[Role, Look] = {
-    "protected": Look("#0072b2", "#56b4e9", "", "circle", "blue"),
-    "base": Look("#c24e00", "#ff9a5c", "7 3", "square", "orange"),
-    "clean": Look("#5f6368", "#a8adb4", "2 3", "none", "gray"),
-    "alone": Look("#00785a", "#3fd0a4", "8 3 2 3", "triangle", "green"),
-    "milder": Look("#a64d84", "#e6a0cb", "4 2", "diamond", "magenta"),
-    "other": Look("#8a6100", "#f0b94a", "1 2", "cross", "yellow"),
-    "heat": Look("#7db8e0", "#235f8c", "", "none", "blue"),
+STYLES: dict[Role, Style] = {
+    "protected": Style("#0072b2", "#56b4e9", "", "circle", "blue"),
+    "base": Style("#c24e00", "#ff9a5c", "7 3", "square", "orange"),
+    "clean": Style("#5f6368", "#a8adb4", "2 3", "none", "gray"),
+    "alone": Style("#00785a", "#3fd0a4", "8 3 2 3", "triangle", "green"),
+    "milder": Style("#a64d84", "#e6a0cb", "4 2", "diamond", "magenta"),
+    "other": Style("#8a6100", "#f0b94a", "1 2", "cross", "yellow"),
+    "heat": Style("#7db8e0", "#235f8c", "", "none", "blue"),
 }
 
 
 def paint(role: Role) -> str:
     """The colour of a role as a CSS value, which a page can set."""
-    return f"var(--nf-{role},{LOOKS[role].light})"
+    return f"var(--nf-{role},{STYLES[role].light})"
 
 
 def stylesheet() -> str:
     """Rules that set the colours for light and dark pages."""
-    light = "".join(f"--nf-{role}:{look.light};" for role, look in LOOKS.items())
-    dark = "".join(f"--nf-{role}:{look.dark};" for role, look in LOOKS.items())
+    light = "".join(f"--nf-{role}:{style.light};" for role, style in STYLES.items())
+    dark = "".join(f"--nf-{role}:{style.dark};" for role, style in STYLES.items())
     return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
